@@ -1,0 +1,47 @@
+// Package auth tells who calls. It knows credentials and users, never sessions
+// or engines. Every Authenticator decides on the headers of a call alone,
+// before any message of the call is read (design section 2, rule 2).
+package auth
+
+import (
+	"context"
+	"net"
+)
+
+// Identity is who a call belongs to, once authenticated.
+type Identity struct {
+	// User is the session user: owner of sessions and engines. It is empty only
+	// with Method NONE, until the claimed user_id of the first message is read.
+	User string
+	// RealUser is who presented the credentials; it differs from User when a
+	// proxy user was asked for.
+	RealUser string
+	// Groups of User, primary group first; may be empty.
+	Groups []string
+	// Method is the authentication method that decided: NONE, TOKEN, …
+	Method string
+	// Admin says that User may see and end what belongs to others.
+	Admin bool
+}
+
+// MethodNone is the Method of an Identity that nobody verified.
+const MethodNone = "NONE"
+
+// AnonymousUser is the user of a call that claims none (Kyuubi's name).
+const AnonymousUser = "anonymous"
+
+// Request is what an Authenticator may look at.
+type Request struct {
+	// Header holds the lower-case metadata or HTTP headers of the call.
+	Header map[string][]string
+	// Peer is the address of the direct peer.
+	Peer net.Addr
+	// Secure says that the call came over TLS.
+	Secure bool
+}
+
+// Authenticator verifies the credentials of a call. An error is an
+// *errs.Error of class UNAUTHENTICATED whose text is the same for every cause.
+type Authenticator interface {
+	Authenticate(ctx context.Context, r Request) (Identity, error)
+}

@@ -1,0 +1,94 @@
+// Package discovery is where gateways and engines find each other, and where
+// the records live that any gateway needs to route any session (design
+// section 5). Each need is an interface of its own; the embedded store (one
+// gateway) implements all of them, and discoverytest holds every
+// implementation to the same behaviour.
+package discovery
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrNotFound is returned when a record does not exist.
+var ErrNotFound = errors.New("discovery: not found")
+
+// Registrar keeps the node of a live engine. Path is the engine space, such as
+// /kyuubi_1_USER_SPARK_CONNECT/alice/default.
+type Registrar interface {
+	// Register creates or replaces the node of n.RefID below path.
+	Register(ctx context.Context, path string, n Node) error
+	// Deregister removes the node; removing an absent node is no error.
+	Deregister(ctx context.Context, path, refID string) error
+}
+
+// Finder reads engine nodes.
+type Finder interface {
+	// Find returns the nodes below path, oldest first.
+	Find(ctx context.Context, path string) ([]Node, error)
+}
+
+// Watcher follows an engine space.
+type Watcher interface {
+	// Watch sends the full list of nodes below path at once and after each
+	// change, until ctx ends; then it closes the channel. Slow receivers see
+	// the newest list, not every list.
+	Watch(ctx context.Context, path string) (<-chan []Node, error)
+}
+
+// Locker serialises launches of one engine space between gateways.
+type Locker interface {
+	// Lock waits for the lock of path or for ctx. Unlock may be called once.
+	Lock(ctx context.Context, path string) (unlock func(), err error)
+}
+
+// SessionRecord is the durable route of a session: one node each, no write per
+// call.
+type SessionRecord struct {
+	User      string            `json:"user"`
+	SessionID string            `json:"sessionId"`
+	EngineRef string            `json:"engineRef,omitempty"`
+	Options   map[string]string `json:"options,omitempty"`
+	Client    string            `json:"client,omitempty"`
+	Address   string            `json:"address,omitempty"`
+	Name      string            `json:"name,omitempty"`
+	Opened    time.Time         `json:"opened"`
+}
+
+// SessionStore keeps session records. A record that Put returned for is
+// durable.
+type SessionStore interface {
+	PutSession(ctx context.Context, r SessionRecord) error
+	// GetSession returns ErrNotFound for an unknown (user, session id).
+	GetSession(ctx context.Context, user, sessionID string) (SessionRecord, error)
+	// DeleteSession of an absent record is no error.
+	DeleteSession(ctx context.Context, user, sessionID string) error
+	Sessions(ctx context.Context) ([]SessionRecord, error)
+}
+
+// EngineRecord is what a gateway must know to adopt or end an engine that
+// another gateway process launched.
+type EngineRecord struct {
+	RefID      string            `json:"refId"`
+	Path       string            `json:"path"`
+	User       string            `json:"user"`
+	ShareLevel string            `json:"shareLevel"`
+	Subdomain  string            `json:"subdomain"`
+	Options    map[string]string `json:"options,omitempty"`
+	// PID and StartTime (clock ticks since boot, /proc/PID/stat field 22)
+	// identify the local process; both are 0 before the spawn.
+	PID       int       `json:"pid,omitempty"`
+	StartTime uint64    `json:"startTime,omitempty"`
+	WorkDir   string    `json:"workDir,omitempty"`
+	Submitted time.Time `json:"submitted"`
+	// Node is the registration as last verified, empty before it.
+	Node string `json:"node,omitempty"`
+}
+
+// EngineStore keeps engine records, from before the spawn to after the end.
+type EngineStore interface {
+	PutEngine(ctx context.Context, r EngineRecord) error
+	DeleteEngine(ctx context.Context, refID string) error
+	Engines(ctx context.Context) ([]EngineRecord, error)
+}
