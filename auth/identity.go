@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package auth tells who calls. It knows credentials and users, never sessions
 // or engines. Every Authenticator decides on the headers of a call alone,
 // before any message of the call is read (design section 2, rule 2).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package discovery is where gateways and engines find each other, and where
 // the records live that any gateway needs to route any session (design
 // section 5). Each need is an interface of its own; the embedded store (one
@@ -13,6 +15,13 @@ import (
 
 // ErrNotFound is returned when a record does not exist.
 var ErrNotFound = errors.New("discovery: not found")
+
+// ErrFull is returned when a store holds as many records as it may.
+var ErrFull = errors.New("discovery: the store is full")
+
+// ErrInvalid is returned for a record that cannot be kept: without its key, with
+// a NUL in it, or too large.
+var ErrInvalid = errors.New("discovery: invalid record")
 
 // Registrar keeps the node of a live engine. Path is the engine space, such as
 // /kyuubi_1_USER_SPARK_CONNECT/alice/default.

@@ -1,9 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package engine launches, finds, watches and ends engines: Spark drivers with
 // the Roundhouse plugin. See DESIGN.md for the life of an engine, its files and
 // the protocol with the plugin.
 package engine
 
-import "strings"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
 
 // TypeSparkConnect is the engine type in paths and application names
 // (kyuubi.engine.type has no such value; ours must not meet Thrift engines).
@@ -35,6 +41,10 @@ type Spec struct {
 	Subdomain  string // "default", the client's own, or "o-" + 12 hex of its launch options
 	// Options are canonical launch options (spark.* and kyuubi.*) of the session.
 	Options map[string]string
+	// Session names the session that a CONNECTION engine is for: calls of the
+	// same session join one launch. It is no part of Path, and other share
+	// levels ignore it.
+	Session string
 	// Python is the interpreter for the engine's Python workers; "" is the default one.
 	Python string
 }
@@ -44,4 +54,46 @@ type Spec struct {
 func (s Spec) Path() string {
 	root := strings.Join([]string{s.Namespace, ProtocolVersion, string(s.ShareLevel), TypeSparkConnect}, "_")
 	return "/" + root + "/" + s.Owner + "/" + s.Subdomain
+}
+
+// spaceKey tells which launches and engines a spec may share. A CONNECTION
+// engine belongs to one session; its path is known only with its ref id.
+func (s Spec) spaceKey() string {
+	if s.ShareLevel == Connection && s.Session != "" {
+		return strings.Join([]string{"session", s.LaunchUser, s.Session}, "\x00")
+	}
+	return s.Path()
+}
+
+// nameRule is what may become a folder and a discovery node.
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}$`)
+
+// validate refuses names that could leave their folder or their node.
+func (s Spec) validate() error {
+	for what, name := range map[string]string{
+		"user": s.LaunchUser, "owner": s.Owner, "subdomain": s.Subdomain, "namespace": s.Namespace, "share level": string(s.ShareLevel),
+	} {
+		if !nameRule.MatchString(name) {
+			return fmt.Errorf("the %s %q of an engine has characters that names of folders must not have", what, name)
+		}
+	}
+	return nil
+}
+
+// parsePath is the inverse of Path, for records of earlier gateways.
+func parsePath(path string) (Spec, error) {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	if len(parts) != 3 {
+		return Spec{}, fmt.Errorf("engine space %q has not three parts", path)
+	}
+	root, ok := strings.CutSuffix(parts[0], "_"+TypeSparkConnect)
+	level := strings.LastIndexByte(root, '_')
+	if !ok || level < 0 {
+		return Spec{}, fmt.Errorf("engine space %q does not end in a share level and %s", path, TypeSparkConnect)
+	}
+	namespace, ok := strings.CutSuffix(root[:level], "_"+ProtocolVersion)
+	if !ok {
+		return Spec{}, fmt.Errorf("engine space %q is not of protocol version %s", path, ProtocolVersion)
+	}
+	return Spec{Namespace: namespace, ShareLevel: ShareLevel(root[level+1:]), Owner: parts[1], Subdomain: parts[2]}, nil
 }

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package token authenticates callers by a file of static tokens. Each line is
+//
+//	<token or sha256:hex> <user> [groups=a,b] [admin]
+//
+// where sha256:hex is the SHA-256 of the token, so that the file need not hold
+// the token itself (printf %s "$TOKEN" | sha256sum). Blank lines and lines
+// that start with # are ignored. The file has mode 0600 and is read again when
+// it changes; a file with faults changes nothing and is reported once.
+package token
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"roundhouse/auth"
+	"roundhouse/internal/errs"
+	"roundhouse/internal/secret"
+)
+
+// Method is the Method of identities made here.
+const Method = "TOKEN"
+
+// checkInterval is how often Run looks for a changed file; a withdrawn token
+// is refused after so long at the latest.
+const checkInterval = 2 * time.Second
+
+// Authenticator accepts bearer tokens of a file. Make it with New; it is safe
+// for concurrent use.
+type Authenticator struct {
+	path string
+	log  *slog.Logger
+	// blind is random: tokens are looked up by HMAC(blind, SHA-256(token)), so
+	// the time of a lookup says nothing about any token of the file.
+	blind   []byte
+	current atomic.Pointer[table]
+}
+
+type table struct {
+	stamp  stamp
+	byHMAC map[digest]auth.Identity
+}
+
+// stamp tells one state of the file from another.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+// New reads the token file. It is an error if the file is absent, open to
+// others than its owner, or has faults; the text names each line.
+func New(path string, log *slog.Logger) (*Authenticator, error) {
+	a := &Authenticator{path: path, log: log, blind: make([]byte, sha256.Size)}
+	rand.Read(a.blind) // never fails (crypto/rand of Go 1.24)
+	s, err := a.stat()
+	if err != nil {
+		return nil, err
+	}
+	return a, a.load(s)
+}
+
+// Run reads the file again when it changed, until ctx ends.
+func (a *Authenticator) Run(ctx context.Context) error {
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
+	reported := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			reported = a.reload(reported)
+		}
+	}
+}
+
+// reload looks at the file once. It returns the fault that it found, if any,
+// and logs it unless it is the one already reported.
+func (a *Authenticator) reload(reported string) string {
+	s, err := a.stat()
+	if err == nil {
+		if s == a.current.Load().stamp {
+			return ""
+		}
+		err = a.load(s)
+	}
+	if err == nil {
+		a.log.Info("token file read again", "file", a.path, "tokens", len(a.current.Load().byHMAC))
+		return ""
+	}
+	if err.Error() != reported {
+		a.log.Error("token file not usable, the tokens read before stay valid", "file", a.path, "error", err)
+	}
+	return err.Error()
+}
+
+func (a *Authenticator) stat() (stamp, error) {
+	info, err := os.Lstat(a.path)
+	if err != nil {
+		return stamp{}, fmt.Errorf("token file: %w", err)
+	}
+	return stamp{modified: info.ModTime(), size: info.Size()}, nil
+}
+
+// load reads the file, whose state before reading was s.
+func (a *Authenticator) load(s stamp) error {
+	text, err := secret.ReadFile(a.path)
+	if err != nil {
+		return fmt.Errorf("token file: %w", err)
+	}
+	entries, err := parse(string(text))
+	if err != nil {
+		return fmt.Errorf("token file %s: %w", a.path, err)
+	}
+	t := &table{stamp: s, byHMAC: make(map[digest]auth.Identity, len(entries))}
+	for _, e := range entries {
+		t.byHMAC[a.blinded(e.digest)] = e.identity
+	}
+	a.current.Store(t)
+	return nil
+}
+
+func (a *Authenticator) blinded(d digest) digest {
+	h := hmac.New(sha256.New, a.blind)
+	h.Write(d[:])
+	return digest(h.Sum(nil))
+}
+
+// Authenticate accepts the one bearer token of the call, over TLS or from the
+// gateway's own machine only.
+func (a *Authenticator) Authenticate(_ context.Context, r auth.Request) (auth.Identity, error) {
+	if !r.Secure && !local(r.Peer) {
+		return auth.Identity{}, errs.New(errs.Unauthenticated, "a call without TLS from %v, tokens need TLS", r.Peer)
+	}
+	presented, fault := bearer(r.Header)
+	if fault != "" {
+		return auth.Identity{}, errs.New(errs.Unauthenticated, "a call from %v: %s", r.Peer, fault)
+	}
+	id, known := a.current.Load().byHMAC[a.blinded(sha256.Sum256([]byte(presented)))]
+	if !known {
+		return auth.Identity{}, errs.New(errs.Unauthenticated, "a call from %v: unknown token", r.Peer)
+	}
+	id.Groups = slices.Clone(id.Groups)
+	return id, nil
+}
+
+// local reports whether peer is a process of this machine.
+func local(peer net.Addr) bool {
+	switch p := peer.(type) {
+	case *net.TCPAddr:
+		return p.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	default:
+		return false
+	}
+}
+
+// bearer is the token of the call, or a word on why there is none. JVM clients
+// before Spark 4.3 send it as "authentication"; a call that has both headers
+// with different values is refused, like one with a header twice.
+func bearer(header map[string][]string) (presented, fault string) {
+	values := slices.Concat(header["authorization"], header["authentication"])
+	switch {
+	case len(values) == 0:
+		return "", "no credentials"
+	case len(header["authorization"]) > 1 || len(header["authentication"]) > 1:
+		return "", "credentials given twice"
+	case values[0] != values[len(values)-1]:
+		return "", "two different credentials"
+	}
+	scheme, presented, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return "", "not a bearer token"
+	}
+	if presented == "" || len(presented) > maxToken {
+		return "", "empty or oversized token"
+	}
+	return presented, ""
+}

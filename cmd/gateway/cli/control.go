@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"roundhouse/internal/daemon"
+)
+
+const (
+	// startTimeout is how long a gateway may take until it serves.
+	startTimeout = 2 * time.Minute
+	// stopTimeout is how long stop waits for an orderly end.
+	stopTimeout = 10 * time.Minute
+)
+
+// startFlags and stopFlags are what the control commands are asked for.
+type (
+	startFlags struct{ timeout time.Duration }
+	stopFlags  struct {
+		now     bool
+		timeout time.Duration
+	}
+)
+
+func (a *app) startCommand() *cobra.Command {
+	var f startFlags
+	cmd := a.withVerbose(a.withConf(command("start", "Start the gateway in the background and wait until it serves",
+		func(ctx context.Context) error { return a.start(ctx, f) })))
+	cmd.Flags().DurationVar(&f.timeout, "timeout", startTimeout, "how long it may take until it serves")
+	return cmd
+}
+
+func (a *app) stopCommand() *cobra.Command {
+	var f stopFlags
+	cmd := command("stop", "Stop the gateway and wait until it is gone; engines go on",
+		func(ctx context.Context) error { return a.stop(ctx, f) })
+	f.define(cmd, "timeout")
+	return cmd
+}
+
+func (a *app) restartCommand() *cobra.Command {
+	var start startFlags
+	var stop stopFlags
+	cmd := a.withVerbose(a.withConf(command("restart", "Stop the gateway if it runs, then start it",
+		func(ctx context.Context) error {
+			if err := a.stop(ctx, stop); err != nil {
+				return err
+			}
+			return a.start(ctx, start)
+		})))
+	cmd.Long = `Stop the gateway if it runs, then start it, with the --conf settings of this
+command: those of the earlier start are not remembered.`
+	stop.define(cmd, "stop-timeout")
+	cmd.Flags().DurationVar(&start.timeout, "timeout", startTimeout, "how long it may take until it serves")
+	return cmd
+}
+
+func (f *stopFlags) define(cmd *cobra.Command, timeoutName string) {
+	cmd.Flags().BoolVar(&f.now, "now", false, "cut off what is under way instead of letting it finish")
+	cmd.Flags().DurationVar(&f.timeout, timeoutName, stopTimeout, "how long an orderly end may take")
+}
+
+func (a *app) start(parent context.Context, f startFlags) error {
+	ctx, _, done := signals(parent)
+	defer done()
+	if _, err := a.settings(); err != nil { // said here, not only in the log
+		return err
+	}
+	files, err := a.files()
+	if err != nil {
+		return err
+	}
+	if p, err := daemon.Find(files.PID); err == nil {
+		return explain(&daemon.RunningError{Path: files.PID, PID: p.PID})
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it did not serve within %v", f.timeout))
+	defer cancel()
+	if _, err := daemon.Start(ctx, daemon.StartOptions{Program: program, Args: a.childArgs(), Dir: home, Files: files}); err != nil {
+		return fmt.Errorf("the gateway did not start. %w", err)
+	}
+	return a.status(parent)
+}
+
+// childArgs is the command line of the gateway in the background.
+func (a *app) childArgs() []string {
+	args := []string{"run", fmt.Sprintf("--ready-fd=%d", daemon.ReadyFD)}
+	if a.verbose {
+		args = append(args, "--verbose")
+	}
+	for _, setting := range a.overrides {
+		args = append(args, "--conf", setting)
+	}
+	return args
+}
+
+// stop is content when there is nothing to stop.
+func (a *app) stop(parent context.Context, f stopFlags) error {
+	ctx, _, done := signals(parent)
+	defer done()
+	files, err := a.files()
+	if err != nil {
+		return err
+	}
+	p, err := daemon.Find(files.PID)
+	if errors.Is(err, daemon.ErrNotRunning) {
+		a.say("The gateway is not running.")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it did not end within %v", f.timeout))
+	defer cancel()
+	a.say("Stopping the gateway (pid %d).", p.PID)
+	if err := daemon.Stop(ctx, p, daemon.StopOptions{Now: f.now, Progress: a.stdout}); err != nil {
+		return fmt.Errorf("the gateway is not stopped yet, `gateway stop --now` ends it at once: %w", err)
+	}
+	a.say("The gateway has stopped.")
+	return nil
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := command("status", "Tell whether the gateway runs, and where", a.status)
+	cmd.Long = "Tell whether the gateway runs, and where. The exit code is 0 when it runs and 3 when not."
+	return cmd
+}
+
+func (a *app) status(context.Context) error {
+	files, err := a.files()
+	if err != nil {
+		return err
+	}
+	p, err := daemon.Find(files.PID)
+	if errors.Is(err, daemon.ErrNotRunning) {
+		a.say("The gateway is %v.", err)
+		return &exitError{code: ExitNotRunning}
+	}
+	if err != nil {
+		return err
+	}
+	a.say("The gateway is running (pid %d, for %v).", p.PID, time.Since(p.Started).Round(time.Second))
+	for _, row := range [][2]string{
+		{"Spark Connect", p.Notes[noteConnect]},
+		{"REST, metrics", p.Notes[noteREST]},
+		{"Log", p.Notes[noteLog]},
+	} {
+		if row[1] != "" {
+			a.say("  %-13s  %s", row[0], row[1])
+		}
+	}
+	if p.Notes[noteConnect] == "" {
+		a.say("  It does not serve yet.")
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"roundhouse/conf"
+	"roundhouse/internal/daemon"
+)
+
+// The notes in the pid file that status shows.
+const (
+	noteConnect = "connect"
+	noteREST    = "rest"
+	noteLog     = "log"
+)
+
+// noFD is the value of --ready-fd when nobody waits.
+const noFD = -1
+
+func (a *app) runCommand() *cobra.Command {
+	readyFD := noFD
+	cmd := a.withVerbose(a.withConf(command("run", "Run the gateway in the foreground until SIGTERM or Ctrl-C",
+		func(ctx context.Context) error { return a.serve(ctx, readyFD) })))
+	cmd.Long = `Run the gateway in the foreground. SIGTERM or Ctrl-C ends it in an orderly way,
+a second one at once. Engines go on and are found again at the next start.`
+	cmd.Flags().IntVar(&readyFD, "ready-fd", noFD, "file to report readiness on")
+	if err := cmd.Flags().MarkHidden("ready-fd"); err != nil { // only fails for an unknown flag
+		panic(err)
+	}
+	return cmd
+}
+
+// serve runs a gateway in this process. readyFD is the file of the parent that
+// waits in start, or noFD.
+func (a *app) serve(ctx context.Context, readyFD int) (err error) {
+	if readyFD != noFD {
+		daemon.KeepPrivate(readyFD)
+	}
+	ctx, forced, done := signals(ctx)
+	defer done()
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	files, err := a.files()
+	if err != nil {
+		return err
+	}
+	pidFile, err := daemon.Hold(files.PID)
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { err = errors.Join(err, pidFile.Release()) }()
+	a.remark(c)
+	gateway, err := a.build(c, a.logger())
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	// Waited for below, unless a second signal ends the whole process.
+	go func() { ended <- gateway.Run(ctx) }()
+	logPlace := ""
+	if readyFD != noFD {
+		logPlace = files.Log
+	}
+	return a.attend(gateway, ended, forced, func() error {
+		return a.announce(c, gateway, pidFile, logPlace, readyFD)
+	})
+}
+
+// attend waits for the gateway to be ready, announces it, and waits for its end.
+func (a *app) attend(g Gateway, ended <-chan error, forced <-chan struct{}, announce func() error) error {
+	ready := g.Ready()
+	for {
+		select {
+		case <-ready:
+			ready = nil // announced once
+			if err := announce(); err != nil {
+				fmt.Fprintf(a.stderr, "Warning: %v\n", err)
+			}
+		case err := <-ended:
+			return err
+		case <-forced:
+			return errors.New("ended at once by a second signal; calls under way were cut off")
+		}
+	}
+}
+
+// announce shows the banner, notes the addresses and tells a waiting parent.
+func (a *app) announce(c *conf.Conf, g Gateway, pidFile *daemon.PIDFile, logPlace string, readyFD int) error {
+	b := banner(c, g, logPlace, a.getenv)
+	fmt.Fprint(a.stdout, b)
+	notes := map[string]string{noteConnect: "sc://" + g.ConnectAddr(), noteREST: "http://" + g.RESTAddr()}
+	if logPlace != "" {
+		notes[noteLog] = logPlace
+	}
+	err := pidFile.Note(notes)
+	if readyFD != noFD {
+		err = errors.Join(err, daemon.Ready(readyFD))
+	}
+	return err
+}
+
+func (a *app) logger() *slog.Logger {
+	return newLogger(a.stderr, a.verbose)
+}
+
+func newLogger(to io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
+}

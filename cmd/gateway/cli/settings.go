@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"roundhouse/conf"
+	"roundhouse/internal/daemon"
+)
+
+// home is where the gateway lives: GATEWAY_HOME, so that it can live beside a
+// running Kyuubi, else KYUUBI_HOME, else the folder above that of the program.
+func (a *app) home() (string, error) {
+	for _, name := range []string{"GATEWAY_HOME", "KYUUBI_HOME"} {
+		if dir := a.getenv(name); dir != "" {
+			return filepath.Abs(dir)
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding the folder of this program (set GATEWAY_HOME to name it): %w", err)
+	}
+	return filepath.Dir(filepath.Dir(program)), nil
+}
+
+func (a *app) files() (daemon.Files, error) {
+	home, err := a.home()
+	if err != nil {
+		return daemon.Files{}, err
+	}
+	return daemon.Locate(home, "gateway", a.getenv)
+}
+
+// settings loads the configuration and checks all of it.
+func (a *app) settings() (*conf.Conf, error) {
+	home, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	c, err := conf.Load(conf.LoadOptions{Home: home, Overrides: a.overrides, Getenv: a.getenv})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if !conf.ConnectEnabled.Get(c) {
+		return nil, fmt.Errorf("nothing to serve: set kyuubi.frontend.spark.connect.enabled=true in %s", confFile(c))
+	}
+	return c, nil
+}
+
+// confFile is the file to write settings to.
+func confFile(c *conf.Conf) string {
+	if c.File() != "" {
+		return c.File()
+	}
+	return filepath.Join(c.Dir(), "kyuubi-defaults.conf")
+}
+
+func (a *app) validateCommand() *cobra.Command {
+	return a.withConf(command("validate", "Check the configuration without starting anything", a.validate))
+}
+
+func (a *app) validate(context.Context) error {
+	c, err := a.settings()
+	if err != nil {
+		return err
+	}
+	a.remark(c)
+	a.say("The configuration is valid: %s", describeSource(c))
+	return nil
+}
+
+// remark says what an administrator should know about a valid configuration.
+func (a *app) remark(c *conf.Conf) {
+	for _, warning := range c.Warnings() {
+		fmt.Fprintf(a.stderr, "Warning: %s\n", warning)
+	}
+	if line := c.Summary(); line != "" {
+		a.say("%s", line)
+	}
+}
+
+func describeSource(c *conf.Conf) string {
+	if c.File() == "" {
+		return "defaults only, there is no " + confFile(c)
+	}
+	return c.File()
+}
+
+// explain adds what to do to errors of the daemon package.
+func explain(err error) error {
+	var running *daemon.RunningError
+	if errors.As(err, &running) {
+		return fmt.Errorf("the gateway is %w", err)
+	}
+	return err
+}

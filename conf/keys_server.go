@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conf
+
+import (
+	"regexp"
+	"time"
+)
+
+// The gateway itself: its name, its files, its limits.
+var (
+	// ServerName is kyuubi.server.name.
+	ServerName = Entry[string]{Meta{Key: "kyuubi.server.name", Default: "roundhouse", Since: "0.1.0", Scope: ScopeServer,
+		Doc: "Name of this gateway in logs and answers."}, textKind()}
+
+	// ServerWorkDir is kyuubi.server.work.dir.
+	ServerWorkDir = Entry[string]{Meta{Key: "kyuubi.server.work.dir", Default: "{{KYUUBI_WORK_DIR_ROOT}}", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "Folder for the working folders and logs of engines. The variable is taken from the environment, else it is `work` in the gateway's home."}, pathKind()}
+
+	// ServerDataDir is kyuubi.server.data.dir.
+	ServerDataDir = Entry[string]{Meta{Key: "kyuubi.server.data.dir", Default: "{{GATEWAY_HOME}}/data", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "Folder of the embedded store (sessions, engines) and of the cluster secret. Two gateways cannot use the same one."}, pathKind()}
+
+	// ServerClusterSecretFile is kyuubi.server.cluster.secret.file; see Conf.ClusterSecretFile.
+	ServerClusterSecretFile = Entry[string]{Meta{Key: "kyuubi.server.cluster.secret.file", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "File (mode 0600) of the secret from which the keys of all engines are derived. Unset means `cluster.secret` in the data folder, made at the first start."}, pathKind()}
+
+	// ServerShutdownTimeout is kyuubi.server.shutdown.timeout.
+	ServerShutdownTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.server.shutdown.timeout", Default: "PT30S", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "How long a stopping gateway waits for running calls. Engines and sessions outlive it."}, durationKind()}
+
+	// ServerRedaction is kyuubi.server.redaction.regex.
+	ServerRedaction = Entry[*regexp.Regexp]{Meta{Key: "kyuubi.server.redaction.regex", Default: `(?i)secret|password|token|access[.]key`, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "Settings whose key or value matches are shown as `" + redactedText + "`."}, regexKind()}
+
+	// LimitEngineStartup is kyuubi.server.limit.engine.startup.
+	LimitEngineStartup = Entry[int]{Meta{Key: "kyuubi.server.limit.engine.startup", Default: "2", Since: "0.1.0", Scope: ScopeServer,
+		Doc: "Launches that run at the same time; further ones queue, in order. Kyuubi has no limit by default."}, intKind(1, 1000)}
+
+	// LimitEnginesPerUser is kyuubi.server.limit.engines.per.user.
+	LimitEnginesPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.engines.per.user", Default: "10", Ours: true, Since: "0.1.0", Scope: ScopeBoth,
+		Doc: "Engines that one user may have at the same time. 0 means no limit."}, limitKind()}
+
+	// LimitSessionsPerUser is kyuubi.server.limit.connections.per.user.
+	LimitSessionsPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.connections.per.user", Default: "0", Since: "0.1.0", Scope: ScopeBoth,
+		Doc: "Sessions that one user may have open at the same time. 0, and Kyuubi's unset, mean no limit."}, limitKind()}
+)
+
+// limitKind is a count for which 0 means no limit.
+func limitKind() kind[int] { return intKind(0, 1<<20) }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conf
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+var (
+	envVariable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	minor       = regexp.MustCompile(`^3\.[0-9]{1,2}$`)
+)
+
+// checkKnown checks a key and value of the kyuubi.* settings that this gateway
+// reads. known is false for a name that it does not read.
+func checkKnown(key, text string) (known bool, err error) {
+	if s, ok := byKey[key]; ok {
+		return true, s.check(text)
+	}
+	if variable, ok := strings.CutPrefix(key, EngineEnvPrefix); ok {
+		return true, checkEnv(variable, text)
+	}
+	if version, ok := strings.CutPrefix(key, EnginePythonPrefix); ok {
+		return true, checkPython(version, text)
+	}
+	return false, nil
+}
+
+func checkEnv(variable, text string) error {
+	if !envVariable.MatchString(variable) {
+		return fmt.Errorf("%q is not the name of an environment variable", variable)
+	}
+	if strings.ContainsRune(text, 0) {
+		return fmt.Errorf("an environment variable cannot hold a NUL character")
+	}
+	return nil
+}
+
+func checkPython(version, text string) error {
+	if !minor.MatchString(version) {
+		return fmt.Errorf("%q is not a minor version of Python such as 3.11", version)
+	}
+	return EnginePython.check(text)
+}
+
+// unknownText is the fault of a kyuubi.* key that nobody knows.
+func unknownText(key string) string {
+	if name := nearest(key); name != "" {
+		return "unknown setting; did you mean " + name + "?"
+	}
+	return "unknown setting, and no known name is near it; docs/settings.md lists them"
+}
+
+// nearest is the known setting name that needs the fewest changes, or "" when
+// all are too far away to be meant.
+func nearest(key string) string {
+	best, least := "", max(3, len(key)/4)+1
+	try := func(name string) {
+		if strings.HasSuffix(name, "*") {
+			return
+		}
+		d := distance(strings.ToLower(key), strings.ToLower(name))
+		if d < least || (d == least && best != "" && name < best) {
+			best, least = name, d
+		}
+	}
+	for name := range byKey {
+		try(name)
+	}
+	for _, name := range kyuubiKeys {
+		try(name)
+	}
+	return best
+}
+
+// distance is the number of inserted, removed or exchanged bytes between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conf
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Pair is one option as a client sends it.
+type Pair struct {
+	Key, Value string
+}
+
+// Options are what a session gets. Later layers won: server, defaults of the
+// user, profile, client.
+type Options struct {
+	// Base are the Spark settings of the server and of the user's defaults, for
+	// every engine of this user. hadoop.* keys have become spark.hadoop.hadoop.*.
+	Base map[string]string
+	// Launch are the options that the profile or the client asked for and that
+	// make an engine another one, in canonical form, to be laid over Base.
+	// Besides spark.* keys it may hold kyuubi.* ones: idle timeouts from anybody;
+	// from profiles any setting of engines, kyuubi.engineEnv.* included.
+	Launch map[string]string
+	// Session are the options for the Spark session itself, which a profile or
+	// the client asked for. They never count for the choice of the engine.
+	Session map[string]string
+	// Choices are the options of kind Launch that the profile or the client
+	// chose, canonical, with those of the gateway (share level, name, ...).
+	Choices map[string]string
+	// Ignored are the keys that were dropped by an ignore list.
+	Ignored []string
+	// Profiles are the profiles that were applied, in order.
+	Profiles []string
+	// ShareLevel is CONNECTION or USER.
+	ShareLevel string
+	// Subdomain is the explicit one, or "o-" and 12 hex digits of Launch, or the
+	// user's or server's own, or "default".
+	Subdomain string
+	// Name is the label of the session; may be empty.
+	Name string
+	// SessionIdle and EngineIdle are the idle timeouts; <= 0 means never.
+	SessionIdle, EngineIdle time.Duration
+}
+
+// DefaultSubdomain is the subdomain of sessions that ask for nothing special.
+const DefaultSubdomain = "default"
+
+// Resolver resolves what sessions ask for. It is safe for concurrent use; it
+// reads profile files each time, so that a change holds for the next session.
+type Resolver struct {
+	conf *Conf
+}
+
+// NewResolver makes a Resolver over c.
+func NewResolver(c *Conf) *Resolver { return &Resolver{conf: c} }
+
+// Resolve lays the options of a client over everything below them. The error
+// joins one *OptionError for each option that is refused or has a bad value.
+func (r *Resolver) Resolve(user string, client []Pair) (Options, error) {
+	c := r.conf.ForUser(user)
+	o := Options{Base: baseSettings(c), Launch: map[string]string{}, Session: map[string]string{}, Choices: map[string]string{}}
+	wished, errs := takeClient(c, &o, client)
+	if err := o.applyProfiles(c, wished[SessionProfile.Key]); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return Options{}, errors.Join(errs...)
+	}
+	o.choose(wished)
+	o.bound(c)
+	o.settle(c)
+	return o, nil
+}
+
+// Chosen says whether the session has this option already, in whatever
+// spelling of key and value; options that are no choice of engines are never
+// chosen.
+func (r *Resolver) Chosen(o Options, p Pair) bool {
+	key, err := canonicalKey(p.Key)
+	if err != nil {
+		return false
+	}
+	k, ok := allowed[strings.ToLower(key)]
+	if !ok {
+		return false
+	}
+	text, err := k.kind(strings.TrimSpace(p.Value), nil)
+	own, chosen := o.Choices[key]
+	return err == nil && chosen && own == text
+}
+
+// baseSettings are the settings that Spark itself shall see, under Spark's names.
+func baseSettings(c *Conf) map[string]string {
+	base := map[string]string{}
+	for key, v := range c.values {
+		if name, ok := sparkName(key); ok {
+			base[name] = v.text
+		}
+	}
+	return base
+}
+
+// sparkName is the name under which Spark reads a setting that is not one of
+// kyuubi.*: Kyuubi passes hadoop.* and hive.* on with a prefix.
+func sparkName(key string) (string, bool) {
+	switch {
+	case strings.HasPrefix(key, "spark."):
+		return key, true
+	case strings.HasPrefix(key, "hadoop."):
+		return "spark.hadoop." + key, true
+	case strings.HasPrefix(key, "hive."):
+		return "spark." + key, true
+	}
+	return "", false
+}
+
+// takeClient sorts the client's options: session ones into o, launch ones into
+// the answer.
+func takeClient(c *Conf, o *Options, client []Pair) (wished map[string]string, errs []error) {
+	wished = map[string]string{}
+	for _, p := range client {
+		v := classify(c, p.Key)
+		switch v.Kind {
+		case Refused:
+			errs = append(errs, v.Err)
+		case Ignored:
+			o.Ignored = append(o.Ignored, v.Key)
+		case Runtime:
+			o.Session[v.Key] = p.Value
+		case Launch:
+			text, err := checkValue(v.Key, p.Value, c)
+			if err != nil {
+				errs = append(errs, err)
+			}
+			wished[v.Key] = text
+		}
+	}
+	return wished, errs
+}
+
+const maxValueBytes = 1024
+
+// checkValue gives the canonical form of a launch option's value.
+func checkValue(key, text string, limits *Conf) (string, error) {
+	text = strings.TrimSpace(text)
+	if len(text) > maxValueBytes || strings.ContainsFunc(text, unicode.IsControl) {
+		return "", &OptionError{Key: key, Invalid: true, Why: "the value is too long or holds control characters"}
+	}
+	canonical, err := allowed[strings.ToLower(key)].kind(text, limits)
+	if err != nil {
+		return "", &OptionError{Key: key, Invalid: true, Why: err.Error()}
+	}
+	return canonical, nil
+}
+
+// choose lays checked choices over those that are there.
+func (o *Options) choose(wished map[string]string) {
+	for key, text := range wished {
+		o.Choices[key] = text
+		if inFingerprint[key] {
+			o.Launch[key] = text
+		}
+	}
+}
+
+// bound gives a dynamic allocation that a session turns on the ceiling that
+// counts for its executors, because Spark's own default is infinity.
+func (o *Options) bound(c *Conf) {
+	const enabled, ceiling = "spark.dynamicAllocation.enabled", "spark.dynamicAllocation.maxExecutors"
+	most, err := MaxExecutors.kind.parse(limitText(c))
+	_, has := o.Launch[ceiling]
+	_, based := o.Base[ceiling]
+	if err != nil || most == 0 || has || based || o.Choices[enabled] != "true" {
+		return
+	}
+	o.Launch[ceiling] = limitText(c)
+}
+
+func limitText(c *Conf) string {
+	if text, ok := c.Raw(MaxExecutors.Key); ok {
+		return text
+	}
+	return MaxExecutors.Default
+}
+
+// settle derives what follows from all layers together.
+func (o *Options) settle(c *Conf) {
+	effective := *c
+	effective.values = maps.Clone(c.values)
+	if effective.values == nil {
+		effective.values = map[string]value{}
+	}
+	for key, text := range o.Choices {
+		effective.values[key] = value{text: text}
+	}
+	o.ShareLevel = EngineShareLevel.Get(&effective)
+	o.Name = SessionName.Get(&effective)
+	o.SessionIdle = SessionIdleTimeout.Get(&effective)
+	o.EngineIdle = EngineIdleTimeout.Get(&effective)
+	o.Subdomain = o.subdomain(c)
+}
+
+func (o *Options) subdomain(c *Conf) string {
+	if name := o.Choices[EngineSubdomain.Key]; name != "" {
+		return name
+	}
+	if len(o.Launch) > 0 {
+		return madeName(o.Launch)
+	}
+	if name := EngineSubdomain.Get(c); name != "" {
+		return name
+	}
+	return DefaultSubdomain
+}
+
+// madeName is the subdomain of an engine with these launch options: the same
+// for equal options, whoever asked and in whatever order.
+func madeName(launch map[string]string) string {
+	sum := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(launch)) {
+		io.WriteString(sum, key+"\x00"+launch[key]+"\x00") // a hash never fails to write
+	}
+	return "o-" + hex.EncodeToString(sum.Sum(nil))[:12]
+}

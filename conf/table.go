@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conf
+
+import (
+	_ "embed"
+	"strings"
+)
+
+// area is a group of settings with a heading of its own in settings.md.
+type area struct {
+	title    string
+	settings []setting
+}
+
+// areas is the table of all settings. It is never changed.
+var areas = []area{
+	{"Frontends", []setting{FrontendBindHost, FrontendAdvertisedHost, ConnectEnabled, ConnectBindHost, ConnectBindPort,
+		ConnectMaxMessageSize, ConnectMaxHold, ConnectSSLEnabled, ConnectSSLCertificate, ConnectSSLKey, RESTBindHost, RESTBindPort}},
+	{"Authentication", []setting{Authentication, AuthTokenFile, AuthNoneAllowRemote, EngineAllowGatewayUser, Administrators}},
+	{"Discovery", []setting{HAAddresses, HANamespace, HAZooKeeperDigest}},
+	{"Sessions", []setting{SessionIdleTimeout, SessionCheckInterval, SessionName, SessionProfile, SessionIgnoreList,
+		SessionRestrictList, SessionLocalDirs, MaxDriverMemory, MaxDriverCores, MaxExecutorMemory, MaxExecutorCores, MaxExecutors, MaxIdleTimeout}},
+	{"Engines", []setting{EngineType, EngineShareLevel, EngineSubdomain, EngineDoAs, EnginePython, EngineMainResource}},
+	{"Life of an engine", []setting{EngineInitTimeout, EngineLaunchLinger, EngineIdleTimeout, EngineCheckInterval, EngineMaxInitialWait,
+		EngineMaxLifetime, EngineErrorMaxSize, EngineMaxLogLines, EngineDestroyTimeout, EngineLogTimeout}},
+	{"Server and limits", []setting{ServerName, ServerWorkDir, ServerDataDir, ServerClusterSecretFile, ServerShutdownTimeout,
+		ServerRedaction, LimitEngineStartup, LimitEnginesPerUser, LimitSessionsPerUser}},
+}
+
+// byKey finds a setting by its name, byOldName by a deprecated one.
+var (
+	byKey     = indexSettings(func(m Meta) []string { return []string{m.Key} })
+	byOldName = indexSettings(func(m Meta) []string { return m.Deprecated })
+)
+
+func indexSettings(names func(Meta) []string) map[string]setting {
+	index := map[string]setting{}
+	for _, a := range areas {
+		for _, s := range a.settings {
+			for _, name := range names(s.meta()) {
+				index[name] = s
+			}
+		}
+	}
+	return index
+}
+
+//go:embed kyuubi_keys.txt
+var kyuubiKeysText string
+
+// kyuubiKeys are names of Kyuubi's settings that mean nothing here; those that
+// end in ".*" stand for all that begin so.
+var kyuubiKeys = readNames(kyuubiKeysText)
+
+// readNames is the first word of every line that is not a comment.
+func readNames(text string) []string {
+	var names []string
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) > 0 && words[0][0] != '#' {
+			names = append(names, words[0])
+		}
+	}
+	return names
+}
+
+// isForeign says whether Kyuubi knows the setting and this gateway has no use for it.
+func isForeign(key string) bool { return listed(kyuubiKeys, key) }
+
+// listed says whether a list of names, some of them "prefix.*", covers key.
+// Case does not count.
+func listed(names []string, key string) bool {
+	for _, name := range names {
+		prefix, family := strings.CutSuffix(name, "*")
+		switch {
+		case strings.EqualFold(name, key):
+			return true
+		case family && strings.HasSuffix(prefix, ".") && hasFoldedPrefix(key, prefix):
+			return true
+		}
+	}
+	return false
+}
+
+func hasFoldedPrefix(key, prefix string) bool {
+	return len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix)
+}

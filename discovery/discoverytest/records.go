@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discoverytest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"roundhouse/discovery"
+)
+
+// Sessions is the suite of discovery.SessionStore.
+func Sessions(t *testing.T, open func(t *testing.T) discovery.SessionStore) {
+	for name, test := range map[string]func(*testing.T, discovery.SessionStore){
+		"records read back":             sessionsReadBack,
+		"put replaces":                  sessionsReplace,
+		"users are apart":               sessionsOfUsers,
+		"delete":                        sessionsDelete,
+		"unusable records are refused":  sessionsUnusable,
+		"records are put at once":       sessionsTogether,
+		"an ended context stops a call": sessionsObeyContext,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+func newSession(user, id string) discovery.SessionRecord {
+	return discovery.SessionRecord{
+		User: user, SessionID: id, EngineRef: "e1", Options: map[string]string{"spark.driver.memory": "2g"},
+		Client: "python", Address: "192.0.2.7:1", Name: "Ümläut\n", Opened: time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC),
+	}
+}
+
+func sessionsReadBack(t *testing.T, s discovery.SessionStore) {
+	_, err := s.GetSession(t.Context(), "alice", "s1")
+	require.ErrorIs(t, err, discovery.ErrNotFound)
+	records, err := s.Sessions(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, records)
+
+	full, bare := newSession("alice", "s1"), discovery.SessionRecord{User: "alice", SessionID: "s2"}
+	require.NoError(t, s.PutSession(t.Context(), full))
+	require.NoError(t, s.PutSession(t.Context(), bare))
+	got, err := s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+	require.Equal(t, full, got)
+	records, err = s.Sessions(t.Context())
+	require.NoError(t, err)
+	require.ElementsMatch(t, []discovery.SessionRecord{full, bare}, records)
+}
+
+func sessionsReplace(t *testing.T, s discovery.SessionStore) {
+	r := newSession("alice", "s1")
+	require.NoError(t, s.PutSession(t.Context(), r))
+	r.EngineRef, r.Options = "e2", nil
+	require.NoError(t, s.PutSession(t.Context(), r))
+	got, err := s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+	require.Equal(t, r, got)
+}
+
+func sessionsOfUsers(t *testing.T, s discovery.SessionStore) {
+	require.NoError(t, s.PutSession(t.Context(), newSession("alice", "s1")))
+	_, err := s.GetSession(t.Context(), "bob", "s1")
+	require.ErrorIs(t, err, discovery.ErrNotFound)
+	require.NoError(t, s.DeleteSession(t.Context(), "bob", "s1"))
+	_, err = s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+}
+
+func sessionsDelete(t *testing.T, s discovery.SessionStore) {
+	require.NoError(t, s.PutSession(t.Context(), newSession("alice", "s1")))
+	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"))
+	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"), "absent by now")
+	_, err := s.GetSession(t.Context(), "alice", "s1")
+	require.ErrorIs(t, err, discovery.ErrNotFound)
+}
+
+func sessionsUnusable(t *testing.T, s discovery.SessionStore) {
+	large := newSession("alice", "s1")
+	large.Options = map[string]string{"x": strings.Repeat("x", 1<<20)}
+	for name, r := range map[string]discovery.SessionRecord{
+		"no user":     newSession("", "s1"),
+		"no id":       newSession("alice", ""),
+		"NUL in user": newSession("a\x00b", "s1"),
+		"NUL in id":   newSession("alice", "s\x001"),
+		"huge id":     newSession("alice", strings.Repeat("s", 1<<15)),
+		"huge":        large,
+	} {
+		require.ErrorIs(t, s.PutSession(t.Context(), r), discovery.ErrInvalid, name)
+	}
+	records, err := s.Sessions(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, records)
+}
+
+func sessionsTogether(t *testing.T, s discovery.SessionStore) {
+	const count = 50
+	var wg sync.WaitGroup
+	faults := make([]error, count)
+	for i := range count {
+		wg.Go(func() {
+			r := newSession("alice", fmt.Sprintf("s%d", i))
+			if faults[i] = s.PutSession(t.Context(), r); faults[i] == nil {
+				_, faults[i] = s.GetSession(t.Context(), r.User, r.SessionID)
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range faults {
+		require.NoError(t, err, "each put can be read when it returned")
+	}
+	records, err := s.Sessions(t.Context())
+	require.NoError(t, err)
+	require.Len(t, records, count)
+}
+
+func sessionsObeyContext(t *testing.T, s discovery.SessionStore) {
+	ctx := cancelled(t)
+	require.ErrorIs(t, s.PutSession(ctx, newSession("alice", "s1")), context.Canceled)
+	require.ErrorIs(t, s.DeleteSession(ctx, "alice", "s1"), context.Canceled)
+	_, err := s.GetSession(ctx, "alice", "s1")
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = s.Sessions(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Engines is the suite of discovery.EngineStore.
+func Engines(t *testing.T, open func(t *testing.T) discovery.EngineStore) {
+	for name, test := range map[string]func(*testing.T, discovery.EngineStore){
+		"records read back, put replaces": enginesReadBack,
+		"unusable records are refused":    enginesUnusable,
+		"an ended context stops a call":   enginesObeyContext,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+func newEngine(refID string) discovery.EngineRecord {
+	return discovery.EngineRecord{
+		RefID: refID, Path: space, User: "alice", ShareLevel: "USER", Subdomain: "default",
+		Options: map[string]string{"spark.driver.memory": "2g"}, PID: 4711, StartTime: 1<<63 + 1,
+		WorkDir: "/w/alice/" + refID, Submitted: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), Node: newNode().String(),
+	}
+}
+
+func enginesReadBack(t *testing.T, s discovery.EngineStore) {
+	first, second := newEngine("e1"), newEngine("e2")
+	require.NoError(t, s.PutEngine(t.Context(), first))
+	require.NoError(t, s.PutEngine(t.Context(), second))
+	second.PID, second.Node, second.Options = 0, "", nil
+	require.NoError(t, s.PutEngine(t.Context(), second))
+
+	records, err := s.Engines(t.Context())
+	require.NoError(t, err)
+	slices.SortFunc(records, func(a, b discovery.EngineRecord) int { return cmp.Compare(a.RefID, b.RefID) })
+	require.Equal(t, []discovery.EngineRecord{first, second}, records)
+
+	require.NoError(t, s.DeleteEngine(t.Context(), "e1"))
+	require.NoError(t, s.DeleteEngine(t.Context(), "e1"), "absent by now")
+	records, err = s.Engines(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []discovery.EngineRecord{second}, records)
+}
+
+func enginesUnusable(t *testing.T, s discovery.EngineStore) {
+	large := newEngine("e1")
+	large.WorkDir = strings.Repeat("x", 1<<20)
+	for name, r := range map[string]discovery.EngineRecord{"no ref id": newEngine(""), "huge": large} {
+		require.ErrorIs(t, s.PutEngine(t.Context(), r), discovery.ErrInvalid, name)
+	}
+}
+
+func enginesObeyContext(t *testing.T, s discovery.EngineStore) {
+	ctx := cancelled(t)
+	require.ErrorIs(t, s.PutEngine(ctx, newEngine("e1")), context.Canceled)
+	require.ErrorIs(t, s.DeleteEngine(ctx, "e1"), context.Canceled)
+	_, err := s.Engines(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+}

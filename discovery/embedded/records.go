@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"roundhouse/discovery"
+)
+
+// PutSession creates or replaces the record of (r.User, r.SessionID).
+func (s *Store) PutSession(ctx context.Context, r discovery.SessionRecord) error {
+	key, err := makeKey(r.User, r.SessionID)
+	if err != nil {
+		return err
+	}
+	return s.putCounted(ctx, bucketSessions, key, s.options.MaxSessions, r)
+}
+
+// GetSession returns the record, or discovery.ErrNotFound.
+func (s *Store) GetSession(ctx context.Context, user, sessionID string) (discovery.SessionRecord, error) {
+	var r discovery.SessionRecord
+	key, err := makeKey(user, sessionID)
+	if err != nil {
+		return r, err
+	}
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		value := tx.Bucket(bucketSessions).Get(key)
+		if value == nil {
+			return fmt.Errorf("%w: session %s of %s", discovery.ErrNotFound, sessionID, user)
+		}
+		return json.Unmarshal(value, &r)
+	})
+	return r, err
+}
+
+// DeleteSession removes the record if there is one.
+func (s *Store) DeleteSession(ctx context.Context, user, sessionID string) error {
+	key, err := makeKey(user, sessionID)
+	if err != nil {
+		return err
+	}
+	return s.deleteCounted(ctx, bucketSessions, key)
+}
+
+// Sessions returns every session record.
+func (s *Store) Sessions(ctx context.Context) ([]discovery.SessionRecord, error) {
+	return all[discovery.SessionRecord](ctx, s, bucketSessions)
+}
+
+// PutEngine creates or replaces the record of r.RefID.
+func (s *Store) PutEngine(ctx context.Context, r discovery.EngineRecord) error {
+	key, err := makeKey(r.RefID)
+	if err != nil {
+		return err
+	}
+	return s.putCounted(ctx, bucketEngines, key, s.options.MaxEngines, r)
+}
+
+// DeleteEngine removes the record if there is one.
+func (s *Store) DeleteEngine(ctx context.Context, refID string) error {
+	key, err := makeKey(refID)
+	if err != nil {
+		return err
+	}
+	return s.deleteCounted(ctx, bucketEngines, key)
+}
+
+// Engines returns every engine record.
+func (s *Store) Engines(ctx context.Context) ([]discovery.EngineRecord, error) {
+	return all[discovery.EngineRecord](ctx, s, bucketEngines)
+}

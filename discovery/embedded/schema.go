@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"roundhouse/discovery"
+)
+
+// The file has four buckets. The sequence number that bbolt keeps with each
+// bucket counts the records of sessions and engines, and numbers the nodes.
+//
+//	meta      schema -> version of this layout
+//	nodes     path NUL refID -> node name
+//	sessions  user NUL session id -> JSON
+//	engines   refID -> JSON
+var (
+	bucketMeta     = []byte("meta")
+	bucketNodes    = []byte("nodes")
+	bucketSessions = []byte("sessions")
+	bucketEngines  = []byte("engines")
+	keySchema      = []byte("schema")
+)
+
+const (
+	schemaVersion = "1"
+	maxKeyPart    = 1 << 10  // bytes of a path, user or id
+	maxValue      = 64 << 10 // bytes of an encoded record
+	separator     = "\x00"
+)
+
+// prepare makes the buckets and refuses a layout that this program does not
+// know.
+func prepare(tx *bbolt.Tx) error {
+	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
+	if err != nil {
+		return err
+	}
+	found := string(meta.Get(keySchema))
+	if found != "" && found != schemaVersion {
+		return fmt.Errorf("it has layout %q, this gateway knows %q; use the gateway version that wrote it", found, schemaVersion)
+	}
+	for _, name := range [][]byte{bucketNodes, bucketSessions, bucketEngines} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	if found == schemaVersion {
+		return nil
+	}
+	return meta.Put(keySchema, []byte(schemaVersion))
+}
+
+// makeKey joins the parts of a key.
+func makeKey(parts ...string) ([]byte, error) {
+	for _, part := range parts {
+		if part == "" || len(part) > maxKeyPart || strings.Contains(part, separator) {
+			return nil, fmt.Errorf("%w: key part %.40q must have 1 to %d bytes and no NUL", discovery.ErrInvalid, part, maxKeyPart)
+		}
+	}
+	return []byte(strings.Join(parts, separator)), nil
+}
+
+// putCounted stores record as JSON under key; limit bounds the bucket.
+func (s *Store) putCounted(ctx context.Context, bucket, key []byte, limit int, record any) error {
+	value, err := json.Marshal(record)
+	if err != nil {
+		return fmt.Errorf("discovery: encode: %w", err)
+	}
+	if len(value) > maxValue {
+		return fmt.Errorf("%w: %d bytes, more than %d", discovery.ErrInvalid, len(value), maxValue)
+	}
+	return s.write(ctx, func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
+		if b.Get(key) == nil {
+			if err := grow(b, limit); err != nil {
+				return err
+			}
+		}
+		return b.Put(key, value)
+	})
+}
+
+func grow(b *bbolt.Bucket, limit int) error {
+	count := b.Sequence()
+	if count >= uint64(limit) {
+		return fmt.Errorf("%w: %d records", discovery.ErrFull, count)
+	}
+	return b.SetSequence(count + 1)
+}
+
+func (s *Store) deleteCounted(ctx context.Context, bucket, key []byte) error {
+	return s.write(ctx, func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
+		if b.Get(key) == nil {
+			return nil
+		}
+		if err := b.SetSequence(b.Sequence() - 1); err != nil {
+			return err
+		}
+		return b.Delete(key)
+	})
+}
+
+// all decodes every record of a bucket, in the order of its keys.
+func all[T any](ctx context.Context, s *Store, bucket []byte) ([]T, error) {
+	var records []T
+	err := s.read(ctx, func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucket).ForEach(func(key, value []byte) error {
+			var r T
+			if err := json.Unmarshal(value, &r); err != nil {
+				return fmt.Errorf("discovery: record %q of %s: %w", bytes.ToValidUTF8(key, nil), bucket, err)
+			}
+			records = append(records, r)
+			return nil
+		})
+	})
+	return records, err
+}
+
+// write runs change in a transaction that is on the disk when write returns.
+// change may run more than once.
+func (s *Store) write(ctx context.Context, change func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.db.Batch(change)
+}
+
+func (s *Store) read(ctx context.Context, look func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.db.View(look)
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"roundhouse/engine/control"
+)
+
+// How long the two halves of Check may take; together under two seconds.
+const (
+	dialLimit   = 500 * time.Millisecond
+	statusLimit = 1300 * time.Millisecond
+)
+
+// Check finds out within two seconds whether the engine lives. Dead is final:
+// Done is closed then and the process is ended. Silent is no verdict: a driver
+// in a long garbage collection looks like that.
+func (e *Engine) Check(ctx context.Context) Health {
+	select {
+	case <-e.done:
+		return Dead
+	case <-e.process.Done():
+		e.failed(e, "its process has ended: "+e.process.Status())
+		return Dead
+	default:
+	}
+	health, why := e.probe(ctx)
+	if health == Dead {
+		e.failed(e, why)
+	}
+	return health
+}
+
+// probe looks at the Connect port, then at the control endpoint.
+func (e *Engine) probe(ctx context.Context) (Health, string) {
+	dialer := net.Dialer{Timeout: dialLimit}
+	conn, err := dialer.DialContext(ctx, "tcp", e.node.Address)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return Dead, fmt.Sprintf("nothing listens on its port %s any more", e.node.Address)
+	}
+	if err != nil {
+		return Silent, ""
+	}
+	conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	status, err := e.control.Status(ctx)
+	switch {
+	case errors.Is(err, control.ErrUnauthorized):
+		return Dead, fmt.Sprintf("another engine answers at %s", e.node.Attributes[attrControl])
+	case err != nil:
+		return Silent, ""
+	case status.RefID != e.refID:
+		return Dead, fmt.Sprintf("engine %s answers at %s in its place", status.RefID, e.node.Attributes[attrControl])
+	default:
+		return Alive, ""
+	}
+}

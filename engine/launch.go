@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"roundhouse/discovery"
+	"roundhouse/engine/local"
+	"roundhouse/internal/errs"
+)
+
+// launch is one attempt to get an engine. The fields above the first gap never
+// change; Manager.mu guards those below, except that engine and err do not
+// change once done is closed.
+type launch struct {
+	spec    Spec
+	refID   string
+	workDir string
+	ticket  *ticket // nil for a launch of an earlier gateway
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	done    chan struct{} // closed when settled
+	spawned chan struct{} // closed when process is set
+	gone    chan struct{} // closed when all of it is cleaned up
+
+	waiters int
+	linger  *time.Timer
+	round   int // counts lingers, so that a timer knows its own
+	settled bool
+	engine  *Engine // outcome
+	err     error   // outcome
+
+	process   Process
+	submitted time.Time // the spawn; zero in the queue
+}
+
+func newLaunch(life context.Context, spec Spec, refID string) *launch {
+	l := &launch{
+		spec: spec, refID: refID,
+		done: make(chan struct{}), spawned: make(chan struct{}), gone: make(chan struct{}),
+	}
+	l.ctx, l.cancel = context.WithCancelCause(life)
+	return l
+}
+
+// join adds a waiter; Manager.mu is held.
+func (l *launch) join() {
+	l.waiters++
+	if l.linger != nil {
+		l.linger.Stop()
+	}
+}
+
+func (l *launch) record() discovery.EngineRecord {
+	r := discovery.EngineRecord{
+		RefID: l.refID, Path: l.spec.Path(), User: l.spec.LaunchUser, ShareLevel: string(l.spec.ShareLevel),
+		Subdomain: l.spec.Subdomain, Options: l.spec.Options, WorkDir: l.workDir, Submitted: l.submitted,
+	}
+	if l.process != nil {
+		id := l.process.Identity()
+		r.PID, r.StartTime = id.PID, id.Start
+	}
+	return r
+}
+
+// settleLocked ends the wait for l, once: with an engine, of which each waiter
+// gets a lease, or with an error. An engine ends the launch; an error also
+// cancels what run does for it.
+func (m *Manager) settleLocked(l *launch, e *Engine, err error) bool {
+	if l.settled {
+		return false
+	}
+	l.settled, l.engine, l.err = true, e, err
+	if l.linger != nil {
+		l.linger.Stop()
+	}
+	delete(m.mu.launches, l.spec.spaceKey())
+	delete(m.mu.starting, l.refID)
+	if e != nil {
+		e.take(l.waiters)
+		m.mu.spaces[l.spec.spaceKey()] = e
+		m.mu.engines[l.refID] = e
+	} else {
+		l.cancel(err)
+	}
+	close(l.done)
+	return true
+}
+
+// fail settles l with err unless it is settled, and returns its engine if it
+// got one after all.
+func (m *Manager) fail(l *launch, err error) *Engine {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settleLocked(l, nil, err)
+	return l.engine
+}
+
+// run is the launch of l from the queue to its end.
+func (m *Manager) run(l *launch) {
+	defer close(l.gone)
+	defer l.cancel(nil)
+	if err := m.queue.wait(l.ctx, l.ticket); err != nil {
+		m.fail(l, m.cancelled(l, err))
+		return
+	}
+	defer m.queue.done()
+	process, err := m.spawn(l)
+	if err != nil {
+		m.fail(l, err)
+		m.report(l, err)
+		m.forget(l.refID, l.workDir)
+		return
+	}
+	m.await(l, process, l.submitted.Add(m.opts.InitializeTimeout))
+}
+
+// spawn records the engine, starts its process and records that.
+func (m *Manager) spawn(l *launch) (Process, error) {
+	m.mu.Lock()
+	l.submitted = time.Now()
+	record := l.record()
+	m.mu.Unlock()
+	if err := m.store(record); err != nil {
+		return nil, errs.Wrap(errs.Internal, err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
+	}
+	process, err := m.opts.Launcher.Start(l.ctx, Launch{
+		Spec: l.spec, RefID: l.refID, WorkDir: l.workDir, Keys: keysOf(m.opts.Secret, l.refID),
+		Submitted: l.submitted, Timeout: m.opts.InitializeTimeout,
+	})
+	if err != nil {
+		return nil, asLaunchError(l, err)
+	}
+	m.mu.Lock()
+	l.process = process
+	record = l.record()
+	m.mu.Unlock()
+	if err := m.store(record); err != nil {
+		m.kill(process, l.refID)
+		return nil, errs.Wrap(errs.Internal, err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
+	}
+	close(l.spawned)
+	m.opts.Log.Info("engine submitted", "engine", l.refID, "user", l.spec.LaunchUser, "path", l.spec.Path(), "pid", record.PID, "dir", l.workDir)
+	return process, nil
+}
+
+// await waits until l is settled, its process ends or its time is over, and
+// cleans up unless an engine came of it.
+func (m *Manager) await(l *launch, process Process, deadline time.Time) {
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	var err error
+	select {
+	case <-l.done: // registered or cancelled
+		err = l.err
+	case <-process.Done():
+		err = m.diedError(l, process)
+	case <-timer.C:
+		err = m.timeoutError(l)
+	case <-m.life.Done():
+	}
+	if m.life.Err() != nil && !isDone(process) {
+		m.abandon(l, process)
+		return
+	}
+	if e := m.fail(l, err); e != nil {
+		m.report(l, nil)
+		return // its process is the engine's now
+	}
+	m.report(l, l.err)
+	m.kill(process, l.refID)
+	m.forget(l.refID, l.workDir)
+}
+
+// abandon leaves a launch to the next gateway.
+func (m *Manager) abandon(l *launch, process Process) {
+	if e := m.fail(l, errs.New(errs.ShuttingDown, "The gateway is shutting down while engine %s starts. Try again: the launch goes on.", l.refID)); e == nil {
+		process.Release()
+	}
+}
+
+func isDone(p Process) bool {
+	select {
+	case <-p.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// kill ends a process that nobody may use any more.
+func (m *Manager) kill(process Process, refID string) {
+	defer process.Release()
+	if err := process.End(context.Background(), m.opts.DestroyTimeout); err != nil && !errors.Is(err, local.ErrGone) {
+		m.opts.Log.Error("a process of an engine does not end", "engine", refID, "pid", process.Identity().PID, "err", err)
+	}
+}
+
+func (m *Manager) report(l *launch, err error) {
+	took := time.Since(l.submitted)
+	m.opts.OnLaunch(took, err)
+	switch {
+	case err == nil: // admit has logged it
+	case errors.Is(err, ErrCancelled):
+		m.opts.Log.Info("engine launch cancelled", "engine", l.refID, "user", l.spec.LaunchUser, "after", took, "why", err)
+	default:
+		m.opts.Log.Warn("engine not started", "engine", l.refID, "user", l.spec.LaunchUser, "after", took, "err", err)
+	}
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"roundhouse/discovery"
+)
+
+var (
+	// ErrReleased as the cause of a waiter's context says that its session is
+	// gone for good: a launch that waited for it alone is cancelled at once.
+	ErrReleased = errors.New("engine: the session was released")
+	// ErrForbidden answers a plugin whose MAC, path or address is wrong.
+	ErrForbidden = errors.New("engine: the registration is not valid")
+	// ErrGone answers a plugin whose engine is not wanted (any more).
+	ErrGone = errors.New("engine: no such engine is wanted")
+	// ErrBusy answers a plugin that wants to stop as unused while sessions
+	// hold the engine.
+	ErrBusy = errors.New("engine: sessions hold the engine")
+
+	// ErrCancelled is what Options.OnLaunch is told of a launch that was given
+	// up because nobody wanted it any more.
+	ErrCancelled = errors.New("engine: the launch was cancelled")
+
+	// errClosing is the cause of the manager's own context at its end.
+	errClosing = errors.New("engine: the gateway is shutting down")
+)
+
+const (
+	storeTimeout  = 5 * time.Second // for one write to the store
+	sweepInterval = 10 * time.Minute
+)
+
+// Manager owns every engine of this gateway. Its methods are safe for
+// concurrent use, and none holds a lock over I/O.
+type Manager struct {
+	opts  Options
+	queue *queue
+	life  context.Context // ends with Run
+	stop  context.CancelCauseFunc
+	work  sync.WaitGroup // what Run waits for
+	// inherited is what Run has to do about engines of an earlier gateway.
+	inherited []func()
+
+	mu struct {
+		sync.Mutex
+		closed   bool
+		launches map[string]*launch // under way, by space key
+		starting map[string]*launch // the same, by ref id
+		spaces   map[string]*Engine // take new sessions, by space key
+		engines  map[string]*Engine // registered and not buried, by ref id
+	}
+}
+
+// NewManager returns a manager that knows the engines of earlier gateways which
+// still live. It takes a few seconds at most, when some do not answer. Run must
+// follow.
+func NewManager(o Options) (*Manager, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	m := &Manager{opts: o, queue: newQueue(o.LaunchLimit)}
+	m.life, m.stop = context.WithCancelCause(context.Background())
+	m.mu.launches = map[string]*launch{}
+	m.mu.starting = map[string]*launch{}
+	m.mu.spaces = map[string]*Engine{}
+	m.mu.engines = map[string]*Engine{}
+	if err := m.inherit(); err != nil {
+		m.stop(errClosing)
+		return nil, err
+	}
+	return m, nil
+}
+
+// Run does the manager's background work until ctx ends, and returns when all
+// of it has ended. Engines, and launches that have a process, outlive it: the
+// next gateway finds them by their records.
+func (m *Manager) Run(ctx context.Context) error {
+	for _, task := range m.inherited {
+		m.background(task)
+	}
+	m.inherited = nil
+	m.sweepLogs(ctx)
+	m.mu.Lock()
+	m.mu.closed = true
+	m.mu.Unlock()
+	m.stop(errClosing)
+	m.work.Wait()
+	m.closeConnections()
+	return nil
+}
+
+// background runs task in a goroutine that Run waits for; false when the
+// manager is closed.
+func (m *Manager) background(task func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.backgroundLocked(task)
+}
+
+func (m *Manager) closed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.closed
+}
+
+func (m *Manager) backgroundLocked(task func()) bool {
+	if m.mu.closed {
+		return false
+	}
+	m.work.Go(task)
+	return true
+}
+
+// sweepLogs removes old logs now and then until ctx ends.
+func (m *Manager) sweepLogs(ctx context.Context) {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		if err := m.opts.Files.Expire(time.Now().Add(-m.opts.LogTimeout), m.refIDs()); err != nil {
+			m.opts.Log.Warn("old engine logs stay behind", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// refIDs are the engines and launches whose files are in use.
+func (m *Manager) refIDs() map[string]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ids := map[string]bool{}
+	for id := range m.mu.engines {
+		ids[id] = true
+	}
+	for id := range m.mu.starting {
+		ids[id] = true
+	}
+	return ids
+}
+
+func (m *Manager) closeConnections() {
+	m.mu.Lock()
+	engines := make([]*Engine, 0, len(m.mu.engines))
+	for _, e := range m.mu.engines {
+		engines = append(engines, e)
+	}
+	m.mu.Unlock()
+	for _, e := range engines {
+		m.disconnect(e)
+	}
+}
+
+func (m *Manager) disconnect(e *Engine) {
+	e.control.Close()
+	if err := e.conn.Close(); err != nil {
+		m.opts.Log.Debug("closing the connection of an engine", "engine", e.refID, "err", err)
+	}
+}
+
+// store writes a record, whatever becomes of the caller meanwhile.
+func (m *Manager) store(r discovery.EngineRecord) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	return m.opts.Store.PutEngine(ctx, r)
+}
+
+// forget removes the record and the files of an engine whose process is gone.
+// Only the log stays for a while.
+func (m *Manager) forget(refID, workDir string) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := m.opts.Files.Sweep(workDir); err != nil {
+		m.opts.Log.Warn("files of an engine stay behind", "engine", refID, "dir", workDir, "err", err)
+	}
+	if err := m.opts.Store.DeleteEngine(ctx, refID); err != nil {
+		m.opts.Log.Error("the record of an engine stays behind", "engine", refID, "err", err)
+	}
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"roundhouse/discovery"
+	"roundhouse/engine/control"
+	"roundhouse/engine/local"
+	"roundhouse/internal/secret"
+)
+
+// Options are the parts and settings of a Manager.
+type Options struct {
+	// Secret is the cluster secret; every engine's keys are derived from it.
+	Secret   []byte
+	Launcher Launcher
+	Files    Files
+	Store    discovery.EngineStore
+	Log      *slog.Logger
+
+	// LaunchLimit is how many launches run at once (kyuubi.server.limit.engine.startup).
+	LaunchLimit int
+	// UserLimit is how many engines one user may have; 0 means any number.
+	UserLimit int
+	// InitializeTimeout is the time from the spawn to the registration.
+	InitializeTimeout time.Duration
+	// Linger is how long a launch goes on that nobody waits for.
+	Linger time.Duration
+	// DestroyTimeout is the time between SIGTERM and SIGKILL.
+	DestroyTimeout time.Duration
+	// Heartbeat is how often an engine renews its registration.
+	Heartbeat time.Duration
+	// LogTimeout is how long the log of an ended engine is kept.
+	LogTimeout time.Duration
+	// MaxMessage is the largest message in bytes that calls to engines carry.
+	MaxMessage int
+
+	// OnSessionClosed is told of sessions that a driver closed: reason is idle,
+	// released or expired. It must not block for long. Optional.
+	OnSessionClosed func(refID, user, sessionID, reason string)
+	// OnLaunch is told of each launch that ended: how long it took since the
+	// spawn, or the error of its waiters. Optional.
+	OnLaunch func(took time.Duration, err error)
+	// DialControl makes the client of a control endpoint. Optional.
+	DialControl func(address, key string) Control
+}
+
+// Launcher starts drivers and finds them again.
+type Launcher interface {
+	// WorkDir is the folder of an engine. It need not exist.
+	WorkDir(launchUser, refID string) string
+	// Start writes the engine's files and starts its driver. An error is a
+	// whole sentence for people.
+	Start(ctx context.Context, l Launch) (Process, error)
+	// Open finds the process of an earlier gateway; local.ErrGone if it ended.
+	Open(id local.Identity) (Process, error)
+}
+
+// Files looks after the folders of engines.
+type Files interface {
+	// DropSecrets removes what only the start of a driver needs.
+	DropSecrets(workDir string) error
+	// Sweep removes all but the log.
+	Sweep(workDir string) error
+	// Expire removes what is left of engines that are not in live (their ref
+	// ids) and whose log was last written before the given time.
+	Expire(before time.Time, live map[string]bool) error
+	// Reason says in the words of the log why a driver did not start.
+	Reason(workDir string, hide secret.Masker) string
+	// Tail returns the last lines of the log; none if there is no log.
+	Tail(workDir string, lines int, hide secret.Masker) []string
+}
+
+// LogFile is the name of an engine's log in its folder.
+const LogFile = "engine.log"
+
+// Process is a driver, or the spark-submit that started it.
+type Process interface {
+	Identity() local.Identity
+	// Done is closed when the process has ended.
+	Done() <-chan struct{}
+	// Status says how it ended.
+	Status() string
+	// End ends the process group, gently for as long as grace.
+	End(ctx context.Context, grace time.Duration) error
+	// Release stops watching; the process goes on.
+	Release()
+}
+
+// Control is the plugin's control endpoint.
+type Control interface {
+	Status(ctx context.Context) (control.Status, error)
+	Events(ctx context.Context, after int64, wait time.Duration) (control.Events, error)
+	Stop(ctx context.Context, reason string) error
+	Close()
+}
+
+// Launch is what a Launcher needs to know.
+type Launch struct {
+	Spec      Spec
+	RefID     string
+	WorkDir   string
+	Keys      Keys
+	Submitted time.Time
+	// Timeout is how long after Submitted the driver must have registered.
+	Timeout time.Duration
+}
+
+// Keys are the secrets of one engine, as hex text. They print as asterisks.
+type Keys struct {
+	RPC      string // bearer of the Connect port
+	Register string // MAC of calls of the plugin
+	Control  string // bearer of the control endpoint
+}
+
+// String hides the keys.
+func (Keys) String() string { return secret.Hidden }
+
+// GoString hides the keys.
+func (Keys) GoString() string { return secret.Hidden }
+
+// LogValue hides the keys.
+func (Keys) LogValue() slog.Value { return slog.StringValue(secret.Hidden) }
+
+func (k Keys) masker() secret.Masker { return secret.Mask(k.RPC, k.Register, k.Control) }
+
+func keysOf(cluster []byte, refID string) Keys {
+	return Keys{
+		RPC:      secret.Derive(cluster, secret.LabelRPC, refID),
+		Register: secret.Derive(cluster, secret.LabelRegister, refID),
+		Control:  secret.Derive(cluster, secret.LabelControl, refID),
+	}
+}
+
+func (o *Options) complete() error {
+	switch {
+	case len(o.Secret) == 0:
+		return errors.New("engine: no cluster secret")
+	case o.Launcher == nil || o.Files == nil || o.Store == nil || o.Log == nil:
+		return errors.New("engine: a part is missing: Launcher, Files, Store or Log")
+	case o.LaunchLimit < 1:
+		return fmt.Errorf("engine: the launch limit is %d; at least 1 is needed", o.LaunchLimit)
+	case o.InitializeTimeout <= 0 || o.Heartbeat <= 0 || o.DestroyTimeout <= 0 || o.MaxMessage <= 0:
+		return errors.New("engine: a timeout or the message size is not positive")
+	}
+	if o.DialControl == nil {
+		o.DialControl = func(address, key string) Control { return control.New(address, key) }
+	}
+	if o.OnSessionClosed == nil {
+		o.OnSessionClosed = func(string, string, string, string) {}
+	}
+	if o.OnLaunch == nil {
+		o.OnLaunch = func(time.Duration, error) {}
+	}
+	return nil
+}

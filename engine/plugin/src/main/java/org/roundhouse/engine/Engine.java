@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.roundhouse.engine;
+
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.lang.management.MemoryUsage;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.apache.spark.SparkContext;
+import org.roundhouse.engine.Activity.Verdict;
+import org.roundhouse.engine.GatewayClient.Kind;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One engine, from the start of its Connect service to its end: registers it, looks after its
+ * sessions, and decides when and how it ends. It never stops the driver itself; whoever waits for
+ * {@link #ending} does.
+ */
+final class Engine implements ControlServer.Handler, Registration.Listener {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Engine.class);
+  private static final long DEREGISTER_MS = 10_000;
+  private static final long DEREGISTER_AT_END_MS = 2_000;
+
+  private final Settings settings;
+  private final Keys keys;
+  private final SparkContext context;
+  private final Events events = new Events();
+  private final WarmUp warmUp = new WarmUp();
+  private final CompletableFuture<Ending> ending = new CompletableFuture<>();
+  private final ScheduledExecutorService worker =
+      Executors.newSingleThreadScheduledExecutor(Threads.daemon("roundhouse-engine"));
+
+  // Set in serviceStarted before anything reads them.
+  private volatile SparkAccess spark;
+  private volatile Registration registration;
+  private volatile int connectPort;
+
+  private final Activity activity;
+  private volatile boolean registered;
+  private volatile boolean draining;
+
+  Engine(Settings settings, Keys keys, SparkContext context) {
+    this.settings = settings;
+    this.keys = keys;
+    this.context = context;
+    this.activity = new Activity(settings, System.currentTimeMillis());
+  }
+
+  /** Completes when the engine is to end. */
+  CompletableFuture<Ending> ending() {
+    return ending;
+  }
+
+  /** The bearer token of the Connect port. */
+  String token() {
+    return keys.rpc();
+  }
+
+  /** The Connect service listens: register. */
+  void serviceStarted(int port) {
+    if (!SparkAccess.guardedBy(keys.rpc())) {
+      ended(Ending.failure("The Connect service runs without the engine's token: "
+          + ConnectEngine.class.getName() + " has to be the main class."));
+      return;
+    }
+    try {
+      connectPort = port;
+      spark = new SparkAccess();
+      ControlServer control = new ControlServer(keys, events, this);
+      String node = Node.name(settings, keys, port, control.address(), about());
+      registration =
+          new Registration(new GatewayClient(settings, keys), this, node, settings.giveUpAt());
+      control.start();
+      registration.start();
+    } catch (IOException | ReflectiveOperationException e) {
+      LOG.error("The engine could not be set up", e);
+      ended(Ending.failure("The engine could not be set up: " + e));
+    }
+  }
+
+  /** A session was opened just now, or one was closed: look soon. */
+  void sessionsChanged() {
+    if (registered) {
+      worker.execute(this::look);
+    }
+  }
+
+  /** A client opened a session just now. */
+  void sessionOpened(String sessionId) {
+    if (!sessionId.equals(warmUp.sessionId())) {
+      activity.used(System.currentTimeMillis());
+    }
+  }
+
+  /** The SparkContext ended, whoever ended it. */
+  void contextEnded() {
+    if (ending.isDone()) {
+      return;
+    }
+    String detail = "The SparkContext was ended from outside: by a signal or the resource manager.";
+    if (registration != null) {
+      deregister("stopped", detail, DEREGISTER_AT_END_MS);
+    }
+    ended(Ending.failure(detail));
+  }
+
+  @Override
+  public void registered(boolean wantsWarmUp) {
+    LOG.info("Engine {} is registered at {}", settings.refId(), settings.gateway());
+    activity.start(System.currentTimeMillis());
+    registered = true;
+    long poll = settings.pollInterval();
+    worker.scheduleWithFixedDelay(this::look, 0, poll, TimeUnit.MILLISECONDS);
+    if (wantsWarmUp) {
+      Threads.daemon("roundhouse-warm-up")
+          .newThread(() -> warmUp.run(connectPort, keys.rpc()))
+          .start();
+    }
+  }
+
+  @Override
+  public void ended(Ending how) {
+    if (!ending.isDone()) {
+      events.engine(Events.STOPPING, how.reason(), how.detail());
+      ending.complete(how);
+    }
+  }
+
+  @Override
+  public Object status() {
+    MemoryUsage heap = ManagementFactory.getMemoryMXBean().getHeapMemoryUsage();
+    Map<String, Object> status = new LinkedHashMap<>();
+    status.put("refId", settings.refId());
+    status.put("state", ending.isDone() ? "stopping" : draining ? "draining" : "running");
+    status.put("sparkVersion", context.version());
+    status.put("applicationId", context.applicationId());
+    status.put("uiUrl", uiUrl());
+    status.put("startTimeMs", context.startTime());
+    status.put("heapUsedBytes", heap.getUsed());
+    status.put("heapMaxBytes", heap.getMax());
+    status.put("lastEvent", events.last());
+    status.put("sessions", spark.sessions(warmUp.sessionId()));
+    return status;
+  }
+
+  @Override
+  public void drain(String reason) {
+    worker.execute(() -> startDraining("drained", sentence("The gateway drains the engine", reason)));
+  }
+
+  @Override
+  public void stop(String reason) {
+    String detail = sentence("The gateway stops the engine", reason);
+    Runnable stop =
+        () -> {
+          deregister("stopped", detail, DEREGISTER_AT_END_MS);
+          ended(Ending.orderly("stopped", detail));
+        };
+    Threads.daemon("roundhouse-stop").newThread(stop).start(); // The worker may be closing a session.
+  }
+
+  /** One look at the sessions; runs on the worker only. */
+  private void look() {
+    if (ending.isDone()) {
+      return;
+    }
+    if (context.isStopped()) {
+      contextEnded();
+      return;
+    }
+    try {
+      if (observe()) {
+        observe();
+      }
+      long now = System.currentTimeMillis();
+      activity.aging(now).ifPresent(v -> startDraining(v.reason(), v.detail()));
+      activity.ending(now).ifPresent(this::leave);
+    } catch (RuntimeException e) {
+      LOG.warn("The engine could not look at its sessions; it will try again.", e);
+    }
+  }
+
+  /** Publishes what changed and closes idle sessions; true if it closed one. */
+  private boolean observe() {
+    List<SessionState> seen = spark.sessions(warmUp.sessionId());
+    var changes = activity.observe(seen, spark::expired, System.currentTimeMillis());
+    changes.closed().forEach(c -> events.session(Events.CLOSED, c.key(), c.reason(), ""));
+    changes.opened().forEach(k -> events.session(Events.OPENED, k, "", ""));
+    for (SessionKey key : changes.idle()) {
+      LOG.info("Session {} of user {} is idle and is closed", key.sessionId(), key.user());
+      spark.close(key);
+    }
+    return !changes.idle().isEmpty();
+  }
+
+  private void startDraining(String reason, String detail) {
+    if (draining) {
+      return;
+    }
+    draining = true;
+    activity.drain(reason, detail);
+    LOG.info("Engine {} drains: {}", settings.refId(), detail);
+    events.engine(Events.DRAINING, reason, detail);
+  }
+
+  /** Nobody needs the engine: ends it unless the gateway has just routed a session to it. */
+  private void leave(Verdict verdict) {
+    Kind kind = deregister(verdict.reason(), verdict.detail(), DEREGISTER_MS);
+    if (kind == Kind.BUSY) {
+      LOG.info("The gateway has just routed a session here: the engine stays.");
+      return;
+    }
+    ended(Ending.orderly(verdict.reason(), verdict.detail()));
+  }
+
+  private Kind deregister(String reason, String detail, long waitMs) {
+    try {
+      return registration.deregister(reason, detail, waitMs);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return Kind.NONE;
+    }
+  }
+
+  private Map<String, String> about() {
+    Map<String, String> about = new LinkedHashMap<>();
+    about.put("sparkVersion", context.version());
+    about.put("kyuubi.engine.id", context.applicationId());
+    about.put("kyuubi.engine.url", uiUrl().replaceFirst("^https?://", ""));
+    about.put("spark.driver.memory", context.conf().get("spark.driver.memory", "1g"));
+    about.put("spark.executor.memory", context.conf().get("spark.executor.memory", "1g"));
+    about.put("pid", Long.toString(ProcessHandle.current().pid()));
+    return about;
+  }
+
+  private String uiUrl() {
+    return context.uiWebUrl().isDefined() ? context.uiWebUrl().get() : "";
+  }
+
+  private static String sentence(String what, String reason) {
+    return reason.isBlank() ? what + "." : what + ": " + reason;
+  }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.roundhouse.engine;
+
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Properties;
+import java.util.regex.Pattern;
+import javax.crypto.Mac;
+import javax.crypto.spec.SecretKeySpec;
+
+/**
+ * The three secrets of one engine, each 64 hex digits; the text itself is the key material.
+ *
+ * @param rpc bearer token of the Connect port
+ * @param register key of the MACs towards the gateway
+ * @param control bearer token of the control endpoint
+ */
+record Keys(String rpc, String register, String control) {
+
+  private static final Pattern HEX = Pattern.compile("[0-9a-f]{64}");
+
+  /**
+   * Reads the key file and deletes it, so that nothing which runs in the driver later finds it.
+   *
+   * @throws IOException if the file cannot be read, lacks a key or cannot be deleted
+   */
+  static Keys take(Path file) throws IOException {
+    Properties p = new Properties();
+    try {
+      p.load(new StringReader(Files.readString(file, StandardCharsets.US_ASCII)));
+    } finally {
+      Files.deleteIfExists(file);
+    }
+    return new Keys(key(p, "rpc", file), key(p, "register", file), key(p, "control", file));
+  }
+
+  /** HMAC-SHA256 of the parts, one after the other, under the {@code register} key; lower-case hex. */
+  String mac(byte[]... parts) {
+    try {
+      Mac mac = Mac.getInstance("HmacSHA256");
+      mac.init(new SecretKeySpec(register.getBytes(StandardCharsets.US_ASCII), "HmacSHA256"));
+      for (byte[] part : parts) {
+        mac.update(part);
+      }
+      return HexFormat.of().formatHex(mac.doFinal());
+    } catch (GeneralSecurityException e) {
+      throw new IllegalStateException("This Java has no HmacSHA256.", e);
+    }
+  }
+
+  /** All secrets, for masking. */
+  List<String> secrets() {
+    return List.of(rpc, register, control);
+  }
+
+  /** Names no secret. */
+  @Override
+  public String toString() {
+    return "Keys[hidden]";
+  }
+
+  private static String key(Properties p, String name, Path file) throws IOException {
+    String value = p.getProperty(name, "").trim();
+    if (!HEX.matcher(value).matches()) {
+      throw new IOException("The key file " + file + " has no valid key '" + name + "'.");
+    }
+    return value;
+  }
+}

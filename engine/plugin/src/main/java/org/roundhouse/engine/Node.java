@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.roundhouse.engine;
+
+import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** The name under which an engine is registered: Kyuubi's node format plus attributes of ours. */
+final class Node {
+
+  private static final String MAC_LABEL = "roundhouse-registration-v1";
+
+  private Node() {}
+
+  /**
+   * Builds the node name.
+   *
+   * @param settings where the engine belongs
+   * @param keys sign the addresses
+   * @param connectPort loopback port of the Connect service
+   * @param control {@code host:port} of the control endpoint
+   * @param about descriptive attributes in order; those that are empty or would break the format
+   *     are left out
+   */
+  static String name(
+      Settings settings, Keys keys, int connectPort, String control, Map<String, String> about) {
+    String serverUri = SparkAccess.LOOPBACK + ":" + connectPort;
+    Map<String, String> node = new LinkedHashMap<>();
+    node.put("serverUri", serverUri);
+    node.put("version", "1");
+    node.put("sparkConnectPort", Integer.toString(connectPort));
+    node.put("control", control);
+    about.forEach(
+        (name, value) -> {
+          if (fits(value)) {
+            node.put(name, value);
+          }
+        });
+    node.put("mac", mac(settings, keys, serverUri, control));
+    node.put("refId", settings.refId());
+    node.put("sequence", "0000000000");
+    return node.entrySet().stream()
+        .map(e -> e.getKey() + "=" + e.getValue())
+        .collect(Collectors.joining(";"));
+  }
+
+  private static String mac(Settings settings, Keys keys, String serverUri, String control) {
+    String fingerprint = "";
+    String signed =
+        String.join(
+            "\n", MAC_LABEL, settings.path(), serverUri, control, fingerprint, settings.refId());
+    return keys.mac(signed.getBytes(StandardCharsets.UTF_8));
+  }
+
+  private static boolean fits(String value) {
+    return value != null
+        && !value.isEmpty()
+        && value.chars().noneMatch(c -> c == ';' || c == '=' || c < ' ');
+  }
+}

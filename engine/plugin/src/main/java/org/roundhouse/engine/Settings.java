@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.roundhouse.engine;
+
+import java.net.URI;
+import java.nio.file.Path;
+import java.util.function.Function;
+import java.util.stream.LongStream;
+
+/**
+ * What the gateway wrote into {@code spark.properties} for this engine. All times are milliseconds.
+ *
+ * @param refId the engine's reference id, a UUID
+ * @param path the engine space, e.g. {@code /kyuubi_1_USER_SPARK_CONNECT/alice/default}
+ * @param keyFile the file with the engine's keys
+ * @param gateway base URL of the gateway that launched the engine
+ * @param sessionIdle close a session idle for so long; 0 or less: never
+ * @param engineIdle stop the engine without open sessions for so long; 0 or less: never
+ * @param checkInterval upper bound of the poll interval
+ * @param initialWait stop if no session was ever opened for so long; 0 or less: never
+ * @param maxLifetime drain when older; 0 or less: never
+ * @param submitTime when the gateway submitted the application, epoch milliseconds
+ * @param initializeTimeout how long after the submit an engine that is not registered gives up
+ */
+record Settings(
+    String refId,
+    String path,
+    Path keyFile,
+    URI gateway,
+    long sessionIdle,
+    long engineIdle,
+    long checkInterval,
+    long initialWait,
+    long maxLifetime,
+    long submitTime,
+    long initializeTimeout) {
+
+  private static final long MIN_POLL_MS = 250;
+  private static final long MAX_POLL_MS = 5_000;
+  private static final long DEFAULT_CHECK_MS = 60_000;
+  private static final long DEFAULT_INITIALIZE_MS = 180_000;
+
+  /**
+   * Reads the settings.
+   *
+   * @param conf looks a property up; null when it is not set
+   * @param now the current time, the submit time of an engine that was told none
+   * @throws IllegalArgumentException naming the property that is missing or malformed
+   */
+  static Settings read(Function<String, String> conf, long now) {
+    return new Settings(
+        required(conf, "spark.kyuubi.ha.engine.ref.id"),
+        required(conf, "spark.kyuubi.ha.namespace"),
+        Path.of(required(conf, "spark.kyuubi.engine.key.file")),
+        URI.create(required(conf, "spark.kyuubi.engine.gateway.url").replaceAll("/+$", "")),
+        millis(conf, "spark.kyuubi.session.idle.timeout", 0),
+        millis(conf, "spark.kyuubi.session.engine.idle.timeout", 0),
+        millis(conf, "spark.kyuubi.session.engine.check.interval", DEFAULT_CHECK_MS),
+        millis(conf, "spark.kyuubi.session.engine.spark.max.initial.wait", 0),
+        millis(conf, "spark.kyuubi.session.engine.spark.max.lifetime", 0),
+        millis(conf, "spark.kyuubi.engine.submit.time", now),
+        millis(conf, "spark.kyuubi.session.engine.initialize.timeout", DEFAULT_INITIALIZE_MS));
+  }
+
+  /** The moment, in epoch milliseconds, at which an engine that is not registered gives up. */
+  long giveUpAt() {
+    return submitTime + initializeTimeout;
+  }
+
+  /** Milliseconds between two looks at the sessions: a quarter of the shortest timeout, bounded. */
+  long pollInterval() {
+    long upper = Math.max(MIN_POLL_MS, Math.min(checkInterval, MAX_POLL_MS));
+    long shortest =
+        LongStream.of(sessionIdle, engineIdle, initialWait, maxLifetime)
+            .filter(t -> t > 0)
+            .min()
+            .orElse(Long.MAX_VALUE);
+    return Math.max(MIN_POLL_MS, Math.min(shortest / 4, upper));
+  }
+
+  private static String required(Function<String, String> conf, String key) {
+    String value = conf.apply(key);
+    if (value == null || value.isBlank()) {
+      throw new IllegalArgumentException(
+          "The property " + key + " is not set: an engine is launched by the gateway, not by hand.");
+    }
+    return value;
+  }
+
+  private static long millis(Function<String, String> conf, String key, long otherwise) {
+    String value = conf.apply(key);
+    if (value == null || value.isBlank()) {
+      return otherwise;
+    }
+    try {
+      return Long.parseLong(value.trim());
+    } catch (NumberFormatException e) {
+      throw new IllegalArgumentException(
+          "The property " + key + " must be a number of milliseconds, not '" + value + "'.", e);
+    }
+  }
+}

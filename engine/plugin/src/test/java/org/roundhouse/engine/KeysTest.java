@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.roundhouse.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class KeysTest {
+
+  @TempDir Path dir;
+
+  @Test
+  void takesTheKeysAndDeletesTheFile() throws IOException {
+    Path file = file("rpc=" + "1".repeat(64), "register=" + "2".repeat(64), "control=" + "3".repeat(64));
+    assertEquals(new Keys("1".repeat(64), "2".repeat(64), "3".repeat(64)), Keys.take(file));
+    assertFalse(Files.exists(file));
+  }
+
+  @Test
+  void refusesAndStillDeletesAFileThatLacksAKey() throws IOException {
+    Path file = file("rpc=" + "1".repeat(64), "register=" + "2".repeat(63));
+    var e = assertThrows(IOException.class, () -> Keys.take(file));
+    assertTrue(e.getMessage().contains("'register'"), e.getMessage());
+    assertFalse(e.getMessage().contains("2222"), "a key is in the message");
+    assertFalse(Files.exists(file));
+  }
+
+  @Test
+  void reportsAMissingFile() {
+    assertThrows(IOException.class, () -> Keys.take(dir.resolve("none")));
+  }
+
+  /** The expected value was made with: printf 'PUT\n/a\n{}' | openssl dgst -sha256 -hmac cdcd... */
+  @Test
+  void macOfTheText() {
+    String mac = Fixtures.KEYS.mac(bytes("PUT\n"), bytes("/a\n"), bytes("{}"));
+    assertEquals("cfbff1e0949e68a3a8a29748eaec406e6839cc2a2a4e9f7e0973d3475f5d9afb", mac);
+  }
+
+  @Test
+  void showsNoSecret() {
+    assertFalse(Fixtures.KEYS.toString().contains("abab"));
+  }
+
+  private Path file(String... lines) throws IOException {
+    return Files.write(dir.resolve("engine.key"), java.util.List.of(lines));
+  }
+
+  private static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8);
+  }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.roundhouse.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class NodeTest {
+
+  // HMAC-SHA256, made with openssl.
+  private static final String MAC =
+      "eaafde10fde378c1abbbf698fe289fd930a83181d59261db35b36c5fa61207d7";
+
+  @Test
+  void hasTheAttributesOfTheContractInOrder() {
+    Map<String, String> about = new LinkedHashMap<>();
+    about.put("sparkVersion", "4.3.0");
+    about.put("kyuubi.engine.id", "local-17");
+    about.put("pid", "4711");
+    assertEquals(
+        "serverUri=127.0.0.1:41123;version=1;sparkConnectPort=41123;control=127.0.0.1:40999"
+            + ";sparkVersion=4.3.0;kyuubi.engine.id=local-17;pid=4711;mac=" + MAC
+            + ";refId=" + Fixtures.REF_ID + ";sequence=0000000000",
+        node(about));
+  }
+
+  @Test
+  void dropsAttributesThatWouldBreakTheFormat() {
+    Map<String, String> about = new LinkedHashMap<>();
+    about.put("url", "h:1;serverUri=evil:1");
+    about.put("query", "a=b");
+    about.put("empty", "");
+    about.put("absent", null);
+    about.put("lines", "a\nb");
+    assertEquals(node(Map.of()), node(about));
+  }
+
+  private static String node(Map<String, String> about) {
+    return Node.name(
+        Fixtures.settings(Map.of()), Fixtures.KEYS, 41123, "127.0.0.1:40999", about);
+  }
+}

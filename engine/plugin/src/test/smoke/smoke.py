@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Smoke test of the engine plugin on a real Spark, with a stub gateway.
+
+usage: smoke.py <SPARK_HOME> <plugin jar> <python with PySpark> [case ...]
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import Engine, StubGateway, until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class World:
+    """What every case needs; a case gets it and may launch engines."""
+
+    def __init__(self, spark_home, jar, python):
+        self.spark_home, self.jar, self.python = spark_home, jar, python
+        self.gateway = StubGateway()
+        self.engines = []
+        self.clients = []
+
+    def engine(self, properties=None, jars=""):
+        engine = Engine(self.gateway, self.spark_home, self.jar, self.python, properties, jars)
+        self.engines.append(engine)
+        return engine
+
+    def client(self, function, url, argument="0"):
+        """Starts a PySpark program."""
+        client = subprocess.Popen(
+            [self.python, os.path.join(HERE, "clients.py"), function, url, argument],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.clients.append(client)
+        return client
+
+    def done(self, client):
+        out = client.communicate(timeout=120)[0]
+        assert client.returncode == 0, out
+        return out
+
+    def close(self):
+        for client in self.clients:
+            client.kill()
+        for engine in self.engines:
+            engine.end()
+        self.gateway.server.shutdown()
+
+
+def exit_code(engine, deadline_s=60):
+    return engine.process.wait(timeout=deadline_s)
+
+
+def stop_reasons(engine):
+    return [d["reason"] for d in engine.gateway.of(engine.ref, "DELETE")]
+
+
+def session_events(engine, node):
+    return [(e["type"], e["reason"]) for e in engine.events(node) if e["sessionId"]]
+
+
+def case_query(world):
+    """Registers, answers, warms up, refuses a wrong token, hides its secrets, stops when told."""
+    world.gateway.answers["PUT"] = (200, {"warmUp": True, "heartbeatMs": 500})
+    engine = world.engine()
+    node = engine.registered()
+    print("  registered %.1f s after spark-submit" % engine.registered_after)
+    assert node["mac"] == engine.mac(node) and node["refId"] == engine.ref, node
+    assert not os.path.exists(engine.key_file)
+    until("warm-up", lambda: "Warmed up in" in engine.log())
+    print("  " + [l for l in engine.log().splitlines() if "Warmed up" in l][0][-40:])
+    assert engine.events(node) == [], "the warm-up was counted"
+    world.done(world.client("query", engine.url(node)))
+    world.done(world.client("refused", engine.url(node, token="0" * 64)))
+    until("release", lambda: ("session-closed", "released") in session_events(engine, node))
+    assert engine.control(node, "GET", "/v1/status", key="wrong")[0] == 401
+    until("heartbeats", lambda: len(engine.gateway.of(engine.ref, "PUT")) > 2)
+    assert engine.control(node, "POST", "/v1/stop", {"reason": "test"})[0] == 202
+    assert exit_code(engine) == 0, engine.log()[-3000:]
+    assert stop_reasons(engine) == ["stopped"]
+    assert_no_secret(engine)
+
+
+def case_stream(world):
+    """foreachBatch works; its query keeps session and engine alive; the token is masked."""
+    engine = world.engine({"spark.kyuubi.session.idle.timeout": "3000",
+                           "spark.kyuubi.session.engine.idle.timeout": "2000"})
+    node = engine.registered()
+    client = world.client("stream", engine.url(node), "12")
+    internal = set()
+
+    def watch():
+        answer = engine.control(node, "GET", "/v1/status")[1]
+        internal.update(s["sessionId"] for s in answer["sessions"] if s["internal"])
+        busy = [s for s in answer["sessions"] if not s["internal"]]
+        assert len(busy) <= 1, answer
+        return client.poll() is not None
+    until("the streaming client", watch)
+    out = client.communicate()[0]
+    assert client.returncode == 0 and "quiet over" in out, out + engine.log()[-3000:]
+    print("  internal sessions seen: %d" % len(internal))
+    assert exit_code(engine) == 0 and stop_reasons(engine) == ["idle"]
+    assert_no_secret(engine)
+    assert "***" in engine.log(), "nothing was masked: does Spark still print the token?"
+
+
+def case_idle(world):
+    """An idle session is closed, AnalyzePlan keeps one alive, the empty engine stops; 409 holds it."""
+    engine = world.engine({"spark.kyuubi.session.idle.timeout": "3000",
+                           "spark.kyuubi.session.engine.idle.timeout": "3000"})
+    node = engine.registered()
+    world.done(world.client("analyze", engine.url(node), "8"))
+    until("release", lambda: ("session-closed", "released") in session_events(engine, node))
+    assert ("session-closed", "idle") not in session_events(engine, node)
+    world.gateway.answers["DELETE"] = (409, {})
+    holder = world.client("hold", engine.url(node), "8")
+    until("idle close", lambda: ("session-closed", "idle") in session_events(engine, node))
+    world.done(holder)
+    until("asked to leave twice", lambda: len(stop_reasons(engine)) >= 2)
+    assert engine.process.poll() is None, "it left though the gateway said 409"
+    world.gateway.answers["DELETE"] = (200, {})
+    started = time.monotonic()
+    assert exit_code(engine) == 0 and set(stop_reasons(engine)) == {"idle"}
+    print("  gone %.1f s after the gateway agreed" % (time.monotonic() - started))
+
+
+def case_unused(world):
+    """Never used: it stops. Merges with the administrator's plugins and listeners."""
+    engine = world.engine({"spark.kyuubi.session.engine.spark.max.initial.wait": "2000"})
+    engine.registered()
+    assert exit_code(engine) == 0 and stop_reasons(engine) == ["unused"]
+
+
+def case_drain(world):
+    """A drained engine serves its session to the end, then stops."""
+    engine = world.engine()
+    node = engine.registered()
+    client = world.client("analyze", engine.url(node), "6")
+    until("open", lambda: ("session-opened", "") in session_events(engine, node))
+    assert engine.control(node, "POST", "/v1/drain", {"reason": "test"})[0] == 202
+    until("draining", lambda: engine.control(node, "GET", "/v1/status")[1]["state"] == "draining")
+    world.done(client)
+    assert exit_code(engine) == 0 and stop_reasons(engine) == ["drained"]
+
+
+def case_context(world):
+    """When the SparkContext ends, whoever ended it, the JVM ends with code 1; other plugins stay."""
+    with tempfile.TemporaryDirectory() as work:
+        trigger = os.path.join(work, "stop")
+        jar = build_admin_plugin(world, work)
+        engine = world.engine({"spark.plugins": "AdminPlugin", "spark.admin.trigger": trigger}, jar)
+        node = engine.registered()
+        world.done(world.client("query", engine.url(node)))
+        open(trigger, "w").close()
+        started = time.monotonic()
+        assert exit_code(engine) == 1, engine.log()[-3000:]
+        print("  gone %.1f s after the SparkContext was stopped" % (time.monotonic() - started))
+        assert stop_reasons(engine) == ["stopped"] and "AdminPlugin is here" in engine.log()
+
+
+def case_signal(world):
+    """SIGTERM, and refusals of the gateway, end the driver."""
+    engine = world.engine()
+    engine.registered()
+    engine.process.terminate()
+    assert exit_code(engine) == 143 and stop_reasons(engine) == ["stopped"]
+    for code, expected in ((403, 1), (410, 0)):
+        world.gateway.answers["PUT"] = (code, {})
+        unwanted = world.engine()
+        assert exit_code(unwanted) == expected, (code, unwanted.log()[-2000:])
+
+
+def case_late(world):
+    """A driver that starts after the initialize timeout gives up at once."""
+    engine = world.engine({"spark.kyuubi.engine.submit.time": "1000"})
+    assert exit_code(engine) == 1 and "no longer waits" in engine.log()
+    assert engine.gateway.of(engine.ref, "PUT") == []
+
+
+def build_admin_plugin(world, work):
+    out = os.path.join(work, "classes")
+    subprocess.run(["javac", "-proc:none", "-cp", os.path.join(world.spark_home, "jars", "*"), "-d",
+                    out, os.path.join(HERE, "AdminPlugin.java")], check=True)
+    jar = os.path.join(work, "admin.jar")
+    subprocess.run(["jar", "--create", "--file", jar, "-C", out, "."], check=True)
+    return jar
+
+
+def assert_no_secret(engine):
+    log = engine.log()
+    for name, secret in engine.keys.items():
+        assert secret not in log, "the key '%s' is in the log" % name
+
+
+def main():
+    spark_home, jar, python, *names = sys.argv[1:]
+    cases = {n[5:]: f for n, f in globals().items() if n.startswith("case_")}
+    for name in names or cases:
+        print("%s: %s" % (name, cases[name].__doc__.strip()), flush=True)
+        world = World(spark_home, jar, python)
+        started = time.monotonic()
+        try:
+            cases[name](world)
+        except BaseException:
+            for engine in world.engines:
+                print("---- log of engine %s\n%s" % (engine.ref, engine.log()[-6000:]))
+            raise
+        finally:
+            world.close()
+        print("  ok, %.1f s" % (time.monotonic() - started), flush=True)
+
+
+if __name__ == "__main__":
+    main()

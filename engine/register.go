@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"roundhouse/discovery"
+	"roundhouse/internal/secret"
+)
+
+// registrationLabel begins what the MAC of a registration covers.
+const registrationLabel = "roundhouse-registration-v1"
+
+// Welcome is the answer to a registration.
+type Welcome struct {
+	// WarmUp asks for a warm-up query: no client waits for the engine.
+	WarmUp bool
+	// Heartbeat is when to register again.
+	Heartbeat time.Duration
+}
+
+// VerifyCall checks the MAC of a plugin's call: the hex text of the
+// Authorization header after the scheme.
+func (m *Manager) VerifyCall(refID, method, path string, body []byte, mac string) bool {
+	key := keysOf(m.opts.Secret, refID).Register
+	return secret.Equal(secret.MAC(key, method, path, string(body)), mac)
+}
+
+// Register takes an engine into service, or renews its registration. Nothing is
+// dialled before the MAC of the node is verified. ErrForbidden: the node is not
+// what the engine's key signed, not in its space, or not on this machine.
+// ErrGone: no such engine is wanted; the driver must end.
+func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, timeMs int64) (Welcome, error) {
+	node, err := m.verify(refID, path, nodeName)
+	if err != nil {
+		return Welcome{}, err
+	}
+	welcome := Welcome{Heartbeat: m.opts.Heartbeat}
+	m.mu.Lock()
+	e, l := m.mu.engines[refID], m.mu.starting[refID]
+	m.mu.Unlock()
+	switch {
+	case e != nil:
+		return welcome, m.renew(e, path, node, timeMs)
+	case l == nil:
+		return Welcome{}, fmt.Errorf("%w: engine %s was cancelled, has ended or is unknown", ErrGone, refID)
+	case l.spec.Path() != path:
+		return Welcome{}, fmt.Errorf("%w: engine %s belongs to %s, not to %s", ErrForbidden, refID, l.spec.Path(), path)
+	}
+	select {
+	case <-l.spawned:
+	case <-l.done:
+	case <-ctx.Done():
+		return Welcome{}, context.Cause(ctx)
+	}
+	welcome.WarmUp, err = m.admit(l, node)
+	return welcome, err
+}
+
+// verify reads a node and checks it against the key of its engine.
+func (m *Manager) verify(refID, path, nodeName string) (discovery.Node, error) {
+	node, err := discovery.ParseNode(nodeName)
+	if err != nil {
+		return node, fmt.Errorf("%w: %w", ErrForbidden, err)
+	}
+	attributes := node.Attributes
+	want := secret.MAC(keysOf(m.opts.Secret, refID).Register,
+		registrationLabel, path, node.Address, attributes[attrControl], attributes[attrFingerprint], node.RefID)
+	switch {
+	case !secret.Equal(want, attributes[attrMAC]) || node.RefID != refID:
+		return node, fmt.Errorf("%w: the MAC of engine %s is wrong", ErrForbidden, refID)
+	case node.Version != ProtocolVersion:
+		return node, fmt.Errorf("%w: engine %s speaks protocol version %q, this gateway %s", ErrForbidden, refID, node.Version, ProtocolVersion)
+	case !loopback(node.Address) || !loopback(attributes[attrControl]):
+		return node, fmt.Errorf("%w: engine %s is not on the loopback address", ErrForbidden, refID)
+	}
+	return node, nil
+}
+
+func loopback(address string) bool {
+	parsed, err := netip.ParseAddrPort(address)
+	return err == nil && parsed.Addr().IsLoopback() && parsed.Port() != 0
+}
+
+// renew notes that a known engine lives. Its addresses cannot change.
+func (m *Manager) renew(e *Engine, path string, node discovery.Node, timeMs int64) error {
+	switch {
+	case e.State() == Ended:
+		return fmt.Errorf("%w: engine %s is ending", ErrGone, e.refID)
+	case e.spec.Path() != path, e.node.Address != node.Address, e.node.Attributes[attrControl] != node.Attributes[attrControl]:
+		return fmt.Errorf("%w: engine %s registered as %s before", ErrForbidden, e.refID, e.node.Address)
+	}
+	e.renew(time.UnixMilli(timeMs))
+	return nil
+}
+
+// admit makes an engine of a launch. The record of the node is durable before
+// any session can be routed to it.
+func (m *Manager) admit(l *launch, node discovery.Node) (warmUp bool, err error) {
+	m.mu.Lock()
+	process, record := l.process, l.record()
+	m.mu.Unlock()
+	if process == nil {
+		return false, fmt.Errorf("%w: the launch of engine %s was cancelled", ErrGone, l.refID)
+	}
+	e, err := m.newEngine(l.refID, l.spec, node, process)
+	if err != nil {
+		return false, err
+	}
+	e.submitted, e.workDir = l.submitted, l.workDir
+	record.Node = node.String()
+	if err := m.store(record); err != nil {
+		m.disconnect(e)
+		return false, fmt.Errorf("record the node of engine %s: %w", l.refID, err)
+	}
+	m.mu.Lock()
+	admitted := !m.mu.closed && m.settleLocked(l, e, nil)
+	warmUp = l.waiters == 0
+	if admitted {
+		m.backgroundLocked(func() { m.watch(e) })
+		m.backgroundLocked(func() { m.follow(e) })
+	}
+	m.mu.Unlock()
+	if !admitted {
+		return false, m.refuse(l, e)
+	}
+	if err := m.opts.Files.DropSecrets(l.workDir); err != nil {
+		m.opts.Log.Warn("the properties file of an engine stays behind", "engine", l.refID, "err", err)
+	}
+	m.opts.Log.Info("engine registered", "engine", l.refID, "user", l.spec.LaunchUser, "address", node.Address,
+		"application", e.AppID(), "after", time.Since(l.submitted))
+	return warmUp, nil
+}
+
+// refuse turns away an engine that nobody wants any more, and removes the
+// record that admit has just written.
+func (m *Manager) refuse(l *launch, e *Engine) error {
+	m.disconnect(e)
+	if m.closed() {
+		return errClosing // the record stays for the next gateway
+	}
+	if l.engine != nil { // two registrations at once: the other one was first
+		return nil
+	}
+	<-l.gone
+	m.forget(l.refID, l.workDir)
+	return fmt.Errorf("%w: the launch of engine %s was cancelled", ErrGone, l.refID)
+}
+
+func (m *Manager) newEngine(refID string, spec Spec, node discovery.Node, process Process) (*Engine, error) {
+	keys := keysOf(m.opts.Secret, refID)
+	conn, err := dial(node.Address, keys, node.Attributes[attrSparkVersion], m.opts.MaxMessage)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		refID: refID, spec: spec, node: node, keys: keys, process: process, conn: conn,
+		control: m.opts.DialControl(node.Attributes[attrControl], keys.Control),
+		failed:  m.foundDead,
+		done:    make(chan struct{}), buried: make(chan struct{}),
+	}
+	e.life, e.over = context.WithCancel(m.life)
+	e.mu.state, e.mu.heard = Running, time.Now()
+	return e, nil
+}
+
+// Deregister takes an engine out of service at its own wish; sessions that it
+// has stay. ErrBusy: it wants to stop as idle or unused, and sessions hold it.
+// ErrGone: no such engine. ErrForbidden: not its path.
+func (m *Manager) Deregister(_ context.Context, refID, path, reason, detail string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.mu.engines[refID]
+	switch {
+	case e == nil:
+		return fmt.Errorf("%w: engine %s is unknown", ErrGone, refID)
+	case e.spec.Path() != path:
+		return fmt.Errorf("%w: engine %s belongs to %s, not to %s", ErrForbidden, refID, e.spec.Path(), path)
+	}
+	parting := partingWords(reason, detail)
+	switch reason {
+	case "idle", "unused":
+		if !e.retireUnused(parting) {
+			return fmt.Errorf("%w: %s has %d", ErrBusy, refID, e.Leases())
+		}
+	default:
+		e.retire(parting)
+	}
+	m.retireLocked(e)
+	m.opts.Log.Info("engine deregistered", "engine", refID, "reason", reason, "detail", detail)
+	return nil
+}
+
+func partingWords(reason, detail string) string {
+	if detail == "" {
+		return reason
+	}
+	return reason + " (" + detail + ")"
+}
+
+// retireLocked gives e no more sessions.
+func (m *Manager) retireLocked(e *Engine) {
+	e.retire("")
+	key := e.spec.spaceKey()
+	if m.mu.spaces[key] == e {
+		delete(m.mu.spaces, key)
+	}
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package env
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Gateway is a gateway process with a home of its own.
+type Gateway struct {
+	Home string
+	// GRPC and REST are host:port.
+	GRPC, REST string
+
+	t    testing.TB
+	conf map[string]string
+	cmd  *exec.Cmd
+	over chan struct{}
+}
+
+// Engine is an engine as REST shows it.
+type Engine struct {
+	RefID      string            `json:"refId"`
+	User       string            `json:"user"`
+	Subdomain  string            `json:"subdomain"`
+	State      string            `json:"state"`
+	PID        int               `json:"pid"`
+	Sessions   int               `json:"sessions"`
+	Log        string            `json:"log"`
+	Attributes map[string]string `json:"attributes"`
+}
+
+// Session is a session as REST shows it.
+type Session struct {
+	Identifier string `json:"identifier"`
+	User       string `json:"user"`
+	EngineID   string `json:"engineId"`
+}
+
+// Start starts a gateway with real Spark, or with the SPARK_HOME that conf names
+// by kyuubi.engineEnv.SPARK_HOME, and waits until it is ready. At the end of
+// the test it is stopped, and no engine process may be left.
+func Start(t testing.TB, conf map[string]string) *Gateway {
+	t.Helper()
+	g := Prepare(t, conf)
+	g.Start()
+	t.Cleanup(g.cleanup)
+	return g
+}
+
+// Prepare makes the home of a gateway without starting it.
+func Prepare(t testing.TB, conf map[string]string) *Gateway {
+	t.Helper()
+	grpc, rest := FreePort(t), FreePort(t)
+	g := &Gateway{
+		Home: t.TempDir(), t: t,
+		GRPC: fmt.Sprintf("127.0.0.1:%d", grpc), REST: fmt.Sprintf("127.0.0.1:%d", rest),
+	}
+	g.conf = map[string]string{
+		"kyuubi.frontend.spark.connect.enabled":     "true",
+		"kyuubi.frontend.spark.connect.bind.port":   fmt.Sprint(grpc),
+		"kyuubi.frontend.rest.bind.port":            fmt.Sprint(rest),
+		"kyuubi.session.engine.spark.main.resource": "",
+		"spark.master":                 "local[2]",
+		"spark.driver.memory":          "1g",
+		"spark.ui.enabled":             "false",
+		"spark.sql.shuffle.partitions": "2",
+		"spark.sql.warehouse.dir":      filepath.Join(g.Home, "warehouse"),
+	}
+	maps.Copy(g.conf, conf)
+	if g.conf["kyuubi.engineEnv.SPARK_HOME"] == "" {
+		g.conf["kyuubi.engineEnv.SPARK_HOME"] = SparkHome(t)
+		g.conf["kyuubi.engineEnv.PYSPARK_PYTHON"] = Python(t, "4.3")
+	}
+	if g.conf["kyuubi.session.engine.spark.main.resource"] == "" {
+		g.conf["kyuubi.session.engine.spark.main.resource"] = PluginJar(t)
+	}
+	g.writeConf()
+	return g
+}
+
+func (g *Gateway) writeConf() {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(g.conf)) {
+		fmt.Fprintf(&b, "%s=%s\n", k, g.conf[k])
+	}
+	require.NoError(g.t, os.MkdirAll(filepath.Join(g.Home, "conf"), 0o700))
+	require.NoError(g.t, os.WriteFile(filepath.Join(g.Home, "conf", "kyuubi-defaults.conf"), []byte(b.String()), 0o600))
+}
+
+// Env is the environment of gateway commands with this home.
+func (g *Gateway) Env() []string {
+	return append(os.Environ(), "GATEWAY_HOME="+g.Home, "KYUUBI_CONF_DIR="+filepath.Join(g.Home, "conf"),
+		"KYUUBI_LOG_DIR="+filepath.Join(g.Home, "logs"), "KYUUBI_PID_DIR="+filepath.Join(g.Home, "pid"),
+		"KYUUBI_WORK_DIR_ROOT="+filepath.Join(g.Home, "work"), "SPARK_HOME=")
+}
+
+// Start runs the prepared gateway and waits until it is ready.
+func (g *Gateway) Start() {
+	g.t.Helper()
+	log, err := os.OpenFile(g.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(g.t, err)
+	defer func() { _ = log.Close() }()
+	g.cmd = exec.Command(Binary(g.t), "run")
+	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = g.Env(), log, log
+	require.NoError(g.t, g.cmd.Start())
+	over := make(chan struct{})
+	g.over = over
+	go func() { _ = g.cmd.Wait(); close(over) }() // waited for by Stop and Kill
+	require.Eventually(g.t, g.ready, 30*time.Second, 20*time.Millisecond, "the gateway is not ready:\n%s", lazyLog{g})
+}
+
+type lazyLog struct{ g *Gateway }
+
+func (l lazyLog) String() string { return l.g.Log() }
+
+func (g *Gateway) ready() bool {
+	r, err := http.Get("http://" + g.REST + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = r.Body.Close()
+	return r.StatusCode == http.StatusOK
+}
+
+// LogPath is the file of the gateway's output.
+func (g *Gateway) LogPath() string { return filepath.Join(g.Home, "gateway.out") }
+
+// Log is the gateway's output so far.
+func (g *Gateway) Log() string {
+	b, _ := os.ReadFile(g.LogPath())
+	return string(b)
+}
+
+// Remote is the connection string of the gateway.
+func (g *Gateway) Remote(options ...string) string {
+	url := "sc://" + g.GRPC
+	if len(options) > 0 {
+		url += "/;" + strings.Join(options, ";")
+	}
+	return url
+}
+
+// Signal sends sig to the gateway process and waits for its end.
+func (g *Gateway) Signal(sig syscall.Signal) {
+	g.t.Helper()
+	require.NoError(g.t, g.cmd.Process.Signal(sig))
+	select {
+	case <-g.over:
+	case <-time.After(60 * time.Second):
+		require.FailNow(g.t, "the gateway did not end", g.Log())
+	}
+}
+
+// Call makes a REST call with the caller's name and returns status and body.
+func (g *Gateway) Call(method, path, user string) (int, []byte) {
+	g.t.Helper()
+	req, err := http.NewRequest(method, "http://"+g.REST+path, nil)
+	require.NoError(g.t, err)
+	if user != "" {
+		req.SetBasicAuth(user, "")
+	}
+	r, err := http.DefaultClient.Do(req)
+	require.NoError(g.t, err)
+	defer func() { _ = r.Body.Close() }()
+	body, err := io.ReadAll(r.Body)
+	require.NoError(g.t, err)
+	return r.StatusCode, body
+}
+
+// Engines lists the engines of all users.
+func (g *Gateway) Engines() []Engine {
+	g.t.Helper()
+	code, body := g.Call(http.MethodGet, "/api/v1/admin/engine?all=true", "")
+	require.Equal(g.t, http.StatusOK, code, string(body))
+	var list []Engine
+	require.NoError(g.t, json.Unmarshal(body, &list), string(body))
+	return list
+}
+
+// Sessions lists the sessions of all users.
+func (g *Gateway) Sessions() []Session {
+	g.t.Helper()
+	code, body := g.Call(http.MethodGet, "/api/v1/admin/sessions", "")
+	require.Equal(g.t, http.StatusOK, code, string(body))
+	var list []Session
+	require.NoError(g.t, json.Unmarshal(body, &list), string(body))
+	return list
+}
+
+// KillEngine ends an engine by REST.
+func (g *Gateway) KillEngine(refID string) {
+	g.t.Helper()
+	code, body := g.Call(http.MethodDelete, "/api/v1/admin/engine?kill=true&refId="+refID, "root")
+	require.Equal(g.t, http.StatusOK, code, string(body))
+}
+
+// cleanup ends the engines and the gateway, and fails the test if a process of
+// an engine is left.
+func (g *Gateway) cleanup() {
+	select {
+	case <-g.over:
+	default:
+		for _, e := range g.Engines() {
+			g.KillEngine(e.RefID)
+		}
+		g.Signal(syscall.SIGTERM)
+	}
+	if g.t.Failed() {
+		g.t.Logf("gateway log:\n%s", tail(g.Log(), 60))
+	}
+	require.Eventually(g.t, func() bool { return len(Marked(g.Home)) == 0 }, 20*time.Second, 50*time.Millisecond,
+		"processes of the gateway's engines are left")
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package errs
+
+import (
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Unauthenticated: the caller is unknown. The text is the same for every
+// cause; what is given to New stays in the log.
+var Unauthenticated = &Class{
+	name: "UNAUTHENTICATED", code: codes.Unauthenticated, http: http.StatusUnauthorized,
+	fixedText: "Authentication failed. Check the credentials of this client; the log of the gateway has the cause.",
+	cause:     "The call has no credentials, or the gateway does not accept them.",
+	user:      "Check the token (`sc://host:15002/;use_ssl=true;token=…`) and that it was not withdrawn.",
+	admin:     "The gateway's log names the cause and the peer. The client is told nothing more on purpose.",
+}
+
+// PermissionDenied: the caller is known and may not do this.
+var PermissionDenied = &Class{
+	name: "PERMISSION_DENIED", code: codes.PermissionDenied, http: http.StatusForbidden,
+	cause: "The caller is known but may not do this: the object belongs to somebody else, or the action needs an administrator.",
+	user:  "Use a session of your own, or ask an administrator.",
+	admin: "Grant the administrator role if the caller should have it.",
+}
+
+// InvalidRequest: the request itself is malformed.
+var InvalidRequest = &Class{
+	name: "INVALID_REQUEST", code: codes.InvalidArgument, http: http.StatusBadRequest,
+	cause: "The request cannot be read, or a field of it is missing or malformed.",
+	user:  "The message names the field. Check the version of the client; report it if the client is an unmodified one.",
+	admin: "Nothing, unless many clients meet it: then something between them and the gateway changes requests.",
+}
+
+// OptionNotAllowed: a session option that clients may not set.
+var OptionNotAllowed = &Class{
+	name: "OPTION_NOT_ALLOWED", code: codes.InvalidArgument, http: http.StatusBadRequest,
+	cause: "The client asked for a session option that is not on the list of options which clients may set.",
+	user:  "Remove the option from the connection string or the builder; the message names it.",
+	admin: "Set the option in the server's configuration or in a profile, or allow it for clients.",
+}
+
+// OptionInvalid: an allowed session option with a refused value.
+var OptionInvalid = &Class{
+	name: "OPTION_INVALID", code: codes.InvalidArgument, http: http.StatusBadRequest,
+	cause: "A session option has a value of the wrong form, or one beyond the limits of this gateway.",
+	user:  "Correct the value; the message names the option, the value and what is accepted.",
+	admin: "Raise the limit if the wish is reasonable.",
+}
+
+// EngineStarting: the launch goes on; the client retries by itself.
+var EngineStarting = &Class{
+	name: "ENGINE_STARTING", code: codes.Unavailable, http: http.StatusServiceUnavailable, retryAfter: time.Second,
+	cause: "The engine of this session is still being launched and the call could not wait longer for it.",
+	user:  "Nothing: clients retry by themselves and join the same launch.",
+	admin: "If launches are always slow, look at the queue of the cluster and the limit of concurrent launches.",
+}
+
+// EngineLaunchFailed: the launch ended without an engine.
+var EngineLaunchFailed = &Class{
+	name: "ENGINE_LAUNCH_FAILED", code: codes.FailedPrecondition, http: http.StatusBadGateway,
+	cause: "spark-submit or the driver ended before the engine registered, or could not be started at all.",
+	user:  "Read the reason in the message. Correct the options of the session, or hand the engine's reference id to an administrator.",
+	admin: "The engine's log has the full output; the message names the engine and its application.",
+}
+
+// EngineLaunchTimeout: the launch took longer than the limit.
+var EngineLaunchTimeout = &Class{
+	name: "ENGINE_LAUNCH_TIMEOUT", code: codes.FailedPrecondition, http: http.StatusGatewayTimeout,
+	cause: "The engine did not register within `kyuubi.session.engine.initialize.timeout`.",
+	user:  "Try again later; if it happens again, hand the engine's reference id to an administrator.",
+	admin: "Look at the engine's log and the state of its application; raise the timeout if the cluster is merely slow.",
+}
+
+// EngineUnreachable: the engine lives but the way to it is broken.
+var EngineUnreachable = &Class{
+	name: "ENGINE_UNREACHABLE", code: codes.Unavailable, http: http.StatusBadGateway,
+	cause: "The connection between the gateway and a living engine broke. The session and its queries still exist.",
+	user:  "Nothing: clients retry by themselves and reattach to running queries.",
+	admin: "If it repeats, look at the network between the gateway and the engine, and at the engine's garbage collection.",
+}
+
+// LimitExceeded: a limit on sessions, engines, streams or bytes.
+var LimitExceeded = &Class{
+	name: "LIMIT_EXCEEDED", code: codes.ResourceExhausted, http: http.StatusTooManyRequests,
+	cause: "A limit per user or of the gateway is reached: sessions, engines, launches, streams or bytes.",
+	user:  "End what is no longer needed; the message names the limit and what counts into it.",
+	admin: "Raise the limit if the machine or the cluster has room.",
+}
+
+// ShuttingDown: this gateway process is draining.
+var ShuttingDown = &Class{
+	name: "SHUTTING_DOWN", code: codes.Unavailable, http: http.StatusServiceUnavailable,
+	cause: "This gateway process is ending and takes no new work. Engines and sessions outlive it.",
+	user:  "Nothing: clients retry by themselves.",
+	admin: "Nothing during a restart; else look who stopped the gateway.",
+}
+
+// UnsupportedMethod: a path that the gateway does not serve.
+var UnsupportedMethod = &Class{
+	name: "UNSUPPORTED_METHOD", code: codes.Unimplemented, http: http.StatusNotImplemented,
+	cause: "The gateway or the engine does not serve this method.",
+	user:  "Use a client whose version suits the engine's; the message names the method.",
+	admin: "Offer an engine of a newer Spark version if clients need the method.",
+}
+
+// NotFound: the object does not exist, or is not the caller's.
+var NotFound = &Class{
+	name: "NOT_FOUND", code: codes.NotFound, http: http.StatusNotFound,
+	cause: "No such object, or it belongs to another user.",
+	user:  "Check the id; list your own objects.",
+	admin: "Nothing.",
+}
+
+// Conflict: the object is in a state that does not allow the action.
+var Conflict = &Class{
+	name: "CONFLICT", code: codes.Aborted, http: http.StatusConflict,
+	cause: "The object exists already, or its state does not allow the action now.",
+	user:  "Look at the present state and try again.",
+	admin: "Nothing.",
+}
+
+// PythonMissing: no Python of the client's version for the engine.
+var PythonMissing = &Class{
+	name: "PYTHON_MISSING", code: codes.FailedPrecondition, http: http.StatusFailedDependency,
+	cause: "The engine has no Python of the client's minor version, so Python functions could not run.",
+	user:  "Use one of the Python versions that the message lists, or work without Python functions.",
+	admin: "Install the version and name it in `kyuubi.engine.spark.python.<minor>`.",
+}
+
+// Internal: a fault of the gateway itself.
+var Internal = &Class{
+	name: "INTERNAL", code: codes.Internal, http: http.StatusInternalServerError,
+	cause: "A fault of the gateway itself.",
+	user:  "Try again; if it happens again, tell an administrator when it happened.",
+	admin: "The log has the cause at the time of the call. Please report it.",
+}
+
+// SessionWasChanged is Spark's own INVALID_HANDLE.SESSION_CHANGED, made by
+// SessionChanged only.
+var SessionWasChanged = &Class{
+	name: "INVALID_HANDLE.SESSION_CHANGED", spark: true, code: codes.Internal, http: http.StatusGone,
+	cause: "The session ended by no wish of the client: its engine died or was stopped, it was idle for too long, or an administrator ended it.",
+	user:  "Call `SparkSession.builder.getOrCreate()` again: it makes a new session. Temporary views, cached data and settings of the old one are gone.",
+	admin: "The message says why. After the death of an engine its log has the details.",
+}
+
+// SessionWasClosed is Spark's own INVALID_HANDLE.SESSION_CLOSED, made by
+// SessionClosed only.
+var SessionWasClosed = &Class{
+	name: "INVALID_HANDLE.SESSION_CLOSED", spark: true, code: codes.Internal, http: http.StatusGone,
+	cause: "The client itself ended this session (`spark.stop()`) and went on using its id.",
+	user:  "Make a new session.",
+	admin: "Nothing.",
+}
+
+// Classes lists every class in the order of docs/errors.md.
+func Classes() []*Class {
+	return []*Class{
+		Unauthenticated, PermissionDenied,
+		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing,
+		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable,
+		LimitExceeded, ShuttingDown, UnsupportedMethod, NotFound, Conflict, Internal,
+		SessionWasChanged, SessionWasClosed,
+	}
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package secret
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDeriveIsHKDFAsDocumented(t *testing.T) {
+	cluster := bytes.Repeat([]byte{7}, 32)
+	const refID = "0b4e4f0a-8f2f-4a53-b6ad-2d8f6a9c8f11"
+
+	// HKDF by hand (RFC 5869): extract, then one block of expand.
+	prk := sum([]byte("roundhouse"), cluster)
+	okm := sum(prk, []byte("rpc:"+refID+"\x01"))
+	require.Equal(t, hex.EncodeToString(okm), Derive(cluster, LabelRPC, refID))
+
+	require.NotEqual(t, Derive(cluster, LabelRPC, refID), Derive(cluster, LabelControl, refID))
+	require.NotEqual(t, Derive(cluster, LabelRPC, refID), Derive(cluster, LabelRPC, "other"))
+}
+
+func TestMACJoinsPartsWithNewlines(t *testing.T) {
+	want := hex.EncodeToString(sum([]byte("key"), []byte("PUT\n/path\n{}")))
+	require.Equal(t, want, MAC("key", "PUT", "/path", "{}"))
+}
+
+func sum(key, data []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(data)
+	return h.Sum(nil)
+}
+
+func TestEqual(t *testing.T) {
+	require.True(t, Equal("a", "a"))
+	require.False(t, Equal("a", "b"))
+	require.False(t, Equal("a", "aa"))
+	require.False(t, Equal("", ""), "an absent secret opens nothing")
+}
+
+func TestLoadOrCreate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data", "secret")
+	_, err := LoadOrCreate(path, false)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, path)
+
+	made, err := LoadOrCreate(path, true)
+	require.NoError(t, err)
+	require.Len(t, made, 32)
+	loaded, err := LoadOrCreate(path, false)
+	require.NoError(t, err)
+	require.Equal(t, made, loaded)
+
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode())
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "no temporary file is left")
+}
+
+func TestLoadOrCreateTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	keys := make([][]byte, 16)
+	var wg sync.WaitGroup
+	for i := range keys {
+		wg.Go(func() { keys[i], _ = LoadOrCreate(path, true) })
+	}
+	wg.Wait()
+	for _, key := range keys {
+		require.Len(t, key, 32)
+		require.Equal(t, keys[0], key)
+	}
+}
+
+func TestLoadRefusesUnsafeFiles(t *testing.T) {
+	good := strings.Repeat("ab", 32) + "\n"
+	for name, tc := range map[string]struct {
+		make func(t *testing.T, path string)
+		want string
+	}{
+		"group readable": {func(t *testing.T, p string) { write(t, p, good, 0o640) }, "chmod 600"},
+		"world readable": {func(t *testing.T, p string) { write(t, p, good, 0o604) }, "chmod 600"},
+		"symlink": {func(t *testing.T, p string) {
+			write(t, p+".real", good, 0o600)
+			require.NoError(t, os.Symlink(p+".real", p))
+		}, "symbolic link"},
+		"directory": {func(t *testing.T, p string) { require.NoError(t, os.Mkdir(p, 0o700)) }, "not a regular file"},
+		"too short": {func(t *testing.T, p string) { write(t, p, "abcd\n", 0o600) }, "64 hexadecimal digits"},
+		"not hex":   {func(t *testing.T, p string) { write(t, p, strings.Repeat("xy", 32), 0o600) }, "64 hexadecimal digits"},
+		"too large": {func(t *testing.T, p string) { write(t, p, strings.Repeat("a", fileLimit+1), 0o600) }, "larger than"},
+		"empty":     {func(t *testing.T, p string) { write(t, p, "", 0o600) }, "64 hexadecimal digits"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "secret")
+			tc.make(t, path)
+			_, err := LoadOrCreate(path, true)
+			require.ErrorContains(t, err, tc.want)
+			require.ErrorContains(t, err, path)
+			require.NotContains(t, err.Error(), "abab", "the secret is not in the error")
+		})
+	}
+}
+
+func write(t *testing.T, path, text string, mode fs.FileMode) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	require.NoError(t, os.Chmod(path, mode))
+}
+
+func TestMask(t *testing.T) {
+	m := Mask("abc", "", "abcdef", "xyz")
+	require.Equal(t, "1"+Hidden+"2"+Hidden+"g", m.Text("1abc2abcdefg"), "the longest wins")
+	require.Equal(t, Hidden+"d", m.Text("abcd"))
+	require.Equal(t, "nothing", m.Text("nothing"))
+	require.Equal(t, "abc", Mask().Text("abc"))
+}
+
+// However a text is cut into writes, the writer gives what Text gives.
+func TestMaskWriterEqualsText(t *testing.T) {
+	m := Mask("aab", "aabaa", "ba")
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		text := make([]byte, random.IntN(40))
+		for i := range text {
+			text[i] = "abc"[random.IntN(3)]
+		}
+		var out bytes.Buffer
+		w := m.Writer(&out)
+		for rest := text; len(rest) > 0; {
+			n := 1 + random.IntN(len(rest))
+			written, err := w.Write(rest[:n])
+			require.NoError(t, err)
+			require.Equal(t, n, written)
+			rest = rest[n:]
+		}
+		require.NoError(t, w.Close())
+		require.Equal(t, m.Text(string(text)), out.String(), "input %s", text)
+	}
+}

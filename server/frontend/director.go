@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package frontend
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"roundhouse/auth"
+	"roundhouse/internal/errs"
+	"roundhouse/server/proxy"
+	"roundhouse/session"
+)
+
+// Sessions is what the frontend needs of the session manager.
+type Sessions interface {
+	Lookup(session.Key) (*session.Session, *session.End)
+	Open(session.Request) (s *session.Session, opened bool)
+	Engine(ctx context.Context, s *session.Session, onHold func()) (session.Engine, error)
+	Clone(ctx context.Context, parent *session.Session, newID string) (*session.Session, error)
+	End(session.Key, session.End) bool
+}
+
+// Planner turns the options of a client into a plan for its session.
+type Planner interface {
+	Plan(session.Wishes) (session.Plan, error)
+}
+
+// Observer hears about calls, for metrics.
+type Observer interface {
+	// CallDone is told of each call that ended.
+	CallDone(fullMethod, code string)
+	// HoldStarted and HoldEnded enclose the wait for an engine.
+	HoldStarted()
+	HoldEnded()
+}
+
+// Director decides about every call of the Connect service.
+type Director struct {
+	Auth     auth.Authenticator
+	Sessions Sessions
+	Planner  Planner
+	Keys     Keys
+	Observer Observer
+	// Discard ends an engine that is found dead.
+	Discard func(refID, why string)
+	Log     *slog.Logger
+
+	rules map[string]rule
+}
+
+// NewDirector completes d with the declared rules.
+func NewDirector(d Director) *Director {
+	d.rules = ruleTable()
+	return &d
+}
+
+// Admit authenticates a call on its headers alone.
+func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
+	id, err := d.Auth.Authenticate(ctx, auth.Request{Header: c.Header, Peer: c.Peer, Secure: c.Secure})
+	if err != nil {
+		d.callDone(c, err)
+		return err
+	}
+	c.Admitted = id
+	return nil
+}
+
+// Route finds the session of a call and its engine.
+func (d *Director) Route(ctx context.Context, c *proxy.Call, req proxy.Request) (*proxy.Route, error) {
+	r, err := d.decide(ctx, c, req)
+	if err != nil {
+		d.callDone(c, err)
+		return nil, err
+	}
+	done := r.Done
+	r.Done = func(err error) {
+		if done != nil {
+			done(err)
+		}
+		d.callDone(c, err)
+	}
+	return r, nil
+}
+
+func (d *Director) callDone(c *proxy.Call, err error) {
+	d.Observer.CallDone("/"+proxy.Service+"/"+c.Method, status.Code(err).String())
+}
+
+func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request) (*proxy.Route, error) {
+	id, err := auth.ClaimUser(c.Admitted.(auth.Identity), req.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if uuid.Validate(req.SessionID) != nil || len(req.SessionID) != 36 {
+		return nil, errs.New(errs.InvalidRequest, "The session id %q is not a UUID such as 00112233-4455-6677-8899-aabbccddeeff.", req.SessionID)
+	}
+	k := session.Key{User: id.User, ID: req.SessionID}
+	call := &call{Call: c, req: req, rule: d.rules[c.Method], id: id, key: k}
+	s, end := d.Sessions.Lookup(k)
+	if reply := d.localReply(call, s, end); reply != nil {
+		return &proxy.Route{Reply: []proto.Message{reply}}, nil
+	}
+	if s == nil {
+		if s, err = d.open(call, end); err != nil {
+			return nil, err
+		}
+	}
+	return d.toEngine(ctx, call, s)
+}
+
+// call is one call on its way through the director.
+type call struct {
+	*proxy.Call
+	req  proxy.Request
+	rule rule
+	id   auth.Identity
+	key  session.Key
+}
+
+// localReply answers calls that need no engine when the session has none.
+func (d *Director) localReply(c *call, s *session.Session, end *session.End) proto.Message {
+	if c.rule.local == nil || (s != nil && s.Engine() != nil) || (end != nil && !c.rule.evenEnded) {
+		return nil
+	}
+	reply := c.rule.local(c.req)
+	if reply != nil && c.Method == "ReleaseSession" {
+		d.Sessions.End(c.key, session.End{Cause: releaseCause(c.req), Why: "The client released it."})
+	}
+	return reply
+}
+
+// open opens the session of c, or says why it does not.
+func (d *Director) open(c *call, end *session.End) (*session.Session, error) {
+	switch {
+	case end != nil:
+		return nil, end.Error(c.key.ID)
+	case !c.rule.opens:
+		return nil, errs.SessionChanged(c.key.ID, "The gateway knows no such session of user "+c.id.User+".")
+	case len(field(c.req, c.rule.observed)) > 0:
+		return nil, errs.SessionChanged(c.key.ID, "The session that this client had is gone: its engine ended or the gateway forgot it.")
+	}
+	wishes, err := d.wishes(c)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := d.Planner.Plan(wishes)
+	if err != nil {
+		return nil, err
+	}
+	s, _ := d.Sessions.Open(session.Request{Key: c.key, Plan: plan, Client: wishes.Client, Address: host(c.Peer)})
+	return s, nil
+}
+
+// toEngine waits for the engine of s and routes the call there.
+func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session) (*proxy.Route, error) {
+	held := false
+	e, err := d.Sessions.Engine(ctx, s, func() {
+		held = true
+		d.Observer.HoldStarted()
+		c.SendHeader()
+	})
+	if held {
+		d.Observer.HoldEnded()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.prepare(ctx, c, s, e); err != nil {
+		return nil, d.failer(s, e, c.rule)(ctx, err)
+	}
+	r := &proxy.Route{
+		Conn:    e.Conn(),
+		Stamp:   proxy.Stamp{UserID: c.key.User, SessionID: c.key.ID},
+		Header:  forwardHeader(c.Header),
+		Timeout: c.rule.timeout,
+		Fail:    d.failer(s, e, c.rule),
+	}
+	if err := d.special(ctx, c, s, r); err != nil {
+		return nil, err
+	}
+	d.count(s, r)
+	return r, nil
+}
+
+// count counts the call as one of s while it lasts.
+func (d *Director) count(s *session.Session, r *proxy.Route) {
+	over, done := s.Begin(), r.Done
+	r.Done = func(err error) {
+		over()
+		if err == nil {
+			s.Confirm()
+		}
+		if done != nil {
+			done(err)
+		}
+	}
+}
+
+func host(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	h, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return h
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package frontend
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/engine"
+	"roundhouse/internal/errs"
+	"roundhouse/session"
+)
+
+// silences is how often in a row an engine may not answer a check (2 s each)
+// before it counts as dead.
+const silences = 3
+
+// failer translates errors of the engine hop. What the engine itself says
+// passes unchanged, except that it does not know the session any more.
+func (d *Director) failer(s *session.Session, e session.Engine, r rule) func(context.Context, error) error {
+	return func(ctx context.Context, err error) error {
+		if ctx.Err() != nil {
+			return status.FromContextError(ctx.Err()).Err() // the client left or its deadline passed
+		}
+		code := status.Code(err)
+		switch {
+		case code == codes.DeadlineExceeded && r.timeout > 0:
+			return errs.New(errs.EngineUnreachable, "Engine %s did not answer within %v.", e.RefID(), r.timeout)
+		case code == codes.Unavailable, code == codes.Canceled:
+			return d.diagnose(ctx, s, e, errs.New(errs.EngineUnreachable,
+				"The connection to engine %s broke; the engine is alive. The client tries again by itself.", e.RefID()))
+		case code == codes.Internal || code == codes.Unknown:
+			return d.engineError(ctx, s, e, err)
+		}
+		return err
+	}
+}
+
+// engineError handles INTERNAL and UNKNOWN: Spark's own errors carry details,
+// the transport's do not.
+func (d *Director) engineError(ctx context.Context, s *session.Session, e session.Engine, err error) error {
+	class, detailed := sparkErrorClass(err)
+	if !detailed {
+		return d.diagnose(ctx, s, e, err)
+	}
+	gone := class == "INVALID_HANDLE.SESSION_CLOSED" || class == "INVALID_HANDLE.SESSION_NOT_FOUND"
+	if !gone || !s.Confirmed() {
+		return err
+	}
+	end := session.End{Cause: session.Lost, Why: fmt.Sprintf("Engine %s closed the session, most likely because it was idle.", e.RefID())}
+	d.Sessions.End(s.Key, end)
+	return endError(s, end)
+}
+
+// diagnose finds out what broke. alive is the answer when it was not the engine.
+func (d *Director) diagnose(ctx context.Context, s *session.Session, e session.Engine, alive error) error {
+	for range silences {
+		switch e.Check(ctx) {
+		case engine.Alive:
+			return alive
+		case engine.Dead:
+			return d.lost(s, e, fmt.Sprintf("Engine %s died.", e.RefID()))
+		}
+	}
+	return d.lost(s, e, fmt.Sprintf("Engine %s does not answer any more.", e.RefID()))
+}
+
+// lost ends s and its engine, and is what the client gets.
+func (d *Director) lost(s *session.Session, e session.Engine, why string) error {
+	d.Discard(e.RefID(), why)
+	if err := e.Err(); err != nil {
+		why = strings.TrimRight(err.Error(), ".") + "."
+	}
+	end := session.End{Cause: session.Lost, Why: why}
+	d.Sessions.End(s.Key, end)
+	return endError(s, end)
+}
+
+// endError prefers how the session really ended: somebody may have been faster.
+func endError(s *session.Session, otherwise session.End) error {
+	if end := s.Ended(); end != nil {
+		return end.Error(s.ID)
+	}
+	return otherwise.Error(s.ID)
+}
+
+// sparkErrorClass reads the error class out of a status as Spark sends it.
+func sparkErrorClass(err error) (class string, detailed bool) {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			if class := info.GetMetadata()["errorClass"]; class != "" {
+				return class, true
+			}
+			return classInText(status.Convert(err).Message()), true
+		}
+	}
+	return "", false
+}
+
+// classInText is the class in "[CLASS.SUB] text".
+func classInText(msg string) string {
+	class, _, ok := strings.Cut(strings.TrimPrefix(msg, "["), "]")
+	if !ok {
+		return ""
+	}
+	return class
+}

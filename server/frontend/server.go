@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package frontend
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	_ "google.golang.org/grpc/encoding/gzip" // compressed requests are read before they are stamped
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"roundhouse/server/proxy"
+)
+
+// Limits of the transport. Sources: facts on client keepalive (PySpark 4.3
+// pings every 60 s, also without calls), message sizes and attacks.
+const (
+	framingSlack     = 64 << 10
+	maxStreams       = 1000
+	maxHeaderBytes   = 64 << 10
+	handshakeTimeout = 10 * time.Second
+	streamWindow     = 1 << 20
+	connWindow       = 4 << 20
+	pingMinTime      = 10 * time.Second
+	pingTime         = 60 * time.Second
+	pingTimeout      = 20 * time.Second
+)
+
+// ServerOptions are the settings of a Server.
+type ServerOptions struct {
+	// Address is host:port to listen on.
+	Address string
+	// TLS is nil for plaintext.
+	TLS *tls.Config
+	// MaxMessage is the largest message in bytes, both ways.
+	MaxMessage int
+	// DrainTimeout bounds the graceful stop.
+	DrainTimeout time.Duration
+	Director     proxy.Director
+	Log          *slog.Logger
+}
+
+// Server is the gRPC listener of the gateway.
+type Server struct {
+	opts   ServerOptions
+	listen net.Listener
+	grpc   *grpc.Server
+	health *health.Server
+}
+
+// Listen binds the address, so that a taken port is known before anything else
+// starts.
+func Listen(o ServerOptions) (*Server, error) {
+	l, err := net.Listen("tcp", o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("the Spark Connect frontend cannot listen on %s (kyuubi.frontend.spark.connect.bind.host and .bind.port): %w", o.Address, err)
+	}
+	p := proxy.New(o.Director)
+	g := grpc.NewServer(grpcOptions(o, p)...)
+	p.Register(g)
+	h := health.NewServer()
+	healthpb.RegisterHealthServer(g, h)
+	return &Server{opts: o, listen: l, grpc: g, health: h}, nil
+}
+
+// Addr is the bound address.
+func (s *Server) Addr() net.Addr { return s.listen.Addr() }
+
+// Run serves until ctx ends, then lets calls end for the drain time: clients
+// are told to go elsewhere (GOAWAY), streams end by the engine's own rule.
+func (s *Server) Run(ctx context.Context) error {
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { s.drain(); close(stopped) })
+	err := s.grpc.Serve(s.listen)
+	if stop() {
+		return fmt.Errorf("Spark Connect frontend: %w", err)
+	}
+	<-stopped
+	return nil
+}
+
+func (s *Server) drain() {
+	s.health.Shutdown()
+	timer := time.AfterFunc(s.opts.DrainTimeout, s.grpc.Stop)
+	defer timer.Stop()
+	s.grpc.GracefulStop()
+}
+
+func grpcOptions(o ServerOptions, p *proxy.Proxy) []grpc.ServerOption {
+	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(proxy.Codec()),
+		grpc.UnknownServiceHandler(p.UnknownHandler),
+		grpc.MaxRecvMsgSize(o.MaxMessage + framingSlack),
+		grpc.MaxSendMsgSize(o.MaxMessage + framingSlack),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingMinTime, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingTime, Timeout: pingTimeout}),
+	}
+	if o.TLS != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(o.TLS)))
+	}
+	return opts
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+)
+
+// Service is the gRPC service that the proxy carries.
+const Service = "spark.connect.SparkConnectService"
+
+// Call is what is known of a call before its first message is read.
+type Call struct {
+	// Method is the last part of the path: "ExecutePlan". It may be unknown.
+	Method string
+	// Header is the client's metadata, lower-case keys.
+	Header metadata.MD
+	// Peer is the address of the direct peer.
+	Peer net.Addr
+	// Secure says that the call came over TLS.
+	Secure bool
+	// Admitted is what Director.Admit left for Director.Route.
+	Admitted any
+
+	sendHeader func() error
+}
+
+// SendHeader sends the response headers now, before the engine has spoken, so
+// that balancers and clients see life while a call is held.
+func (c *Call) SendHeader() {
+	if c.sendHeader != nil {
+		_ = c.sendHeader() // a client that is gone is noticed by its context
+		c.sendHeader = nil
+	}
+}
+
+// Director decides about calls. Errors of both methods are sent to the client
+// as they are.
+type Director interface {
+	// Admit authenticates on the headers alone, for every path under Service.
+	Admit(ctx context.Context, c *Call) error
+	// Route decides by the first message; it may wait as long as ctx lives.
+	Route(ctx context.Context, c *Call, first Request) (*Route, error)
+}
+
+// Route is where a call goes: to Conn, or answered by Reply.
+type Route struct {
+	// Conn leads to the engine; nil when the gateway answers itself.
+	Conn grpc.ClientConnInterface
+	// Stamp goes onto every message of the call.
+	Stamp Stamp
+	// Header is the metadata for the engine.
+	Header metadata.MD
+	// Message, if not nil, is sent in place of the first message (and stamped).
+	Message []byte
+	// Reply are the gateway's own response messages, used when Conn is nil.
+	Reply []proto.Message
+	// Timeout bounds the call; 0 means the client's deadline alone.
+	Timeout time.Duration
+	// Edit, if not nil, may change the reply of a unary call.
+	Edit func(reply []byte) ([]byte, error)
+	// Fail translates an error of the engine hop into what the client gets.
+	Fail func(ctx context.Context, err error) error
+	// Done, if not nil, hears the outcome once, after the last byte.
+	Done func(err error)
+}
+
+func (r *Route) fail(ctx context.Context, err error) error {
+	if err == nil || r.Fail == nil {
+		return err
+	}
+	return r.Fail(ctx, err)
+}
+
+func (r *Route) done(err error) {
+	if r.Done != nil {
+		r.Done(err)
+	}
+}

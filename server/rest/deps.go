@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"context"
+	"time"
+
+	"roundhouse/auth"
+)
+
+// Sessions are the sessions of this gateway. A session is known by its user and
+// its id together.
+type Sessions interface {
+	// Open makes a session with the options that the caller asks for.
+	Open(ctx context.Context, caller auth.Identity, configs map[string]string) (SessionView, error)
+	// List returns the sessions of a user, or of everybody for "".
+	List(user string) []SessionView
+	// Get returns false for a session that is not open.
+	Get(user, id string) (SessionView, bool)
+	// Close ends a session; the reason is shown to its user.
+	Close(ctx context.Context, user, id, reason string) error
+}
+
+// Engines are the engines of this gateway.
+type Engines interface {
+	Engines() []EngineView
+	// Stop ends an engine, by force with kill; the reason is shown to the users
+	// of its sessions.
+	Stop(ctx context.Context, refID string, kill bool, reason string) error
+}
+
+// Registrar takes the calls of engines (engine/DESIGN.md, embedded discovery).
+// Its errors are of class PERMISSION_DENIED (the registration is not what the
+// launch expects), ErrEngineGone (the engine is not wanted any longer) or
+// CONFLICT (sessions were just routed to it), else the engine tries again.
+type Registrar interface {
+	// VerifyCall checks the MAC of a call, in hex, over its method, URL path and
+	// body.
+	VerifyCall(refID, method, path string, body []byte, mac string) bool
+	// Register takes or renews a registration; timeMs is the clock of the engine.
+	Register(ctx context.Context, refID, path, node string, timeMs int64) (Welcome, error)
+	// Deregister takes a registration back.
+	Deregister(ctx context.Context, refID, path, reason, detail string) error
+}
+
+// Observer counts calls.
+type Observer interface {
+	// RESTCall is told of each call: the route as in the table, "none" for a
+	// path without one, and the HTTP status.
+	RESTCall(route string, status int)
+}
+
+// SessionView is a session as REST shows it. Unset times are zero.
+type SessionView struct {
+	ID   string
+	User string
+	// Name is kyuubi.session.name.
+	Name string
+	// RemoteID is the engine's own id of the session.
+	RemoteID      string
+	ClientAddress string
+	// Client is the client_type that the client sends.
+	Client  string
+	Options map[string]string
+	// EngineID is the application id of the engine, EngineRef its reference id.
+	EngineID   string
+	EngineRef  string
+	EngineName string
+	EngineURL  string
+	Opened     time.Time
+	LastAccess time.Time
+	// Operations counts the operations started so far.
+	Operations int
+	// Failure says why the session could not open, in a sentence.
+	Failure string
+}
+
+// EngineView is an engine as REST shows it.
+type EngineView struct {
+	RefID      string
+	Version    string
+	User       string
+	Type       string
+	ShareLevel string
+	Subdomain  string
+	// Address is the host:port of its Connect service; empty until it registered.
+	Address string
+	// Path is the engine space in discovery.
+	Path string
+	// Attributes are the pairs of its registration.
+	Attributes map[string]string
+	// State is starting, running, draining or ended.
+	State     string
+	Sessions  int
+	Submitted time.Time
+	PID       int
+	LogPath   string
+}
+
+// Welcome answers a registration.
+type Welcome struct {
+	// WarmUp tells the engine to run a small query of its own.
+	WarmUp bool
+	// Heartbeat is how often the engine repeats its registration.
+	Heartbeat time.Duration
+}

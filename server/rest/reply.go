@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"roundhouse/internal/errs"
+)
+
+// statusError gives an error a status that its class does not have.
+type statusError struct {
+	status int
+	err    error
+}
+
+func withStatus(status int, err error) error { return &statusError{status: status, err: err} }
+
+// Error is the text of the error itself.
+func (e *statusError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error itself.
+func (e *statusError) Unwrap() error { return e.err }
+
+// ErrEngineGone tells an engine that it is not wanted any longer (status 410).
+var ErrEngineGone = withStatus(http.StatusGone,
+	errs.New(errs.NotFound, "This gateway does not want the engine any longer: its launch was cancelled or it was ended."))
+
+// reply answers with an error.
+func (s *Server) reply(w http.ResponseWriter, err error) {
+	status, body := errs.HTTP(err)
+	var own *statusError
+	if errors.As(err, &own) {
+		status = own.status
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="roundhouse"`)
+	}
+	if c := errs.ClassOf(err); c != nil && c.RetryAfter() > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(int(c.RetryAfter().Seconds())))
+	}
+	writeJSON(w, status, body)
+}
+
+// refuse answers for a path or method that is not served.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int) {
+	switch {
+	case status == http.StatusMethodNotAllowed:
+		s.reply(w, withStatus(status, errs.New(errs.InvalidRequest,
+			"%s is not served at %s, only %s.", r.Method, r.URL.Path, w.Header().Get("Allow"))))
+	case status >= 300 && status < 400: // the same path written plainly
+		w.WriteHeader(status)
+	default:
+		status = http.StatusNotFound
+		s.reply(w, errs.New(errs.NotFound, "There is nothing at %s.", r.URL.Path))
+	}
+	s.observe("none", status)
+}
+
+func (s *Server) observe(route string, status int) {
+	if s.o.Observer != nil {
+		s.o.Observer.RESTCall(route, status)
+	}
+}
+
+// record counts and logs a call: changes and failures always, reads for
+// debugging.
+func (s *Server) record(r route, c *call, status int, err error, took time.Duration) {
+	s.observe(r.pattern(), status)
+	level := slog.LevelDebug
+	switch {
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	case r.rule == engine && err == nil: // heartbeats
+	case status >= http.StatusBadRequest || r.method != http.MethodGet:
+		level = slog.LevelInfo
+	}
+	attrs := []slog.Attr{
+		slog.String("route", r.pattern()), slog.String("path", c.r.URL.Path), slog.Int("status", status),
+		slog.String("user", c.caller.User), slog.String("peer", c.r.RemoteAddr), slog.Duration("took", took),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.Any("err", err))
+	}
+	s.o.Log.LogAttrs(c.r.Context(), level, "rest call", attrs...)
+}
+
+// protect wraps all routes: no browser may be made to call them from another
+// site, nor to show or keep what they answer.
+func (s *Server) protect(next http.Handler) http.Handler {
+	sameSite := http.NewCrossOriginProtection()
+	sameSite.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s.reply(w, errs.New(errs.PermissionDenied, "Calls from pages of another site are refused."))
+		s.observe("none", http.StatusForbidden)
+	}))
+	guarded := sameSite.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	data, err := json.Marshal(value)
+	if err != nil { // only strings, numbers and maps are written here
+		data, status = []byte(`{"message":"The answer could not be written."}`), http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a caller that went away needs no answer
+}
+
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // a caller that went away needs no answer
+}
+
+// readJSON reads the body, if there is one; unknown fields are ignored, as in
+// Kyuubi.
+func (c *call) readJSON(into any) error {
+	if len(c.body) == 0 {
+		return nil
+	}
+	kind, _, _ := strings.Cut(c.r.Header.Get("Content-Type"), ";")
+	if kind != "" && !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
+		return withStatus(http.StatusUnsupportedMediaType,
+			errs.New(errs.InvalidRequest, "The body must be application/json, not %s.", kind))
+	}
+	if err := json.Unmarshal(c.body, into); err != nil {
+		return errs.New(errs.InvalidRequest, "The body is not the JSON expected here: %v.", err)
+	}
+	return nil
+}
+
+// statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader remembers the first status.
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *statusWriter) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}

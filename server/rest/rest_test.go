@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"roundhouse/auth"
+)
+
+func TestHealth(t *testing.T) {
+	o := options(aWorld())
+	o.Ready = func() error { return errors.New("no Spark in SPARK_HOME") }
+	c := serve(t, o)
+	require.Equal(t, "ok\n", c.do("", "GET", "/healthz", "").Body.String())
+	reply := c.do("", "GET", "/readyz", "")
+	require.Equal(t, http.StatusServiceUnavailable, reply.Code)
+	require.Equal(t, "no Spark in SPARK_HOME\n", reply.Body.String())
+	require.Equal(t, http.StatusOK, serve(t, options(aWorld())).do("", "GET", "/readyz", "").Code)
+}
+
+func TestPingVersionMetrics(t *testing.T) {
+	c := serve(t, options(aWorld()))
+	require.Equal(t, "pong", c.do("", "GET", "/api/v1/ping", "").Body.String())
+	require.JSONEq(t, `{"version": "0.1.0"}`, c.do("alice", "GET", "/api/v1/version", "").Body.String())
+	require.Equal(t, "up 1\n", c.do("alice", "GET", "/metrics", "").Body.String())
+}
+
+func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
+	c := serve(t, options(aWorld()))
+	for _, path := range []string{"/healthz", "/api/v1/sessions", "/nowhere"} {
+		h := c.do("alice", "GET", path, "").Header()
+		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), path)
+		require.Equal(t, "default-src 'none'; frame-ancestors 'none'", h.Get("Content-Security-Policy"), path)
+		require.Equal(t, "no-store", h.Get("Cache-Control"), path)
+		require.Empty(t, h.Get("Server"))
+		require.Empty(t, h.Get("Access-Control-Allow-Origin"))
+	}
+}
+
+func TestCallsFromOtherSitesAreRefused(t *testing.T) {
+	w := aWorld()
+	c := serve(t, options(w))
+	for _, r := range routes() {
+		if r.method == http.MethodGet {
+			continue
+		}
+		for _, header := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}} {
+			reply := c.do("root", r.method, example(r.path), "{}", header[0], header[1])
+			require.Equal(t, http.StatusForbidden, reply.Code, r.pattern())
+			message(t, reply)
+		}
+	}
+	for _, line := range w.log {
+		require.Equal(t, "observed none Forbidden", line)
+	}
+}
+
+// TestWithoutAuthentication: the claimed name counts, everybody may do
+// everything, and only where the server is called by a name of its own.
+func TestWithoutAuthentication(t *testing.T) {
+	w := aWorld()
+	o := options(w)
+	o.Authenticator = auth.None{}
+	o.Hosts = []string{"gateway.example"}
+	c := serve(t, o)
+	const alice = "Basic YWxpY2U6" // alice:
+
+	require.Contains(t, c.do("", "GET", "/api/v1/sessions", "", "Authorization", alice).Body.String(), aliceSession)
+	require.JSONEq(t, `[]`, c.do("", "GET", "/api/v1/sessions", "").Body.String(), "anonymous has no sessions")
+	require.Contains(t, c.do("", "GET", "/api/v1/admin/sessions", "").Body.String(), aliceSession)
+	for host, want := range map[string]int{
+		"127.0.0.1:10099": 200, "[::1]:10099": 200, "localhost": 200, "gateway.example:10099": 200,
+		"rebound.evil.example:10099": http.StatusMisdirectedRequest, "": http.StatusMisdirectedRequest,
+	} {
+		require.Equal(t, want, c.do("", "GET", "/api/v1/sessions", "", "Host", host).Code, "host %q", host)
+	}
+	bad := c.do("", "GET", "/api/v1/sessions", "", "Authorization", "Basic Li4vZXZpbDo=") // ../evil:
+	require.Equal(t, http.StatusBadRequest, bad.Code)
+}
+
+func TestBodies(t *testing.T) {
+	c := serve(t, options(aWorld()))
+	tests := []struct {
+		name, body, kind string
+		want             int
+	}{
+		{"none", "", "", 200},
+		{"JSON", `{"configs": {}}`, "application/json; charset=utf-8", 200},
+		{"unknown fields are ignored", `{"protocolVersion": 10, "x": [1]}`, "application/json", 200},
+		{"form", "a=b", "application/x-www-form-urlencoded", http.StatusUnsupportedMediaType},
+		{"not JSON", `{"configs": `, "application/json", http.StatusBadRequest},
+		{"wrong types", `{"configs": {"a": 1}}`, "application/json", http.StatusBadRequest},
+		{"just small enough", `{"x": "` + strings.Repeat("a", maxBody-9) + `"}`, "application/json", 200},
+		{"too large", `{"x": "` + strings.Repeat("a", maxBody-8) + `"}`, "application/json", http.StatusRequestEntityTooLarge},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			reply := c.do("alice", "POST", "/api/v1/sessions", tt.body, "Content-Type", tt.kind)
+			require.Equal(t, tt.want, reply.Code)
+			if tt.want != 200 {
+				message(t, reply)
+			}
+		})
+	}
+}
+
+// TestAPanicIsOneFailedCall, and its text stays in the log.
+func TestAPanicIsOneFailedCall(t *testing.T) {
+	var log bytes.Buffer
+	o := options(aWorld())
+	o.Ready = func() error { panic("deep secret") }
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	reply := serve(t, o).do("", "GET", "/readyz", "")
+	require.Equal(t, http.StatusInternalServerError, reply.Code)
+	require.NotContains(t, message(t, reply), "secret")
+	require.Contains(t, log.String(), "deep secret")
+}
+
+func TestNewNamesWhatIsMissing(t *testing.T) {
+	o := options(aWorld())
+	o.Registrar = nil
+	_, err := New(o)
+	require.EqualError(t, err, "rest: Registrar is missing")
+}
+
+// TestRun serves over a real connection and lets a call under way finish.
+func TestRun(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	o := options(aWorld())
+	o.Listener = listener
+	o.Ready = func() error { close(entered); <-leave; return nil }
+	s, err := New(o)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }() // the test waits for done
+	type answer struct {
+		text string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() { // the test waits for answers
+		text, err := get("http://" + s.Addr().String() + "/readyz")
+		answers <- answer{text, err}
+	}()
+	<-entered
+	cancel()
+	close(leave)
+	a := <-answers
+	require.NoError(t, a.err)
+	require.Equal(t, "ready\n", a.text)
+	require.NoError(t, <-done)
+	_, err = net.Dial("tcp", s.Addr().String())
+	require.Error(t, err, "the port must be closed")
+}
+
+func get(url string) (string, error) {
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	reply, err := c.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	return string(text), err
+}
+
+func TestRunReportsABrokenListener(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	o := options(aWorld())
+	o.Listener = listener
+	s, err := New(o)
+	require.NoError(t, err)
+	require.ErrorContains(t, s.Run(t.Context()), "serving REST on 127.0.0.1:")
+}

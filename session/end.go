@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"roundhouse/internal/errs"
+)
+
+// Cause says who ended a session.
+type Cause int
+
+const (
+	// Released: the client's own ReleaseSession.
+	Released Cause = iota
+	// Lost: idle, killed, limit, or the engine ended. The client must
+	// reconnect, and is told why.
+	Lost
+	// Forgotten: released with allow_reconnect, or never used; the id is free.
+	Forgotten
+)
+
+// End is how a session ended.
+type End struct {
+	Cause Cause
+	// Why is a full sentence for people.
+	Why string
+	At  time.Time
+}
+
+// Error is what calls of the ended session get.
+func (e *End) Error(id string) error {
+	if e.Cause == Released {
+		return errs.SessionClosed(id)
+	}
+	return errs.SessionChanged(id, e.Why)
+}
+
+// tombstones remember ended sessions, bounded in number and age.
+type tombstones struct {
+	byKey *lru.Cache[Key, *End]
+	keep  time.Duration
+	now   func() time.Time
+}
+
+func newTombstones(size int, keep time.Duration, now func() time.Time) (*tombstones, error) {
+	c, err := lru.New[Key, *End](size)
+	if err != nil {
+		return nil, err
+	}
+	return &tombstones{byKey: c, keep: keep, now: now}, nil
+}
+
+func (t *tombstones) put(k Key, e *End) {
+	if e.Cause == Forgotten {
+		t.byKey.Remove(k)
+		return
+	}
+	t.byKey.Add(k, e)
+}
+
+func (t *tombstones) get(k Key) *End {
+	e, ok := t.byKey.Get(k)
+	if !ok {
+		return nil
+	}
+	if t.now().Sub(e.At) > t.keep {
+		t.byKey.Remove(k)
+		return nil
+	}
+	return e
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"roundhouse/engine"
+	"roundhouse/internal/errs"
+)
+
+// deadlineMargin is left of a client's deadline to answer in.
+const deadlineMargin = 5 * time.Second
+
+var errHoldOver = errors.New("the call was held for as long as it may be")
+
+// holdContext bounds how long a call waits for the engine of s: to shortly
+// before the client's deadline, to the hold time, and to the end of the session.
+func (m *Manager) holdContext(ctx context.Context, s *Session) (context.Context, context.CancelFunc) {
+	until := m.Now().Add(m.Hold)
+	if d, ok := ctx.Deadline(); ok && d.Add(-deadlineMargin).Before(until) {
+		until = d.Add(-deadlineMargin)
+	}
+	timed, stopTimer := context.WithDeadlineCause(ctx, until, errHoldOver)
+	held, cancel := context.WithCancelCause(timed)
+	unhook := context.AfterFunc(s.life, func() { cancel(engine.ErrReleased) })
+	return held, func() { unhook(); cancel(nil); stopTimer() }
+}
+
+// holdError is the answer to a call whose wait ended without an engine.
+func (m *Manager) holdError(ctx context.Context, s *Session) error {
+	if e := s.Ended(); e != nil {
+		return e.Error(s.ID)
+	}
+	if !errors.Is(context.Cause(ctx), errHoldOver) {
+		return context.Cause(ctx) // the client is gone
+	}
+	how, ok := m.Engines.Progress(s.Plan.Spec.Path())
+	if !ok {
+		how = "its engine is being launched"
+	}
+	return errs.New(errs.EngineStarting, "Session %s still waits: %s. The client tries again by itself.", s.ID, how)
+}
+
+// acquireError is the answer to a call whose launch failed or whose wait ended.
+// After a failed launch the session is forgotten: the next call starts afresh.
+func (m *Manager) acquireError(ctx context.Context, s *Session, err error) error {
+	if ctx.Err() != nil {
+		return m.holdError(ctx, s)
+	}
+	m.End(s.Key, End{Cause: Forgotten, Why: "Its engine could not be launched."})
+	return err
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"roundhouse/conf"
+)
+
+// Restore serves the sessions of the store again after a restart. Sessions
+// whose engine is gone end with a tombstone.
+func (m *Manager) Restore(ctx context.Context) error {
+	records, err := m.Store.Sessions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading session records: %w", err)
+	}
+	for _, r := range records {
+		s := newSession(Request{Key: Key{r.User, r.SessionID}, Client: r.Client, Address: r.Address}, r.Opened)
+		s.Plan.Options = conf.Options{Choices: r.Options, Name: r.Name}
+		s.used.Store(true)
+		m.mu.Lock()
+		m.mu.live[s.Key] = s
+		m.mu.Unlock()
+		lease, ok := m.Engines.Resume(r.EngineRef)
+		if !ok {
+			m.End(s.Key, End{Cause: Lost, Why: "Its engine ended while the gateway was down."})
+			m.forget(s.Key)
+			continue
+		}
+		s.attach(lease)
+		m.watch(lease.Engine())
+	}
+	return nil
+}
+
+// watch ends every session of e when e ends. One goroutine per engine.
+func (m *Manager) watch(e Engine) {
+	id := e.RefID()
+	m.mu.Lock()
+	known := m.mu.watched[id]
+	m.mu.watched[id] = true
+	m.mu.Unlock()
+	if known {
+		return
+	}
+	m.work.Add(1)
+	go func() { // waited for by Run; ends with the engine or the manager
+		defer m.work.Done()
+		select {
+		case <-m.life.Done():
+			return
+		case <-e.Done():
+		}
+		m.mu.Lock()
+		delete(m.mu.watched, id)
+		m.mu.Unlock()
+		m.endAllOn(e)
+	}()
+}
+
+func (m *Manager) endAllOn(e Engine) {
+	for _, s := range m.List() {
+		if at := s.Engine(); at != nil && at.RefID() == e.RefID() {
+			m.End(s.Key, End{Cause: Lost, Why: reason(e)})
+		}
+	}
+}
+
+// reason is why an ended engine ended, in a sentence.
+func reason(e Engine) string {
+	if err := e.Err(); err != nil {
+		return strings.TrimRight(err.Error(), ".") + "."
+	}
+	return fmt.Sprintf("Engine %s ended.", e.RefID())
+}
+
+// Launch gets the engine of s in the background, so that it is warm when the
+// client comes. Its failure is logged and forgets the session.
+func (m *Manager) Launch(s *Session) {
+	m.work.Add(1)
+	go func() { // waited for by Run
+		defer m.work.Done()
+		if _, err := m.Engine(m.life, s, func() {}); err != nil && m.life.Err() == nil {
+			m.Log.Warn("engine of an opened session did not start", "user", s.User, "session", s.ID, "err", err)
+		}
+	}()
+}
+
+// sweep forgets sessions that wait for no engine any more, and ends those that
+// were opened ahead and never used.
+func (m *Manager) sweep() {
+	now := m.Now()
+	for _, s := range m.List() {
+		age := now.Sub(s.Opened)
+		switch {
+		case s.Engine() == nil && s.waiters.Load() == 0 && age > m.Linger:
+			m.End(s.Key, End{Cause: Forgotten, Why: "Nobody waited for its engine."})
+		case s.Engine() != nil && !s.used.Load() && age > m.Unused:
+			m.End(s.Key, End{Cause: Lost, Why: fmt.Sprintf("It was opened and not used for %v.", m.Unused)})
+		}
+	}
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"roundhouse/discovery"
+	"roundhouse/internal/errs"
+)
+
+// Options are the settings of a Manager.
+type Options struct {
+	Engines Engines
+	Store   discovery.SessionStore
+	Log     *slog.Logger
+	// Hold is the longest time that a call waits for an engine in one piece.
+	Hold time.Duration
+	// Linger is how long an opening session without a waiting call is kept.
+	Linger time.Duration
+	// Unused is how long an open session that was never used is kept.
+	Unused time.Duration
+	// TombstoneKeep and Tombstones bound the memory of ended sessions.
+	TombstoneKeep time.Duration
+	Tombstones    int
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Manager knows every session of this gateway.
+type Manager struct {
+	Options
+	graves *tombstones
+
+	mu struct {
+		sync.Mutex
+		live    map[Key]*Session
+		watched map[string]bool // engines whose end is watched
+	}
+	// work counts the goroutines that Run waits for; life ends them.
+	work sync.WaitGroup
+	life context.Context
+	stop context.CancelFunc
+}
+
+// NewManager returns a Manager; Restore and Run complete it.
+func NewManager(o Options) (*Manager, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	graves, err := newTombstones(o.Tombstones, o.TombstoneKeep, o.Now)
+	if err != nil {
+		return nil, fmt.Errorf("session tombstones: %w", err)
+	}
+	m := &Manager{Options: o, graves: graves}
+	m.mu.live = map[Key]*Session{}
+	m.mu.watched = map[string]bool{}
+	m.life, m.stop = context.WithCancel(context.Background())
+	return m, nil
+}
+
+// Run sweeps sessions that nobody uses until ctx ends, and then waits for the
+// manager's goroutines. Sessions stay in the store: engines outlive a gateway.
+func (m *Manager) Run(ctx context.Context) error {
+	defer m.work.Wait()
+	defer m.stop()
+	tick := time.NewTicker(max(min(m.Linger, m.Unused)/4, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			m.sweep()
+		}
+	}
+}
+
+// Lookup returns the live session of k, or how it ended, or neither.
+func (m *Manager) Lookup(k Key) (*Session, *End) {
+	m.mu.Lock()
+	s := m.mu.live[k]
+	m.mu.Unlock()
+	if s == nil {
+		return nil, m.graves.get(k)
+	}
+	if e := s.Ended(); e != nil {
+		return nil, e
+	}
+	return s, nil
+}
+
+// Open returns the live session of r.Key, or opens it as r asks.
+func (m *Manager) Open(r Request) (s *Session, opened bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.mu.live[r.Key]; s != nil {
+		return s, false
+	}
+	s = newSession(r, m.Now())
+	m.mu.live[r.Key] = s
+	return s, true
+}
+
+// Engine waits for the engine of s. onHold is called if that takes waiting. The
+// error is the client's answer.
+func (m *Manager) Engine(ctx context.Context, s *Session, onHold func()) (Engine, error) {
+	if e := s.Engine(); e != nil {
+		return e, nil
+	}
+	onHold()
+	s.waiters.Add(1)
+	defer s.waiters.Add(-1)
+	ctx, cancel := m.holdContext(ctx, s)
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, m.holdError(ctx, s)
+	}
+	if e := s.Engine(); e != nil {
+		return e, nil
+	}
+	lease, err := m.Engines.Acquire(ctx, s.Plan.Spec)
+	if err != nil {
+		return nil, m.acquireError(ctx, s, err)
+	}
+	return m.adopt(ctx, s, lease)
+}
+
+// adopt makes the route durable and gives s its engine.
+func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, error) {
+	e := lease.Engine()
+	if err := m.Store.PutSession(ctx, s.record(e.RefID())); err != nil {
+		lease.Release()
+		return nil, errs.Wrap(errs.Internal, err, "The route of session %s could not be stored.", s.ID)
+	}
+	if !s.attach(lease) {
+		lease.Release()
+		m.forget(s.Key)
+		return nil, s.Ended().Error(s.ID)
+	}
+	m.watch(e)
+	m.Log.Info("session opened", "user", s.User, "session", s.ID, "engine", e.RefID(), "client", s.Client)
+	return e, nil
+}
+
+// Clone registers newID as a session beside parent, on the same engine.
+func (m *Manager) Clone(ctx context.Context, parent *Session, newID string) (*Session, error) {
+	e := parent.Engine()
+	if e == nil {
+		return nil, parent.errorOr(errs.SessionChanged(parent.ID, "It has no engine yet."))
+	}
+	lease, ok := m.Engines.Resume(e.RefID())
+	if !ok {
+		return nil, errs.SessionChanged(parent.ID, reason(e))
+	}
+	r := parent.Request
+	r.ID = newID
+	s, opened := m.Open(r)
+	if !opened {
+		lease.Release()
+		return nil, errs.New(errs.Conflict, "A session with the id %s exists already.", newID)
+	}
+	if _, err := m.adopt(ctx, s, lease); err != nil {
+		m.End(s.Key, End{Cause: Forgotten})
+		return nil, err
+	}
+	return s, nil
+}
+
+// errorOr is the error of an ended session, else otherwise.
+func (s *Session) errorOr(otherwise error) error {
+	if e := s.Ended(); e != nil {
+		return e.Error(s.ID)
+	}
+	return otherwise
+}
+
+// End ends the session of k, if it lives: calls that wait for its engine fail,
+// its record goes, and a tombstone tells later calls. It reports whether k was
+// live.
+func (m *Manager) End(k Key, e End) bool {
+	m.mu.Lock()
+	s := m.mu.live[k]
+	m.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	e.At = m.Now()
+	lease, first := s.finish(&e)
+	if !first {
+		return false
+	}
+	m.graves.put(k, &e)
+	if lease != nil {
+		m.forget(k) // before the id is free for a new session
+		lease.Release()
+	}
+	m.mu.Lock()
+	delete(m.mu.live, k)
+	m.mu.Unlock()
+	m.Log.Info("session ended", "user", k.User, "session", k.ID, "why", e.Why)
+	return true
+}
+
+// SessionClosed is told by the engine's plugin that it closed a session.
+func (m *Manager) SessionClosed(refID, user, id, reason string) {
+	s, _ := m.Lookup(Key{user, id})
+	if s == nil {
+		return
+	}
+	if e := s.Engine(); e == nil || e.RefID() != refID {
+		return
+	}
+	if reason == "released" {
+		m.End(s.Key, End{Cause: Cause(s.release.Load()), Why: "The client released it."})
+		return
+	}
+	m.End(s.Key, End{Cause: Lost, Why: closedBecause(reason)})
+}
+
+func closedBecause(reason string) string {
+	switch reason {
+	case "idle":
+		return "The session was idle for longer than kyuubi.session.idle.timeout and was closed."
+	default:
+		return "The engine closed the session (" + reason + ")."
+	}
+}
+
+// List returns the live sessions, oldest first.
+func (m *Manager) List() []*Session {
+	m.mu.Lock()
+	all := make([]*Session, 0, len(m.mu.live))
+	for _, s := range m.mu.live {
+		all = append(all, s)
+	}
+	m.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Session) int {
+		return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+func (m *Manager) forget(k Key) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.life), 5*time.Second)
+	defer cancel()
+	if err := m.Store.DeleteSession(ctx, k.User, k.ID); err != nil && !errors.Is(err, discovery.ErrNotFound) {
+		m.Log.Error("session record stays behind", "user", k.User, "session", k.ID, "err", err)
+	}
+}
+
+func (s *Session) record(refID string) discovery.SessionRecord {
+	return discovery.SessionRecord{
+		User: s.User, SessionID: s.ID, EngineRef: refID, Options: s.Plan.Options.Choices,
+		Client: s.Client, Address: s.Address, Name: s.Plan.Options.Name, Opened: s.Opened,
+	}
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+
+	"roundhouse/conf"
+	"roundhouse/engine"
+	"roundhouse/internal/errs"
+
+	"github.com/google/uuid"
+)
+
+// Wishes are what a client asks for when it opens a session.
+type Wishes struct {
+	User  string
+	Pairs []conf.Pair
+	// Client is the client_type of the first request; it names the client's Python.
+	Client string
+}
+
+// Plan is what a session is to get, resolved from all sources of options.
+type Plan struct {
+	// Spec says which engine.
+	Spec engine.Spec
+	// Options are the resolved options.
+	Options conf.Options
+	// Warnings are sentences for the client, given with its first Config reply.
+	Warnings []string
+}
+
+// Planner turns wishes into plans.
+type Planner struct {
+	Resolver *conf.Resolver
+	// Namespace is kyuubi.ha.namespace.
+	Namespace string
+	// Python is the minor version of the engines' own Python, "" if unknown.
+	Python string
+	// PythonFor returns the interpreter for clients of another minor version, ""
+	// if there is none (kyuubi.engine.spark.python.<minor>).
+	PythonFor func(minor string) string
+	// OnlyUser, if set, is the one user whose drivers may run under the gateway's
+	// own OS user: a UDF could read the gateway's files (design, identity rule 1).
+	OnlyUser string
+}
+
+// Plan resolves w. Its errors are the client's answer.
+func (p *Planner) Plan(w Wishes) (Plan, error) {
+	if p.OnlyUser != "" && w.User != p.OnlyUser {
+		return Plan{}, errs.New(errs.PermissionDenied, "This gateway would run the Spark driver of %s under its own system user %s, "+
+			"where Python code could read the gateway's files. The administrator can allow that with %s=true.",
+			w.User, p.OnlyUser, conf.EngineAllowGatewayUser.Key)
+	}
+	o, err := p.Resolver.Resolve(w.User, w.Pairs)
+	if err != nil {
+		return Plan{}, optionError(err)
+	}
+	plan := Plan{Options: o, Spec: engine.Spec{
+		Namespace:  p.Namespace,
+		ShareLevel: engine.ShareLevel(o.ShareLevel),
+		Owner:      w.User,
+		LaunchUser: w.User,
+		Subdomain:  o.Subdomain,
+		Options:    maps.Clone(o.Base),
+	}}
+	maps.Copy(plan.Spec.Options, o.Launch)
+	p.choosePython(&plan, w.Client)
+	if plan.Spec.ShareLevel == engine.Connection {
+		plan.Spec.Subdomain = uuid.NewString() // an engine space of its own
+	}
+	return plan, nil
+}
+
+var clientPython = regexp.MustCompile(`\bpython/([0-9]+\.[0-9]+)`)
+
+// choosePython gives clients with another Python than the engines' default an
+// engine with theirs, because Spark refuses Python functions across minor
+// versions. Where there is none the client is told early, in one sentence.
+func (p *Planner) choosePython(plan *Plan, client string) {
+	m := clientPython.FindStringSubmatch(client)
+	if m == nil || p.Python == "" || m[1] == p.Python {
+		return
+	}
+	path := p.PythonFor(m[1])
+	if path == "" {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("[GATEWAY.PYTHON_MISSING] Your Python is %s and the engine's is %s: "+
+			"SQL and DataFrames work, Python functions (UDFs) will fail. Use Python %s, or ask the administrator to set %s%s.",
+			m[1], p.Python, p.Python, conf.EnginePythonPrefix, m[1]))
+		return
+	}
+	plan.Spec.Python = path
+	if plan.Options.Choices[conf.EngineSubdomain.Key] == "" {
+		plan.Spec.Subdomain += "-py" + m[1]
+	}
+}
+
+// optionError is the first refused option as the client's answer; the others
+// follow in its text.
+func optionError(err error) error {
+	var option *conf.OptionError
+	if errors.As(err, &option) && option.Invalid {
+		return errs.Wrap(errs.OptionInvalid, err, "%v.", err)
+	}
+	return errs.Wrap(errs.OptionNotAllowed, err, "%v.", err)
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package session owns the routes of client sessions: which (user, session id)
+// lives on which engine, how it came to be and how it ended. See DESIGN.md.
+package session
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"roundhouse/engine"
+)
+
+// Key names a session. The engine keys sessions the same way, so an id that
+// somebody guesses reaches nothing of another user.
+type Key struct {
+	User string
+	ID   string
+}
+
+// Engine is what a session needs of its engine.
+type Engine interface {
+	RefID() string
+	Conn() grpc.ClientConnInterface
+	// Done is closed when the engine has ended; Err then says why.
+	Done() <-chan struct{}
+	Err() error
+	// Check finds out within two seconds whether the engine lives.
+	Check(ctx context.Context) engine.Health
+}
+
+// Lease keeps an engine from being stopped as unused.
+type Lease interface {
+	Engine() Engine
+	Release()
+}
+
+// Engines finds or launches engines.
+type Engines interface {
+	// Acquire waits for an engine of spec as long as ctx lives.
+	Acquire(ctx context.Context, spec engine.Spec) (Lease, error)
+	// Resume leases an engine that runs already.
+	Resume(refID string) (Lease, bool)
+	// Progress says in one sentence how the launch of an engine space stands.
+	Progress(path string) (string, bool)
+}
+
+// Request describes a session that a client opens.
+type Request struct {
+	Key
+	Plan    Plan
+	Client  string // client_type as sent, for people
+	Address string // client address without port
+}
+
+// Session is one live session. It is opening until it has an engine.
+type Session struct {
+	Request
+	Opened time.Time
+
+	// turn lets one caller at a time get the engine.
+	turn chan struct{}
+	// life ends with the session.
+	life context.Context
+	die  context.CancelFunc
+	// waiters and calls count callers that wait for the engine, and calls
+	// under way; used is set by the first forwarded call.
+	waiters atomic.Int64
+	calls   atomic.Int64
+	used    atomic.Bool
+	// confirmed is set when the engine has answered a call: it knows the session.
+	confirmed atomic.Bool
+	// release is the Cause of the ReleaseSession that is under way.
+	release atomic.Int32
+	prepare struct {
+		sync.Once
+		err error
+	}
+
+	mu struct {
+		sync.Mutex
+		lease Lease
+		end   *End
+	}
+}
+
+func newSession(r Request, now time.Time) *Session {
+	s := &Session{Request: r, Opened: now, turn: make(chan struct{}, 1)}
+	s.life, s.die = context.WithCancel(context.Background())
+	return s
+}
+
+// Engine returns the engine of an open session, nil while it is opening.
+func (s *Session) Engine() Engine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.lease == nil {
+		return nil
+	}
+	return s.mu.lease.Engine()
+}
+
+// Ended says how the session ended, nil while it lives.
+func (s *Session) Ended() *End {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.end
+}
+
+// Begin counts a call that is forwarded; the returned function ends it.
+func (s *Session) Begin() (done func()) {
+	s.used.Store(true)
+	s.calls.Add(1)
+	return func() { s.calls.Add(-1) }
+}
+
+// Confirm says that the engine has answered a call of the session.
+func (s *Session) Confirm() { s.confirmed.Store(true) }
+
+// Confirmed says whether the engine ever answered a call of the session.
+func (s *Session) Confirmed() bool { return s.confirmed.Load() }
+
+// Releasing notes how the release that is under way ends the session, for the
+// engine may tell of it before its answer arrives.
+func (s *Session) Releasing(c Cause) { s.release.Store(int32(c)) }
+
+// Prepare runs f once in the life of the session, before its first forwarded
+// call; later callers wait for it and share its error.
+func (s *Session) Prepare(f func() error) error {
+	s.prepare.Do(func() { s.prepare.err = f() })
+	return s.prepare.err
+}
+
+// attach gives the session its engine; false if it has ended meanwhile.
+func (s *Session) attach(l Lease) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.end != nil {
+		return false
+	}
+	s.mu.lease = l
+	return true
+}
+
+// finish ends the session once and returns the lease to release.
+func (s *Session) finish(e *End) (Lease, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.end != nil {
+		return nil, false
+	}
+	s.mu.end = e
+	s.die()
+	l := s.mu.lease
+	s.mu.lease = nil
+	return l, true
+}
+
+// TakeWarnings returns the warnings that the client has not been given yet.
+func (s *Session) TakeWarnings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.Plan.Warnings
+	s.Plan.Warnings = nil
+	return w
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/discovery"
+	"roundhouse/engine"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type fakeEngine struct {
+	id   string
+	done chan struct{}
+	err  error
+}
+
+func (e *fakeEngine) RefID() string                       { return e.id }
+func (e *fakeEngine) Conn() grpc.ClientConnInterface      { return nil }
+func (e *fakeEngine) Done() <-chan struct{}               { return e.done }
+func (e *fakeEngine) Err() error                          { return e.err }
+func (e *fakeEngine) Check(context.Context) engine.Health { return engine.Alive }
+
+type fakeLease struct {
+	e        *fakeEngine
+	released *int
+}
+
+func (l fakeLease) Engine() Engine { return l.e }
+func (l fakeLease) Release()       { *l.released++ }
+
+// fakeEngines launches when ready is closed, unless fail is set.
+type fakeEngines struct {
+	ready    chan struct{}
+	fail     error
+	acquired int
+	released int
+	cause    error
+	e        *fakeEngine
+}
+
+func newFakeEngines() *fakeEngines {
+	return &fakeEngines{ready: make(chan struct{}), e: &fakeEngine{id: "e1", done: make(chan struct{})}}
+}
+
+func (f *fakeEngines) Acquire(ctx context.Context, _ engine.Spec) (Lease, error) {
+	f.acquired++
+	select {
+	case <-ctx.Done():
+		f.cause = context.Cause(ctx)
+		return nil, f.cause
+	case <-f.ready:
+	}
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	return fakeLease{f.e, &f.released}, nil
+}
+
+func (f *fakeEngines) Resume(refID string) (Lease, bool) {
+	if refID != f.e.id {
+		return nil, false
+	}
+	return fakeLease{f.e, &f.released}, true
+}
+
+func (f *fakeEngines) Progress(string) (string, bool) { return "spark-submit runs for 12 s", true }
+
+type memoryStore struct {
+	sync.Mutex
+	records map[Key]discovery.SessionRecord
+	fail    error
+}
+
+func (s *memoryStore) PutSession(_ context.Context, r discovery.SessionRecord) error {
+	s.Lock()
+	defer s.Unlock()
+	if s.fail == nil {
+		s.records[Key{r.User, r.SessionID}] = r
+	}
+	return s.fail
+}
+
+func (s *memoryStore) GetSession(_ context.Context, user, id string) (discovery.SessionRecord, error) {
+	s.Lock()
+	defer s.Unlock()
+	return s.records[Key{user, id}], nil
+}
+
+func (s *memoryStore) DeleteSession(_ context.Context, user, id string) error {
+	s.Lock()
+	defer s.Unlock()
+	delete(s.records, Key{user, id})
+	return nil
+}
+
+func (s *memoryStore) Sessions(context.Context) ([]discovery.SessionRecord, error) {
+	s.Lock()
+	defer s.Unlock()
+	var all []discovery.SessionRecord
+	for _, r := range s.records {
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+type rig struct {
+	*Manager
+	engines *fakeEngines
+	store   *memoryStore
+	key     Key
+}
+
+// inBubble runs test with a manager whose Run is under way, on a fake clock.
+func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{engines: newFakeEngines(), store: &memoryStore{records: map[Key]discovery.SessionRecord{}}, key: Key{"alice", "s1"}}
+		m, err := NewManager(Options{
+			Engines: r.engines, Store: r.store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Hold: 9 * time.Minute, Linger: 2 * time.Minute, Unused: 10 * time.Minute,
+			TombstoneKeep: 24 * time.Hour, Tombstones: 2,
+		})
+		require.NoError(t, err)
+		r.Manager = m
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error)
+		go func() { over <- m.Run(ctx) }()
+		test(t, r)
+		cancel()
+		require.NoError(t, <-over)
+	})
+}
+
+func (r *rig) open() *Session {
+	s, _ := r.Open(Request{Key: r.key})
+	return s
+}
+
+func (r *rig) opened(t *testing.T) *Session {
+	t.Helper()
+	close(r.engines.ready)
+	s := r.open()
+	_, err := r.Engine(t.Context(), s, func() {})
+	require.NoError(t, err)
+	return s
+}
+
+func TestSessionIsDurableBeforeItsEngineIsHandedOut(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.opened(t)
+		require.Equal(t, "e1", r.store.records[r.key].EngineRef)
+	})
+}
+
+func TestSessionWithoutADurableRouteIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		close(r.engines.ready)
+		r.store.fail = errors.New("disk full")
+		_, err := r.Engine(t.Context(), r.open(), func() {})
+		require.Equal(t, codes.Internal, status.Code(err))
+		require.Equal(t, 1, r.engines.released)
+	})
+}
+
+func TestCallsOfOneSessionShareItsEngine(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		s := r.open()
+		errs := make(chan error, 5)
+		for range 5 {
+			go func() { _, err := r.Engine(t.Context(), s, func() {}); errs <- err }()
+		}
+		synctest.Wait()
+		close(r.engines.ready)
+		for range 5 {
+			require.NoError(t, <-errs)
+		}
+		require.Equal(t, 1, r.engines.acquired)
+	})
+}
+
+func TestHeldCallIsAnsweredBeforeItsDeadline(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		held := false
+		_, err := r.Engine(ctx, r.open(), func() { held = true })
+		require.True(t, held)
+		require.Equal(t, 55*time.Second, time.Since(start))
+		require.Equal(t, codes.Unavailable, status.Code(err))
+		require.Contains(t, err.Error(), "spark-submit runs for 12 s")
+		s, _ := r.Lookup(r.key)
+		require.NotNil(t, s, "the session goes on opening for the client's next try")
+	})
+}
+
+func TestHeldCallWithoutDeadlineIsAnsweredAfterTheHoldTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		start := time.Now()
+		_, err := r.Engine(t.Context(), r.open(), func() {})
+		require.Equal(t, codes.Unavailable, status.Code(err))
+		require.Equal(t, 9*time.Minute, time.Since(start))
+	})
+}
+
+func TestReleaseWhileOpeningEndsTheWaitAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		s := r.open()
+		got := make(chan error)
+		go func() { _, err := r.Engine(t.Context(), s, func() {}); got <- err }()
+		synctest.Wait()
+		require.True(t, r.End(r.key, End{Cause: Released, Why: "The client released it."}))
+		err := <-got
+		require.Contains(t, err.Error(), "SESSION_CLOSED")
+		require.ErrorIs(t, r.engines.cause, engine.ErrReleased)
+	})
+}
+
+func TestFailedLaunchForgetsTheSession(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.engines.fail = errors.New("no memory")
+		close(r.engines.ready)
+		_, err := r.Engine(t.Context(), r.open(), func() {})
+		require.ErrorContains(t, err, "no memory")
+		s, end := r.Lookup(r.key)
+		require.Nil(t, s)
+		require.Nil(t, end)
+	})
+}
+
+func TestEndOfTheEngineEndsItsSessions(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.opened(t)
+		r.engines.e.err = errors.New("Engine e1 was killed by root.")
+		close(r.engines.e.done)
+		synctest.Wait()
+		s, end := r.Lookup(r.key)
+		require.Nil(t, s)
+		require.Equal(t, Lost, end.Cause)
+		require.Contains(t, end.Error("s1").Error(), "Engine e1 was killed by root.")
+		require.Contains(t, end.Error("s1").Error(), "SESSION_CHANGED")
+		require.Empty(t, r.store.records)
+		require.Equal(t, 1, r.engines.released)
+	})
+}
+
+func TestTombstonesAreBoundedInNumberAndAge(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for _, id := range []string{"a", "b", "c"} {
+			r.Open(Request{Key: Key{"alice", id}})
+			r.End(Key{"alice", id}, End{Cause: Lost})
+		}
+		_, a := r.Lookup(Key{"alice", "a"})
+		_, c := r.Lookup(Key{"alice", "c"})
+		require.Nil(t, a)
+		require.NotNil(t, c)
+		<-time.After(25 * time.Hour) // fake clock
+		_, c = r.Lookup(Key{"alice", "c"})
+		require.Nil(t, c)
+	})
+}
+
+func TestReleaseWithReconnectFreesTheID(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.opened(t)
+		r.End(r.key, End{Cause: Forgotten})
+		s, end := r.Lookup(r.key)
+		require.Nil(t, s)
+		require.Nil(t, end)
+		_, opened := r.Open(Request{Key: r.key})
+		require.True(t, opened)
+	})
+}
+
+func TestSessionClosedByTheEngine(t *testing.T) {
+	for name, c := range map[string]struct {
+		ref, reason string
+		cause       Cause
+		ends        bool
+	}{
+		"idle":           {"e1", "idle", Lost, true},
+		"expired":        {"e1", "expired", Lost, true},
+		"released":       {"e1", "released", Released, true},
+		"another engine": {"e2", "idle", Lost, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.opened(t)
+				r.SessionClosed(c.ref, "alice", "s1", c.reason)
+				s, end := r.Lookup(r.key)
+				require.Equal(t, c.ends, s == nil)
+				if c.ends {
+					require.Equal(t, c.cause, end.Cause)
+				}
+			})
+		})
+	}
+}
+
+func TestCloneLivesOnTheSameEngineAndLeavesNothingWhenItFails(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		parent := r.opened(t)
+		c, err := r.Clone(t.Context(), parent, "s2")
+		require.NoError(t, err)
+		require.Equal(t, "e1", c.Engine().RefID())
+		require.Contains(t, r.store.records, Key{"alice", "s2"})
+		_, err = r.Clone(t.Context(), parent, "s2")
+		require.ErrorContains(t, err, "exists already")
+		r.End(c.Key, End{Cause: Forgotten})
+		require.NotContains(t, r.store.records, Key{"alice", "s2"})
+	})
+}
+
+func TestSweepForgetsWhatNobodyUses(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		waiting := r.open()
+		got := make(chan error)
+		go func() { _, err := r.Engine(t.Context(), waiting, func() {}); got <- err }()
+		r.Open(Request{Key: Key{"bob", "left"}})
+		<-time.After(4 * time.Minute) // fake clock
+		s, _ := r.Lookup(Key{"bob", "left"})
+		require.Nil(t, s)
+		close(r.engines.ready)
+		require.NoError(t, <-got)
+		<-time.After(15 * time.Minute) // fake clock: opened, never used
+		s, end := r.Lookup(r.key)
+		require.Nil(t, s)
+		require.Contains(t, end.Why, "not used")
+	})
+}
+
+func TestRestoreServesKnownEnginesAndBuriesTheRest(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for id, ref := range map[string]string{"s1": "e1", "s2": "gone"} {
+			require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: id, EngineRef: ref}))
+		}
+		require.NoError(t, r.Restore(t.Context()))
+		s, _ := r.Lookup(r.key)
+		require.Equal(t, "e1", s.Engine().RefID())
+		_, end := r.Lookup(Key{"alice", "s2"})
+		require.Equal(t, Lost, end.Cause)
+		require.NotContains(t, r.store.records, Key{"alice", "s2"})
+	})
+}
