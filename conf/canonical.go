@@ -23,7 +23,7 @@ func above(text, most, key string) error {
 	return fmt.Errorf("%q is more than the %s that %s allows; ask for less or ask the administrator", text, most, key)
 }
 
-func flag() canonical {
+func yesNo() canonical {
 	return func(text string, _ *Conf) (string, error) {
 		b, err := parseBool(text)
 		return strconv.FormatBool(b), err

@@ -53,9 +53,8 @@ type Verdict struct {
 // them along.
 var clientOnly = []string{"spark.remote", "spark.api.mode"}
 
-// Classify tells what becomes of an option by its key alone, under the lists
-// that hold for the whole server. Resolve also knows those of the user.
-func (r *Resolver) Classify(key string) Verdict { return classify(r.conf, key) }
+// Classify tells what becomes of an option of this user by its key alone.
+func (r *Resolver) Classify(user, key string) Verdict { return classify(r.conf.ForUser(user), key) }
 
 func classify(c *Conf, raw string) Verdict {
 	key, err := canonicalKey(raw)
@@ -81,7 +80,7 @@ func refuse(key, why string) Verdict {
 	return Verdict{Key: key, Kind: Refused, Err: &OptionError{Key: key, Why: why}}
 }
 
-const askAdmin = "ask the administrator to set it for you or to offer it in a profile (" + "kyuubi.session.conf.profile" + ")"
+const askAdmin = "ask the administrator to set it for you or to offer it in a profile (kyuubi.session.conf.profile)"
 
 func classifySpark(key string) Verdict {
 	lower := strings.ToLower(key)

@@ -31,8 +31,6 @@ type Meta struct {
 	Since string
 	// Ours says that Kyuubi has no such setting.
 	Ours bool
-	// Internal settings are made by the gateway itself or for tests.
-	Internal bool
 	// Secret values may be references (file:/path, env:NAME) and are never shown.
 	Secret bool
 	// Deprecated are older names, read when Key is not set.

@@ -111,11 +111,16 @@ func (o *Options) applyKyuubi(l line) error {
 		return nil
 	case !known:
 		return errors.New(unknownText(l.key))
-	case isServerOnly(l.key) || l.key == SessionProfile.Key:
+	case isServerOnly(l.key) || !isEngineSetting(l.key):
 		return errors.New("a profile cannot set this")
 	}
 	o.Launch[l.key] = l.text
 	return nil
+}
+
+// isEngineSetting says whether a kyuubi.* setting is about engines.
+func isEngineSetting(key string) bool {
+	return strings.HasPrefix(key, "kyuubi.engine") || strings.HasPrefix(key, "kyuubi.session.engine.")
 }
 
 // isRuntime says whether a session can change the setting. Names below

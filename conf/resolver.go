@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -76,7 +77,7 @@ func (r *Resolver) Resolve(user string, client []Pair) (Options, error) {
 		return Options{}, errors.Join(errs...)
 	}
 	o.choose(wished)
-	o.bound(c)
+	o.bound(c, wished)
 	o.settle(c)
 	return o, nil
 }
@@ -172,33 +173,22 @@ func (o *Options) choose(wished map[string]string) {
 	}
 }
 
-// bound gives a dynamic allocation that a session turns on the ceiling that
+// bound gives a dynamic allocation that a client turns on the ceiling that
 // counts for its executors, because Spark's own default is infinity.
-func (o *Options) bound(c *Conf) {
+func (o *Options) bound(c *Conf, wished map[string]string) {
 	const enabled, ceiling = "spark.dynamicAllocation.enabled", "spark.dynamicAllocation.maxExecutors"
-	most, err := MaxExecutors.kind.parse(limitText(c))
-	_, has := o.Launch[ceiling]
+	_, chosen := o.Launch[ceiling]
 	_, based := o.Base[ceiling]
-	if err != nil || most == 0 || has || based || o.Choices[enabled] != "true" {
-		return
+	most := MaxExecutors.Get(c)
+	if wished[enabled] == "true" && !chosen && !based && most > 0 {
+		o.Launch[ceiling] = strconv.Itoa(most)
 	}
-	o.Launch[ceiling] = limitText(c)
-}
-
-func limitText(c *Conf) string {
-	if text, ok := c.Raw(MaxExecutors.Key); ok {
-		return text
-	}
-	return MaxExecutors.Default
 }
 
 // settle derives what follows from all layers together.
 func (o *Options) settle(c *Conf) {
 	effective := *c
 	effective.values = maps.Clone(c.values)
-	if effective.values == nil {
-		effective.values = map[string]value{}
-	}
 	for key, text := range o.Choices {
 		effective.values[key] = value{text: text}
 	}

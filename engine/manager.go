@@ -160,6 +160,7 @@ func (m *Manager) closeConnections() {
 }
 
 func (m *Manager) disconnect(e *Engine) {
+	e.over()
 	e.control.Close()
 	if err := e.conn.Close(); err != nil {
 		m.opts.Log.Debug("closing the connection of an engine", "engine", e.refID, "err", err)

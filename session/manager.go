@@ -14,7 +14,11 @@ import (
 
 	"roundhouse/discovery"
 	"roundhouse/internal/errs"
+	pb "roundhouse/proto/gen/spark/connect"
 )
+
+// releaseTimeout bounds how long an engine may take to release a session.
+const releaseTimeout = 10 * time.Second
 
 // Options are the settings of a Manager.
 type Options struct {
@@ -210,6 +214,34 @@ func (m *Manager) End(k Key, e End) bool {
 	m.mu.Unlock()
 	m.Log.Info("session ended", "user", k.User, "session", k.ID, "why", e.Why)
 	return true
+}
+
+// Close ends the session of k for a reason that its client is told, at the
+// engine too. It reports whether k was live.
+func (m *Manager) Close(ctx context.Context, k Key, why string) bool {
+	s, _ := m.Lookup(k)
+	if s == nil {
+		return false
+	}
+	e := s.Engine()
+	if !m.End(k, End{Cause: Lost, Why: why}) {
+		return false
+	}
+	if e != nil {
+		m.release(ctx, k, e)
+	}
+	return true
+}
+
+// release tells the engine that a session is over. An engine that does not hear
+// it closes the session as idle later.
+func (m *Manager) release(ctx context.Context, k Key, e Engine) {
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	in := &pb.ReleaseSessionRequest{SessionId: k.ID, UserContext: &pb.UserContext{UserId: k.User, UserName: k.User}}
+	if _, err := pb.NewSparkConnectServiceClient(e.Conn()).ReleaseSession(ctx, in); err != nil {
+		m.Log.Warn("the engine did not release a session", "session", k.ID, "engine", e.RefID(), "err", err)
+	}
 }
 
 // SessionClosed is told by the engine's plugin that it closed a session.

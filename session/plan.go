@@ -5,7 +5,6 @@ package session
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 
 	"roundhouse/conf"
@@ -65,9 +64,8 @@ func (p *Planner) Plan(w Wishes) (Plan, error) {
 		Owner:      w.User,
 		LaunchUser: w.User,
 		Subdomain:  o.Subdomain,
-		Options:    maps.Clone(o.Base),
+		Options:    o.Launch,
 	}}
-	maps.Copy(plan.Spec.Options, o.Launch)
 	p.choosePython(&plan, w.Client)
 	if plan.Spec.ShareLevel == engine.Connection {
 		plan.Spec.Subdomain = uuid.NewString() // an engine space of its own

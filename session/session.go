@@ -67,11 +67,11 @@ type Session struct {
 	// life ends with the session.
 	life context.Context
 	die  context.CancelFunc
-	// waiters and calls count callers that wait for the engine, and calls
-	// under way; used is set by the first forwarded call.
+	// waiters counts callers that wait for the engine; used is set by the first
+	// forwarded call, touched (epoch ms) by each begin and end of one.
 	waiters atomic.Int64
-	calls   atomic.Int64
 	used    atomic.Bool
+	touched atomic.Int64
 	// confirmed is set when the engine has answered a call: it knows the session.
 	confirmed atomic.Bool
 	// release is the Cause of the ReleaseSession that is under way.
@@ -111,11 +111,11 @@ func (s *Session) Ended() *End {
 	return s.mu.end
 }
 
-// Begin counts a call that is forwarded; the returned function ends it.
+// Begin notes that a call is forwarded; the returned function notes its end.
 func (s *Session) Begin() (done func()) {
 	s.used.Store(true)
-	s.calls.Add(1)
-	return func() { s.calls.Add(-1) }
+	s.touched.Store(time.Now().UnixMilli())
+	return func() { s.touched.Store(time.Now().UnixMilli()) }
 }
 
 // Confirm says that the engine has answered a call of the session.
@@ -167,4 +167,12 @@ func (s *Session) TakeWarnings() []string {
 	w := s.Plan.Warnings
 	s.Plan.Warnings = nil
 	return w
+}
+
+// LastAccess is when the last forwarded call of the session began or ended.
+func (s *Session) LastAccess() time.Time {
+	if at := s.touched.Load(); at != 0 {
+		return time.UnixMilli(at)
+	}
+	return s.Opened
 }

@@ -201,6 +201,7 @@ func TestSecondProcessAndKill(t *testing.T) {
 	require.Error(t, cmd.Wait(), "it was killed")
 
 	s := open(t, Options{Dir: dir})
+	require.False(t, s.db.NoSync, "a kill does not show whether writes reach the disk")
 	for i := range told {
 		_, err := s.GetSession(t.Context(), "alice", fmt.Sprintf("s%d", i))
 		require.NoError(t, err, "record %d of %d", i, told)

@@ -95,6 +95,11 @@ func (g segment) String() string {
 	return fmt.Sprintf("[%s] rows=%d end=%s", strings.Join(g.kinds, ", "), g.rows, explain(g.err))
 }
 
+// end says how the stream ended only: what came before depends on timing.
+func (g segment) end() string {
+	return fmt.Sprintf("%s complete=%v", explain(g.err), g.complete)
+}
+
 func (p *probe) execute(op string, plan *connect.Plan) segment {
 	return p.drain(p.stub.ExecutePlan(p.ctx, p.request(op, plan)))
 }

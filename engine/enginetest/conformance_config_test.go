@@ -47,6 +47,13 @@ func configs(p *probe) {
 	p.see("get of a server conf", "%s", explain(err))
 }
 
+// coreKeys are settings of the launch that clients try to change later.
+var coreKeys = []string{"spark.driver.memory", "spark.executor.instances", "spark.executor.cores", "spark.app.name",
+	"spark.master", "spark.plugins", "spark.hadoop.fs.defaultFS", "spark.dynamicAllocation.enabled", "spark.yarn.queue",
+	"spark.kubernetes.namespace", "spark.jars", "spark.foo.bar", "spark.sql.no.such.key", "spark.sql.extensions",
+	"spark.sql.catalogImplementation", "spark.connect.grpc.binding.port", "spark.connect.session.planCompression.threshold",
+	"spark.kyuubi.session.idle.timeout", "kyuubi.session.idle.timeout", "spark.executor.memoryOverhead", "spark.executor.no.such.key"}
+
 func configRefusals(p *probe) {
 	r, err := p.setConf("spark.executor.memory", "2g")
 	p.answer("core conf", r, err)
@@ -66,6 +73,10 @@ func configRefusals(p *probe) {
 	p.answer("unset core conf", r, err)
 	r, err = p.setConf("spark.sql.shuffle.partitions", "many")
 	p.answer("bad value", r, err)
+	for _, key := range coreKeys {
+		_, err = p.setConf(key, "1")
+		p.see("set "+key, "%s", explain(err))
+	}
 	r, err = p.config(nil)
 	p.answer("no operation", r, err)
 	r, err = p.config(&connect.ConfigRequest_Operation{OpType: &connect.ConfigRequest_Operation_Set{Set: &connect.ConfigRequest_Set{

@@ -62,16 +62,19 @@ func sameOperation(p *probe) {
 	again := p.execute(op, rangePlan(10))
 	p.see("same plan while unreleased", "%s same ids %v", again, slices.Equal(first.ids, again.ids))
 	p.see("other plan", "%s", p.execute(op, rangePlan(11)))
-	p.see("operation id without reattach", "%s", p.drain(func() (responses, error) {
-		r := p.request(newID(), rangePlan(1))
-		r.RequestOptions = nil
-		return p.stub.ExecutePlan(p.ctx, r)
-	}()))
 	p.see("bad operation id", "%s", p.execute("not-a-uuid", rangePlan(1)))
 	p.see("reattach to a bad operation id", "%s", p.reattach("not-a-uuid", ""))
 	r, err := p.releaseAll("not-a-uuid")
 	p.answer("release of a bad operation id", r, err)
 	plain := newID()
+	once := func() segment {
+		r := p.request(plain, rangePlan(1))
+		r.RequestOptions = nil
+		return p.drain(p.stub.ExecutePlan(p.ctx, r))
+	}
+	p.see("not reattachable", "%s", once())
+	p.see("not reattachable, once more", "%s", once())
+	plain = newID()
 	req := p.request(plain, sqlPlan(sleepSQL))
 	req.RequestOptions = nil
 	s, err := p.stub.ExecutePlan(p.ctx, req)
@@ -82,7 +85,7 @@ func sameOperation(p *probe) {
 	p.answer("release of it", r, err)
 	_, err = p.interrupt(connect.InterruptRequest_INTERRUPT_TYPE_ALL, "")
 	p.see("interrupt", "%s", explain(err))
-	p.see("its end", "%s", p.drain(s, nil))
+	p.see("its end", "%s", p.drain(s, nil).end())
 }
 
 func preempted(p *probe) {
@@ -93,14 +96,14 @@ func preempted(p *probe) {
 	r := &connect.ReattachExecuteRequest{SessionId: p.id, UserContext: p.userContext(), OperationId: op}
 	second, err := p.stub.ReattachExecute(p.ctx, r)
 	require.NoError(p.t, err)
-	p.see("first stream", "%s", p.drain(first, nil))
+	p.see("first stream", "%s", p.drain(first, nil).end())
 	p.see("still", "%s", p.awaitState(op, "RUNNING", "SUCCEEDED"))
 	third, err := p.stub.ExecutePlan(p.ctx, p.request(op, sqlPlan(sleepSQL)))
 	require.NoError(p.t, err)
-	p.see("second stream", "%s", p.drain(second, nil))
+	p.see("second stream", "%s", p.drain(second, nil).end())
 	rel, err := p.releaseAll(op)
 	p.answer("release while running", rel, err)
-	p.see("third stream", "%s", p.drain(third, nil))
+	p.see("third stream", "%s", p.drain(third, nil).end())
 	p.see("state", "%s", p.awaitState(op, "CANCELLED", "SUCCEEDED", "FAILED", "UNKNOWN"))
 }
 
@@ -111,9 +114,8 @@ func cutStream(p *probe) {
 	cut()
 	r, err := p.interrupt(connect.InterruptRequest_INTERRUPT_TYPE_TAG, "t1")
 	p.see("interrupt of a detached operation", "%v %s", r.GetInterruptedIds(), explain(err))
-	g := p.reattach(op, "")
-	p.see("reattach", "%s", g)
-	p.see("reattach again", "%s", p.reattach(op, ""))
+	p.see("reattach", "%s", p.reattach(op, "").end())
+	p.see("reattach again", "%s", p.reattach(op, "").end())
 	p.see("state", "%s", p.awaitState(op, "CANCELLED", "FAILED"))
 	rel, err := p.releaseAll(op)
 	p.answer("release", rel, err)
@@ -134,10 +136,10 @@ func interrupts(p *probe) {
 	p.answer("unknown operation", r, err)
 	r, err = p.interrupt(connect.InterruptRequest_INTERRUPT_TYPE_TAG, "blue")
 	p.answer("tag", r, err)
-	p.see("its stream", "%s", p.drain(s1, nil))
+	p.see("its stream", "%s", p.drain(s1, nil).end())
 	r, err = p.interrupt(connect.InterruptRequest_INTERRUPT_TYPE_OPERATION_ID, two)
 	p.answer("operation", r, err)
-	p.see("its stream", "%s", p.drain(s2, nil))
+	p.see("its stream", "%s", p.drain(s2, nil).end())
 	r, err = p.interrupt(connect.InterruptRequest_INTERRUPT_TYPE_ALL, "")
 	p.answer("all", r, err)
 	r, err = p.interrupt(connect.InterruptRequest_INTERRUPT_TYPE_TAG, "")
@@ -163,7 +165,7 @@ func releaseDuringQuery(p *probe) {
 	p.awaitState(op, "RUNNING")
 	r, err := p.releaseSession(false)
 	p.answer("release", r, err)
-	p.see("the stream", "%s", p.drain(s, nil))
+	p.see("the stream", "%s", p.drain(s, nil).end())
 	p.see("reattach", "%s", p.reattach(op, ""))
 }
 
@@ -187,6 +189,12 @@ func statuses(p *probe) {
 	require.NoError(p.t, err)
 	p.execute(bad, sqlPlan("SELECT nope"))
 	get("released", done)
+	get("failed, unreleased", bad)
+	failed := newID()
+	p.execute(failed, sqlPlan("SELECT nope"))
+	_, err = p.releaseAll(failed)
+	require.NoError(p.t, err)
+	get("failed, released", failed)
 	s, cut := p.start(running, sqlPlan(sleepSQL))
 	defer cut()
 	p.awaitState(running, "RUNNING")
@@ -230,17 +238,35 @@ func errorID(err error) string {
 	return ""
 }
 
+// commands are the plans that PySpark sends beside relations.
+func commands(p *probe) {
+	command := func(c *connect.Command) *connect.Plan {
+		return &connect.Plan{OpType: &connect.Plan_Command{Command: c}}
+	}
+	p.see("sql command", "%s", p.execute(newID(), command(&connect.Command{CommandType: &connect.Command_SqlCommand{
+		SqlCommand: &connect.SqlCommand{Input: sqlPlan("SELECT 1").GetRoot()}}})))
+	p.see("sql command, eager", "%s", p.execute(newID(), command(&connect.Command{CommandType: &connect.Command_SqlCommand{
+		SqlCommand: &connect.SqlCommand{Input: sqlPlan("SET my.own.key=5").GetRoot()}}})))
+	p.see("clean cache", "%s", p.execute(newID(), command(&connect.Command{CommandType: &connect.Command_MlCommand{
+		MlCommand: &connect.MlCommand{Command: &connect.MlCommand_CleanCache_{CleanCache: &connect.MlCommand_CleanCache{}}}}})))
+	p.see("select", "%s", p.execute(newID(), sqlPlan("SELECT 1")))
+	p.see("runtime error", "%s", p.execute(newID(), sqlPlan("SELECT raise_error('boom') FROM range(1)")).end())
+	p.see("no command", "%s", p.execute(newID(), command(&connect.Command{})))
+}
+
 // tightStreams reads a result through an engine that ends streams after a
 // second or 123 bytes: the client must come back until the result is complete.
 func tightStreams(p *probe) {
 	op := newID()
 	g := p.execute(op, rangePlan(20000))
 	segments, rows, kinds, ids, last := 1, g.rows, g.kinds, g.ids, ""
+	p.see("SEG", "%v", g)
 	for ; g.err == nil && !g.complete && segments < 1000; segments++ {
 		if n := len(ids); n > 0 {
 			last = ids[n-1]
 		}
 		g = p.reattach(op, last)
+		p.see("SEG", "%v", g)
 		rows, kinds, ids = rows+g.rows, append(kinds, g.kinds...), append(ids, g.ids...)
 	}
 	p.see("end", "%s complete=%v rows=%d", explain(g.err), g.complete, rows)
@@ -255,9 +281,9 @@ func tightDuration(p *probe) {
 	op := newID()
 	s, cut := p.start(op, sqlPlan(sleepSQL))
 	defer cut()
-	p.see("stream", "%s", p.drain(s, nil))
+	p.see("stream", "%s", p.drain(s, nil).end())
 	p.see("state", "%s", p.awaitState(op, "RUNNING"))
-	p.see("again", "%s", p.reattach(op, ""))
+	p.see("again", "%s", p.reattach(op, "").end())
 	_, err := p.releaseAll(op)
 	p.see("release", "%s", explain(err))
 }

@@ -48,6 +48,7 @@ var scenarios = []struct {
 	{"release during a query", releaseDuringQuery},
 	{"statuses", statuses},
 	{"error details", errorDetails},
+	{"commands", commands},
 }
 
 // tightScenarios run on an engine that ends streams and abandons operations early.

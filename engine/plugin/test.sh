@@ -41,5 +41,5 @@ javac --release 17 -encoding UTF-8 -g -proc:none \
 
 # The console launcher takes no wildcard in its class path.
 jars=$(find "$spark_home/jars" -maxdepth 1 -name '*.jar' | LC_ALL=C sort | tr '\n' ':')
-java -jar "$junit" execute --disable-banner --details=tree \
+java -jar "$junit" execute --disable-banner --disable-ansi-colors --details=summary \
   --class-path "$work/classes:$work/plugin.jar:$jars" --scan-class-path "$work/classes"

@@ -51,6 +51,9 @@ def _options():
     parser.add_argument("--skip", type=_names, default=[], help="names of the scenarios to leave out")
     parser.add_argument("--out", help="file for the comparable results")
     parser.add_argument("--rows", type=int, default=1 << 20, help="rows (200 bytes each) of the large result")
+    parser.add_argument(
+        "--message-mb", type=int, default=25, help="MiB of the largest message; an engine of 1 GB cannot make 100"
+    )
     parser.add_argument("--scratch", help="fresh directory that the engine can write; default: a local one")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one scenario, then exit 1")
     parser.add_argument("--list", action="store_true", help="print the names and do nothing")
@@ -70,7 +73,7 @@ def _names(text):
 
 def _run(options, scratch, local):
     spark = SparkSession.builder.remote(options.remote).getOrCreate()
-    context = Context(options.remote, spark, options.rows, scratch, local)
+    context = Context(options.remote, spark, options.rows, options.message_mb, scratch, local)
     lines = []
     for scenario in options.selected:
         # A scenario that hangs prints the stack of every thread and ends the process.

@@ -20,7 +20,7 @@ const (
 	// dotEvery is the time between two dots of progress.
 	dotEvery = time.Second
 	// nowGrace is how long a process may take that was told to end at once.
-	nowGrace = 5 * time.Second
+	nowGrace = 3 * time.Second
 )
 
 // StopOptions say how to stop a daemon.

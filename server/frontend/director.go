@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -65,7 +66,7 @@ func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
 	id, err := d.Auth.Authenticate(ctx, auth.Request{Header: c.Header, Peer: c.Peer, Secure: c.Secure})
 	if err != nil {
 		d.callDone(c, err)
-		return err
+		return errs.Status(err).Err()
 	}
 	c.Admitted = id
 	return nil
@@ -76,7 +77,7 @@ func (d *Director) Route(ctx context.Context, c *proxy.Call, req proxy.Request) 
 	r, err := d.decide(ctx, c, req)
 	if err != nil {
 		d.callDone(c, err)
-		return nil, err
+		return nil, d.clientError(c, err)
 	}
 	done := r.Done
 	r.Done = func(err error) {
@@ -86,6 +87,16 @@ func (d *Director) Route(ctx context.Context, c *proxy.Call, req proxy.Request) 
 		d.callDone(c, err)
 	}
 	return r, nil
+}
+
+// clientError is what the client reads of err; what the gateway could not
+// foresee goes to the log.
+func (d *Director) clientError(c *proxy.Call, err error) error {
+	answer := errs.Status(err)
+	if answer.Code() == codes.Internal && errs.ClassOf(err) != errs.SessionWasChanged && errs.ClassOf(err) != errs.SessionWasClosed {
+		d.Log.Error("call failed", "method", c.Method, "err", err)
+	}
+	return answer.Err()
 }
 
 func (d *Director) callDone(c *proxy.Call, err error) {

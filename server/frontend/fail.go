@@ -24,21 +24,25 @@ const silences = 3
 // passes unchanged, except that it does not know the session any more.
 func (d *Director) failer(s *session.Session, e session.Engine, r rule) func(context.Context, error) error {
 	return func(ctx context.Context, err error) error {
-		if ctx.Err() != nil {
-			return status.FromContextError(ctx.Err()).Err() // the client left or its deadline passed
-		}
-		code := status.Code(err)
-		switch {
-		case code == codes.DeadlineExceeded && r.timeout > 0:
-			return errs.New(errs.EngineUnreachable, "Engine %s did not answer within %v.", e.RefID(), r.timeout)
-		case code == codes.Unavailable, code == codes.Canceled:
-			return d.diagnose(ctx, s, e, errs.New(errs.EngineUnreachable,
-				"The connection to engine %s broke; the engine is alive. The client tries again by itself.", e.RefID()))
-		case code == codes.Internal || code == codes.Unknown:
-			return d.engineError(ctx, s, e, err)
-		}
-		return err
+		return errs.Status(d.translate(ctx, s, e, r, err)).Err()
 	}
+}
+
+func (d *Director) translate(ctx context.Context, s *session.Session, e session.Engine, r rule, err error) error {
+	if ctx.Err() != nil {
+		return status.FromContextError(ctx.Err()).Err() // the client left or its deadline passed
+	}
+	code := status.Code(err)
+	switch {
+	case code == codes.DeadlineExceeded && r.timeout > 0:
+		return errs.New(errs.EngineUnreachable, "Engine %s did not answer within %v.", e.RefID(), r.timeout)
+	case code == codes.Unavailable, code == codes.Canceled:
+		return d.diagnose(ctx, s, e, errs.New(errs.EngineUnreachable,
+			"The connection to engine %s broke; the engine is alive. The client tries again by itself.", e.RefID()))
+	case code == codes.Internal || code == codes.Unknown:
+		return d.engineError(ctx, s, e, err)
+	}
+	return err
 }
 
 // engineError handles INTERNAL and UNKNOWN: Spark's own errors carry details,

@@ -15,7 +15,7 @@ import (
 
 // Keys tells what becomes of the options that a client sets.
 type Keys interface {
-	Classify(key string) conf.Verdict
+	Classify(user, key string) conf.Verdict
 	// Chosen says whether a session has an option already.
 	Chosen(o conf.Options, p conf.Pair) bool
 }
@@ -53,7 +53,7 @@ func (d *Director) wishes(c *call) (session.Wishes, error) {
 		return w, err
 	}
 	for _, p := range set.GetPairs() {
-		switch v := d.Keys.Classify(p.GetKey()); v.Kind {
+		switch v := d.Keys.Classify(w.User, p.GetKey()); v.Kind {
 		case conf.Launch:
 			w.Pairs = append(w.Pairs, conf.Pair{Key: p.GetKey(), Value: p.GetValue()})
 		case conf.Refused:
@@ -108,7 +108,7 @@ func (d *Director) configSet(c *call, s *session.Session, r *proxy.Route) error 
 func (d *Director) filterSet(set *pb.ConfigRequest_Set, s *session.Session) (warnings []string, err error) {
 	var kept []*pb.KeyValue
 	for _, p := range set.GetPairs() {
-		v := d.Keys.Classify(p.GetKey())
+		v := d.Keys.Classify(s.User, p.GetKey())
 		switch v.Kind {
 		case conf.Runtime:
 			kept = append(kept, p)
@@ -116,7 +116,7 @@ func (d *Director) filterSet(set *pb.ConfigRequest_Set, s *session.Session) (war
 			return nil, errs.Wrap(errs.OptionNotAllowed, v.Err, "%v.", v.Err)
 		case conf.Launch:
 			if !d.Keys.Chosen(s.Plan.Options, conf.Pair{Key: p.GetKey(), Value: p.GetValue()}) {
-				warnings = append(warnings, "[GATEWAY.NEEDS_NEW_SESSION] "+v.Key+" is an option of the engine and this session has its engine: "+
+				warnings = append(warnings, v.Key+" is an option of the engine and this session has its engine: "+
 					"the new value has no effect here. Set it when you create a session (after spark.stop()).")
 			}
 		}

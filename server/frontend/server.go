@@ -113,3 +113,6 @@ func grpcOptions(o ServerOptions, p *proxy.Proxy) []grpc.ServerOption {
 	}
 	return opts
 }
+
+// Close releases the port of a server that was never run.
+func (s *Server) Close() { s.grpc.Stop(); _ = s.listen.Close() }

@@ -38,8 +38,8 @@ def large_result_iterator(ctx):
 
 
 def large_single_row(ctx):
-    """One row of 100 bytes times rows (100 MiB): it cannot be split into batches."""
-    times = ctx.rows * 10
+    """One row of message_mb: it cannot be split into batches."""
+    times = ctx.message_mb * (1 << 20) // 10
     value = ctx.spark.sql(f"SELECT repeat('0123456789', {times}) AS v").toArrow()["v"][0].as_py()
     if value != "0123456789" * times:
         raise AssertionError(f"the value of {len(value)} characters differs from what was asked for")
@@ -57,8 +57,8 @@ def local_relation_cached(ctx):
 
 
 def local_relation_message_limit(ctx):
-    """100 MiB inside one request, near the limit of 128 MiB that Spark sets."""
-    return _local_relation(ctx, ctx.rows // 2, cache_threshold=1 << 30)
+    """message_mb inside one request (100 is near the limit of 128 that Spark sets)."""
+    return _local_relation(ctx, ctx.message_mb * (1 << 20) // 200, cache_threshold=1 << 30)
 
 
 def _local_relation(ctx, rows, cache_threshold):

@@ -22,6 +22,7 @@ class Context:
     remote: the ``sc://`` address under test.
     spark: a session shared by all scenarios; leave it as it was found.
     rows: size of the large results, in rows of 200 bytes.
+    message_mb: size of a message that cannot be split, in MiB.
     scratch: a directory (path or URI) that the client's engine can write.
     local: a directory of the client.
     """
@@ -29,6 +30,7 @@ class Context:
     remote: str
     spark: SparkSession
     rows: int
+    message_mb: int
     scratch: str
     local: str
 

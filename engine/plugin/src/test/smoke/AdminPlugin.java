@@ -7,8 +7,9 @@ import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.ExecutorPlugin;
 import org.apache.spark.api.plugin.PluginContext;
 import org.apache.spark.api.plugin.SparkPlugin;
+import org.slf4j.LoggerFactory;
 
-/** An administrator's plugin that ends the SparkContext once a file exists; leaves a thread behind. */
+/** An administrator's plugin that leaks the token and ends the SparkContext once a file exists. */
 public class AdminPlugin implements SparkPlugin {
   @Override
   public DriverPlugin driverPlugin() {
@@ -33,6 +34,9 @@ public class AdminPlugin implements SparkPlugin {
       while (!trigger.exists()) {
         Thread.sleep(100);
       }
+      String token = context.conf().get("spark.connect.authenticate.token");
+      LoggerFactory.getLogger(AdminPlugin.class).warn("logged {}", token);
+      System.out.println("printed " + token);
       context.stop();
       Thread.sleep(Long.MAX_VALUE); // A thread that would keep the JVM.
     } catch (InterruptedException e) {

@@ -5,6 +5,7 @@ Run as: clients.py <function> <sc:// url> [argument]. PySpark keeps one default 
 and wants a client's process of its own.
 """
 
+import os
 import sys
 import time
 
@@ -40,14 +41,16 @@ def refused(url, _):
 
 
 def hold(url, seconds):
-    """Opens a session, makes no further call for a while, and vanishes without a release."""
+    """Opens a session, makes no call for a while, and prints what the next one gets."""
     spark = connect(url)
     assert spark.range(3).count() == 3
-    print("session", spark.session_id, flush=True)
     time.sleep(float(seconds))
-    sys.stdout.flush()
-    import os
-    os._exit(0)
+    try:
+        spark.range(3).count()
+    except Exception as e:
+        print(type(e).__name__, str(e).strip().splitlines()[0], flush=True)
+        os._exit(0)  # No release at exit.
+    raise AssertionError("the session is still open")
 
 
 def analyze(url, seconds):

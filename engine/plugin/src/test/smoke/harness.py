@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -167,3 +168,4 @@ class Engine:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)

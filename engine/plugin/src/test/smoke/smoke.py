@@ -118,7 +118,7 @@ def case_idle(world):
     world.gateway.answers["DELETE"] = (409, {})
     holder = world.client("hold", engine.url(node), "8")
     until("idle close", lambda: ("session-closed", "idle") in session_events(engine, node))
-    world.done(holder)
+    print("  " + world.done(holder).splitlines()[-1][:150])
     until("asked to leave twice", lambda: len(stop_reasons(engine)) >= 2)
     assert engine.process.poll() is None, "it left though the gateway said 409"
     world.gateway.answers["DELETE"] = (200, {})
@@ -127,8 +127,18 @@ def case_idle(world):
     print("  gone %.1f s after the gateway agreed" % (time.monotonic() - started))
 
 
+def case_expired(world):
+    """A session closed by a timeout of Spark's own, which the administrator set."""
+    engine = world.engine({"spark.connect.session.manager.defaultSessionTimeout": "3s",
+                           "spark.connect.session.manager.maintenanceInterval": "1s"})
+    node = engine.registered()
+    holder = world.client("hold", engine.url(node), "6")
+    until("expiry", lambda: ("session-closed", "expired") in session_events(engine, node))
+    print("  " + world.done(holder).splitlines()[-1][:150])
+
+
 def case_unused(world):
-    """Never used: it stops. Merges with the administrator's plugins and listeners."""
+    """An engine that nobody uses stops."""
     engine = world.engine({"spark.kyuubi.session.engine.spark.max.initial.wait": "2000"})
     engine.registered()
     assert exit_code(engine) == 0 and stop_reasons(engine) == ["unused"]
@@ -147,7 +157,7 @@ def case_drain(world):
 
 
 def case_context(world):
-    """When the SparkContext ends, whoever ended it, the JVM ends with code 1; other plugins stay."""
+    """Beside an administrator's plugin, which logs the token and ends the SparkContext: code 1."""
     with tempfile.TemporaryDirectory() as work:
         trigger = os.path.join(work, "stop")
         jar = build_admin_plugin(world, work)
@@ -159,6 +169,8 @@ def case_context(world):
         assert exit_code(engine) == 1, engine.log()[-3000:]
         print("  gone %.1f s after the SparkContext was stopped" % (time.monotonic() - started))
         assert stop_reasons(engine) == ["stopped"] and "AdminPlugin is here" in engine.log()
+        assert "logged ***" in engine.log() and "printed ***" in engine.log()
+        assert_no_secret(engine)
 
 
 def case_signal(world):

@@ -25,9 +25,7 @@ public final class ConnectEngine {
    * @param args none
    */
   public static void main(String[] args) {
-    int code = run();
-    haltLater(code);
-    System.exit(code);
+    System.exit(run());
   }
 
   private static int run() {
@@ -41,6 +39,7 @@ public final class ConnectEngine {
       return end(engine.ending().get(), session);
     } catch (Throwable e) { // Whatever it is, the driver must not stay.
       LOG.error("The engine failed: {}", e.toString(), e);
+      haltLater(1);
       return 1;
     }
   }
@@ -48,7 +47,11 @@ public final class ConnectEngine {
   private static int end(Ending ending, SparkSession session) {
     LOG.info("The engine ends ({}): {}", ending.reason(), ending.detail());
     haltLater(ending.exitCode());
-    SparkAccess.stop(session);
+    try {
+      SparkAccess.stop(session);
+    } catch (RuntimeException e) {
+      LOG.warn("Spark did not stop cleanly", e);
+    }
     return ending.exitCode();
   }
 

@@ -12,6 +12,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.spark.SparkContext;
 import org.roundhouse.engine.Activity.Verdict;
 import org.roundhouse.engine.GatewayClient.Kind;
@@ -44,6 +45,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
   private volatile int connectPort;
 
   private final Activity activity;
+  private final AtomicBoolean lookDue = new AtomicBoolean();
   private volatile boolean registered;
   private volatile boolean draining;
 
@@ -80,7 +82,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
           new Registration(new GatewayClient(settings, keys), this, node, settings.giveUpAt());
       control.start();
       registration.start();
-    } catch (IOException | ReflectiveOperationException e) {
+    } catch (IOException | ReflectiveOperationException | RuntimeException e) {
       LOG.error("The engine could not be set up", e);
       ended(Ending.failure("The engine could not be set up: " + e));
     }
@@ -88,7 +90,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
 
   /** A session was opened just now, or one was closed: look soon. */
   void sessionsChanged() {
-    if (registered) {
+    if (registered && !lookDue.getAndSet(true)) {
       worker.execute(this::look);
     }
   }
@@ -153,7 +155,9 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
 
   @Override
   public void drain(String reason) {
-    worker.execute(() -> startDraining("drained", sentence("The gateway drains the engine", reason)));
+    String detail = sentence("The gateway drains the engine", reason);
+    worker.execute(() -> startDraining("drained", detail));
+    worker.execute(this::look);
   }
 
   @Override
@@ -169,6 +173,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
 
   /** One look at the sessions; runs on the worker only. */
   private void look() {
+    lookDue.set(false);
     if (ending.isDone()) {
       return;
     }
@@ -215,7 +220,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
   private void leave(Verdict verdict) {
     Kind kind = deregister(verdict.reason(), verdict.detail(), DEREGISTER_MS);
     if (kind == Kind.BUSY) {
-      LOG.info("The gateway has just routed a session here: the engine stays.");
+      LOG.debug("The gateway has just routed a session here: the engine stays.");
       return;
     }
     ended(Ending.orderly(verdict.reason(), verdict.detail()));

@@ -26,6 +26,7 @@ final class GatewayClient {
   private static final Duration ANSWER = Duration.ofSeconds(5);
   private static final long DEFAULT_HEARTBEAT_MS = 10_000;
   private static final long MIN_HEARTBEAT_MS = 100;
+  private static final int LOG_EVERY = 12;
 
   private final HttpClient http =
       HttpClient.newBuilder()
@@ -38,11 +39,21 @@ final class GatewayClient {
   private final Keys keys;
   private final String path;
   private final URI uri;
+  private final HttpRequest.Builder template;
 
+  private int unanswered;
+
+  /**
+   * Prepares calls to the gateway; only one thread may make them.
+   *
+   * @throws IllegalArgumentException if the gateway's URL is none
+   */
   GatewayClient(Settings settings, Keys keys) {
     this.keys = keys;
     this.path = settings.path();
     this.uri = URI.create(settings.gateway() + "/api/v1/internal/engines/" + settings.refId());
+    this.template =
+        HttpRequest.newBuilder(uri).timeout(ANSWER).header("Content-Type", "application/json");
   }
 
   /** What an answer means. */
@@ -85,33 +96,38 @@ final class GatewayClient {
       byte[] body = json.writeValueAsBytes(content);
       byte[] head = (method + "\n" + uri.getRawPath() + "\n").getBytes(StandardCharsets.UTF_8);
       HttpRequest request =
-          HttpRequest.newBuilder(uri)
-              .timeout(ANSWER)
+          template
+              .copy()
               .header("Authorization", "Roundhouse-MAC " + keys.mac(head, body))
-              .header("Content-Type", "application/json")
               .method(method, BodyPublishers.ofByteArray(body))
               .build();
       return read(http.send(request, BodyHandlers.ofString()));
     } catch (IOException e) {
-      LOG.warn("The gateway at {} did not answer {}: {}", uri, method, e.toString());
-      return Answer.of(Kind.NONE);
+      return none(e.toString());
     }
   }
 
   private Answer read(HttpResponse<String> response) throws JsonProcessingException {
-    return switch (response.statusCode()) {
+    int code = response.statusCode();
+    return switch (code) {
       case 200 -> accepted(json.readTree(response.body()));
       case 403 -> Answer.of(Kind.REFUSED);
       case 409 -> Answer.of(Kind.BUSY);
       case 410 -> Answer.of(Kind.UNWANTED);
-      default -> {
-        LOG.warn("The gateway at {} answered {}", uri, response.statusCode());
-        yield Answer.of(Kind.NONE);
-      }
+      default -> none("it answered " + code);
     };
   }
 
-  private static Answer accepted(JsonNode body) {
+  private Answer none(String why) {
+    if (unanswered % LOG_EVERY == 0) {
+      LOG.warn("No answer from the gateway at {} ({} times): {}", uri, unanswered + 1, why);
+    }
+    unanswered++;
+    return Answer.of(Kind.NONE);
+  }
+
+  private Answer accepted(JsonNode body) {
+    unanswered = 0;
     long heartbeat = body.path("heartbeatMs").asLong(DEFAULT_HEARTBEAT_MS);
     return new Answer(
         Kind.OK, body.path("warmUp").asBoolean(false), Math.max(heartbeat, MIN_HEARTBEAT_MS));

@@ -99,6 +99,9 @@ final class Registration implements AutoCloseable {
       handle(gateway.register(node));
     } catch (InterruptedException e) {
       LOG.debug("The registration ended.");
+    } catch (RuntimeException e) {
+      LOG.error("The engine could not register; it will try again.", e);
+      retry();
     }
   }
 

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"roundhouse/discovery"
+	"roundhouse/engine/control"
+	"roundhouse/engine/local"
+	"roundhouse/internal/secret"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var clusterSecret = []byte("a cluster secret of 32 bytes....")
+
+// fakeProcess is a process that ends when it is told to.
+type fakeProcess struct {
+	id       local.Identity
+	once     sync.Once
+	done     chan struct{}
+	status   string
+	stubborn bool // ends on SIGKILL only
+	released chan struct{}
+}
+
+func newFakeProcess(pid int) *fakeProcess {
+	return &fakeProcess{id: local.Identity{PID: pid, Start: uint64(pid) * 10}, done: make(chan struct{}), released: make(chan struct{}, 4)}
+}
+
+func (p *fakeProcess) exit(status string) {
+	p.once.Do(func() { p.status = status; close(p.done) })
+}
+func (p *fakeProcess) Identity() local.Identity { return p.id }
+func (p *fakeProcess) Done() <-chan struct{}    { return p.done }
+func (p *fakeProcess) Status() string           { return p.status }
+func (p *fakeProcess) Release()                 { p.released <- struct{}{} }
+func (p *fakeProcess) End(ctx context.Context, grace time.Duration) error {
+	if grace > 0 && !p.stubborn {
+		p.exit("exit code 143")
+	}
+	if grace > 0 && p.stubborn {
+		select {
+		case <-time.After(grace):
+		case <-ctx.Done():
+		}
+	}
+	p.exit("killed by signal 9 (killed)")
+	return nil
+}
+
+// fakeLauncher is both Launcher and Files.
+type fakeLauncher struct {
+	mu        sync.Mutex
+	started   []Launch
+	processes map[string]*fakeProcess // by ref id
+	old       map[int]*fakeProcess    // of earlier gateways, by pid
+	swept     []string
+	dropped   []string
+	fail      error
+	reason    string
+}
+
+func (f *fakeLauncher) WorkDir(user, refID string) string { return "/work/" + user + "/" + refID }
+
+func (f *fakeLauncher) Start(_ context.Context, l Launch) (Process, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.started = append(f.started, l)
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	p := newFakeProcess(1000 + len(f.started))
+	f.processes[l.RefID] = p
+	return p, nil
+}
+
+func (f *fakeLauncher) Open(id local.Identity) (Process, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.old[id.PID]; p != nil && p.id == id {
+		return p, nil
+	}
+	return nil, local.ErrGone
+}
+
+func (f *fakeLauncher) launches() []Launch {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.started)
+}
+
+func (f *fakeLauncher) process(refID string) *fakeProcess {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.processes[refID]
+}
+
+func (f *fakeLauncher) DropSecrets(dir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dropped = append(f.dropped, dir)
+	return nil
+}
+
+func (f *fakeLauncher) Sweep(dir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.swept = append(f.swept, dir)
+	return nil
+}
+func (f *fakeLauncher) Expire(time.Time, map[string]bool) error { return nil }
+func (f *fakeLauncher) Reason(_ string, hide secret.Masker) string {
+	return hide.Text(f.reason)
+}
+func (f *fakeLauncher) Tail(_ string, lines int, hide secret.Masker) []string {
+	if f.reason == "" || lines == 0 {
+		return nil
+	}
+	return strings.Split(hide.Text(f.reason), "\n")
+}
+
+// memoryStore is an EngineStore of the test.
+type memoryStore struct {
+	mu      sync.Mutex
+	records map[string]discovery.EngineRecord
+	fail    error
+}
+
+func (s *memoryStore) PutEngine(_ context.Context, r discovery.EngineRecord) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	s.records[r.RefID] = r
+	return nil
+}
+
+func (s *memoryStore) DeleteEngine(_ context.Context, refID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.records, refID)
+	return nil
+}
+
+func (s *memoryStore) Engines(context.Context) ([]discovery.EngineRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.records)), s.fail
+}
+
+func (s *memoryStore) get(refID string) (discovery.EngineRecord, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.records[refID]
+	return r, ok
+}
+
+// fakeControl is the control endpoint of one driver.
+type fakeControl struct {
+	refID  string
+	events chan control.Event
+	onStop func(reason string) error
+	down   error
+}
+
+func (c *fakeControl) Status(context.Context) (control.Status, error) {
+	return control.Status{RefID: c.refID, State: "running"}, c.down
+}
+
+func (c *fakeControl) Events(ctx context.Context, after int64, wait time.Duration) (control.Events, error) {
+	select {
+	case e := <-c.events:
+		return control.Events{Events: []control.Event{e}, Last: after + 1}, nil
+	case <-time.After(wait):
+		return control.Events{Last: after}, nil
+	case <-ctx.Done():
+		return control.Events{}, ctx.Err()
+	}
+}
+
+func (c *fakeControl) Stop(_ context.Context, reason string) error {
+	if c.onStop == nil {
+		return errors.New("refused")
+	}
+	return c.onStop(reason)
+}
+func (c *fakeControl) Close() {}
+
+// world is a manager with everything around it faked.
+type world struct {
+	t        *testing.T
+	m        *Manager
+	launcher *fakeLauncher
+	store    *memoryStore
+	controls map[string]*fakeControl // by address
+	closed   chan string             // "user session reason" of OnSessionClosed
+	launched chan error              // of OnLaunch
+	stop     func()
+}
+
+func newWorld(t *testing.T, change ...func(*Options)) *world {
+	t.Helper()
+	w := &world{
+		t:        t,
+		launcher: &fakeLauncher{processes: map[string]*fakeProcess{}, old: map[int]*fakeProcess{}},
+		store:    &memoryStore{records: map[string]discovery.EngineRecord{}},
+		controls: map[string]*fakeControl{},
+		closed:   make(chan string, 100),
+		launched: make(chan error, 100),
+	}
+	w.start(change...)
+	return w
+}
+
+func (w *world) options() Options {
+	return Options{
+		Secret: clusterSecret, Launcher: w.launcher, Files: w.launcher, Store: w.store,
+		Log:         slog.New(slog.DiscardHandler),
+		LaunchLimit: 2, InitializeTimeout: 3 * time.Minute, Linger: 2 * time.Minute, DestroyTimeout: 5 * time.Second,
+		Heartbeat: 10 * time.Second, LogTimeout: time.Hour, MaxMessage: 1 << 20,
+		OnSessionClosed: func(refID, user, id, reason string) { w.closed <- user + " " + id + " " + reason },
+		OnLaunch:        func(_ time.Duration, err error) { w.launched <- err },
+		DialControl:     func(address, _ string) Control { return w.control(address) },
+	}
+}
+
+// start makes and runs a manager; a second one is the next gateway.
+func (w *world) start(change ...func(*Options)) {
+	w.t.Helper()
+	options := w.options()
+	for _, c := range change {
+		c(&options)
+	}
+	m, err := NewManager(options)
+	require.NoError(w.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { // ends with stop
+		defer close(ended)
+		_ = m.Run(ctx)
+	}()
+	w.m = m
+	w.stop = sync.OnceFunc(func() { cancel(); <-ended })
+	w.t.Cleanup(w.stop)
+}
+
+func (w *world) control(address string) *fakeControl {
+	if w.controls[address] == nil {
+		w.controls[address] = &fakeControl{events: make(chan control.Event, 10)}
+	}
+	return w.controls[address]
+}
+
+// nodeName is a signed registration as the plugin makes it.
+func nodeName(refID, path, address, controlAddress string) string {
+	key := keysOf(clusterSecret, refID).Register
+	return discovery.Node{
+		Address: address, Version: ProtocolVersion, RefID: refID,
+		Attributes: map[string]string{
+			"control": controlAddress, "sparkVersion": "4.3.0", "kyuubi.engine.id": "local-1",
+			"mac": secret.MAC(key, registrationLabel, path, address, controlAddress, "", refID),
+		},
+	}.String()
+}
+
+func addresses(refID string) (connect, controlAddress string) {
+	port := 20000 + int(refID[0])<<4 + int(refID[1])
+	return fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+20000)
+}
+
+// register lets the driver of a launch register.
+func (w *world) register(l Launch) (Welcome, error) {
+	connect, controlAddress := addresses(l.RefID)
+	path := l.Spec.Path()
+	return w.m.Register(context.Background(), l.RefID, path, nodeName(l.RefID, path, connect, controlAddress), time.Now().UnixMilli())
+}
+
+// controlOf is the control endpoint of a launch's driver.
+func (w *world) controlOf(l Launch) *fakeControl {
+	_, address := addresses(l.RefID)
+	return w.control(address)
+}
+
+// outcome is the result of an Acquire in the background.
+type outcome struct {
+	lease *Lease
+	err   error
+}
+
+// acquire calls Acquire in the background.
+func (w *world) acquire(ctx context.Context, spec Spec) <-chan outcome {
+	result := make(chan outcome, 1)
+	go func() { // ends with Acquire
+		lease, err := w.m.Acquire(ctx, spec)
+		result <- outcome{lease, err}
+	}()
+	return result
+}
+
+func userSpec(user string) Spec {
+	return Spec{Namespace: "kyuubi", ShareLevel: User, Owner: user, LaunchUser: user, Subdomain: "default"}
+}

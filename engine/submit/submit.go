@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package submit starts drivers with spark-submit. The argument vector has one
+// constant shape; everything else goes through a properties file, a key file
+// and an environment made from an allow-list, all of them private to the
+// gateway's user (engine/DESIGN.md, files of one engine).
+package submit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"roundhouse/engine"
+	"roundhouse/engine/local"
+)
+
+const mainClass = "org.roundhouse.engine.ConnectEngine"
+
+// Options are the settings of a Launcher.
+type Options struct {
+	// WorkRoot holds the folders of all engines. It is made when needed.
+	WorkRoot string
+	// PluginJar is the engine plugin (kyuubi.session.engine.spark.main.resource).
+	PluginJar string
+	// GatewayURL is the base URL at which drivers register, such as
+	// http://127.0.0.1:10099. It is asked at each launch.
+	GatewayURL func() string
+	// Base returns the configuration for engines of a user: the server's and
+	// the user's own defaults. spark.*, hadoop.*, kyuubi.engineEnv.* and the
+	// keys of Times count. Optional.
+	Base func(user string) map[string]string
+	// Times are the values of the plugin's timers unless Base or the options
+	// of a session say otherwise.
+	Times Times
+	// Duration reads a duration as the configuration writes it.
+	Duration func(string) (time.Duration, error)
+	// MaxMessage is the largest gRPC message in bytes that clients may send.
+	MaxMessage int
+	// Getenv is the gateway's environment; nil means os.Getenv.
+	Getenv func(string) string
+}
+
+// Times are the plugin's timers. Zero or less means never, except for
+// CheckInterval.
+type Times struct {
+	SessionIdle   time.Duration // kyuubi.session.idle.timeout
+	EngineIdle    time.Duration // kyuubi.session.engine.idle.timeout
+	CheckInterval time.Duration // kyuubi.session.engine.check.interval
+	InitialWait   time.Duration // kyuubi.session.engine.spark.max.initial.wait
+	Lifetime      time.Duration // kyuubi.session.engine.spark.max.lifetime
+}
+
+// Launcher starts drivers on this machine. It is an engine.Launcher.
+type Launcher struct{ opts Options }
+
+// New returns a Launcher. It touches no files.
+func New(o Options) (*Launcher, error) {
+	if o.WorkRoot == "" || !filepath.IsAbs(o.WorkRoot) {
+		return nil, fmt.Errorf("submit: the work root %q is not an absolute path", o.WorkRoot)
+	}
+	if o.GatewayURL == nil || o.Duration == nil || o.MaxMessage <= 0 {
+		return nil, errors.New("submit: GatewayURL, Duration or MaxMessage is missing")
+	}
+	if o.Base == nil {
+		o.Base = func(string) map[string]string { return nil }
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	return &Launcher{opts: o}, nil
+}
+
+// WorkDir is <work root>/<launch user>/<ref id>.
+func (l *Launcher) WorkDir(launchUser, refID string) string {
+	return filepath.Join(l.opts.WorkRoot, launchUser, refID)
+}
+
+// Open finds the process of an earlier gateway.
+func (l *Launcher) Open(id local.Identity) (engine.Process, error) {
+	p, err := local.Open(id)
+	if err != nil {
+		return nil, err // not p: a nil *Process is no nil interface
+	}
+	return p, nil
+}
+
+// Start prepares the folder of an engine and starts its driver there. What can
+// be known to be wrong before is said at once, with the key to correct.
+func (l *Launcher) Start(_ context.Context, launch engine.Launch) (engine.Process, error) {
+	base := l.opts.Base(launch.Spec.LaunchUser)
+	home, err := l.sparkHome(base)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.checkPlugin(); err != nil {
+		return nil, err
+	}
+	if err := checkPython(launch.Spec.Python); err != nil {
+		return nil, err
+	}
+	environment, err := l.environment(base, launch, home)
+	if err != nil {
+		return nil, err
+	}
+	properties, err := l.properties(base, launch, confDir(environment, home))
+	if err != nil {
+		return nil, err
+	}
+	return l.spawn(launch, home, environment, properties)
+}
+
+// spawn writes the files and starts the process.
+func (l *Launcher) spawn(launch engine.Launch, home string, environment map[string]string, properties map[string]string) (engine.Process, error) {
+	folder, err := makeFolder(l.opts.WorkRoot, launch.Spec.LaunchUser, launch.RefID)
+	if err != nil {
+		return nil, fmt.Errorf("the folder of the engine could not be made: %w", err)
+	}
+	defer folder.Close()
+	if err := folder.write(propertiesFile, properties); err != nil {
+		return nil, err
+	}
+	keys := map[string]string{"rpc": launch.Keys.RPC, "register": launch.Keys.Register, "control": launch.Keys.Control}
+	if err := folder.write(keyFile, keys); err != nil {
+		return nil, err
+	}
+	log, err := folder.create(engine.LogFile, os.O_APPEND)
+	if err != nil {
+		return nil, fmt.Errorf("the log of the engine could not be made: %w", err)
+	}
+	defer log.Close()
+	p, err := local.Start(local.Command{
+		Args: arguments(home, launch.WorkDir, l.opts.PluginJar),
+		Env:  list(environment), Dir: launch.WorkDir, Output: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s could not be started: %w; check SPARK_HOME (kyuubi.engineEnv.SPARK_HOME)", submitPath(home), err)
+	}
+	return p, nil
+}
+
+// arguments is the constant argument vector. The ref id inside the path marks
+// the process.
+func arguments(home, workDir, pluginJar string) []string {
+	return []string{
+		submitPath(home), "--properties-file", filepath.Join(workDir, propertiesFile),
+		"--class", mainClass, pluginJar,
+	}
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"roundhouse/auth"
+	"roundhouse/conf"
+	"roundhouse/engine"
+	"roundhouse/internal/errs"
+	"roundhouse/server/rest"
+	"roundhouse/session"
+)
+
+// sessionEngines shows the engine manager as sessions need it.
+type sessionEngines struct{ *engine.Manager }
+
+func (e sessionEngines) Acquire(ctx context.Context, spec engine.Spec) (session.Lease, error) {
+	l, err := e.Manager.Acquire(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return lease{l}, nil
+}
+
+func (e sessionEngines) Resume(refID string) (session.Lease, bool) {
+	l, ok := e.Manager.Resume(refID)
+	if !ok {
+		return nil, false
+	}
+	return lease{l}, true
+}
+
+type lease struct{ *engine.Lease }
+
+func (l lease) Engine() session.Engine { return l.Lease.Engine() }
+
+// restEngines shows engines as REST serves them, and takes their registrations.
+type restEngines struct{ *engine.Manager }
+
+func (e restEngines) Engines() []rest.EngineView {
+	var all []rest.EngineView
+	for _, i := range e.Manager.Engines() {
+		all = append(all, rest.EngineView{
+			RefID: i.RefID, Version: engine.ProtocolVersion, User: i.User, Type: engine.TypeSparkConnect,
+			ShareLevel: string(i.ShareLevel), Subdomain: i.Subdomain, Address: i.Address, Path: i.Path,
+			Attributes: i.Attributes, State: string(i.State), Sessions: i.Sessions,
+			Submitted: i.Submitted, PID: i.PID, LogPath: i.LogPath,
+		})
+	}
+	return all
+}
+
+func (e restEngines) Register(ctx context.Context, refID, path, node string, timeMs int64) (rest.Welcome, error) {
+	w, err := e.Manager.Register(ctx, refID, path, node, timeMs)
+	return rest.Welcome(w), pluginError(err)
+}
+
+func (e restEngines) Deregister(ctx context.Context, refID, path, reason, detail string) error {
+	return pluginError(e.Manager.Deregister(ctx, refID, path, reason, detail))
+}
+
+// pluginError gives the engine package's answers to plugins their HTTP status.
+func pluginError(err error) error {
+	switch {
+	case errors.Is(err, engine.ErrGone):
+		return rest.ErrEngineGone
+	case errors.Is(err, engine.ErrForbidden):
+		return errs.Wrap(errs.PermissionDenied, err, "%v.", err)
+	case errors.Is(err, engine.ErrBusy):
+		return errs.Wrap(errs.Conflict, err, "%v.", err)
+	}
+	return err
+}
+
+// restSessions shows sessions as REST serves them.
+type restSessions struct {
+	*session.Manager
+	planner *session.Planner
+	engines *engine.Manager
+}
+
+func (s restSessions) Open(_ context.Context, caller auth.Identity, configs map[string]string) (rest.SessionView, error) {
+	w := session.Wishes{User: caller.User}
+	for k, v := range configs {
+		w.Pairs = append(w.Pairs, conf.Pair{Key: k, Value: v})
+	}
+	plan, err := s.planner.Plan(w)
+	if err != nil {
+		return rest.SessionView{}, err
+	}
+	opened, _ := s.Manager.Open(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan})
+	s.Launch(opened)
+	return s.view(opened, s.byRef()), nil
+}
+
+func (s restSessions) List(user string) []rest.SessionView {
+	engines := s.byRef()
+	var all []rest.SessionView
+	for _, one := range s.Manager.List() {
+		if user == "" || one.User == user {
+			all = append(all, s.view(one, engines))
+		}
+	}
+	return all
+}
+
+func (s restSessions) Get(user, id string) (rest.SessionView, bool) {
+	one, _ := s.Lookup(session.Key{User: user, ID: id})
+	if one == nil {
+		return rest.SessionView{}, false
+	}
+	return s.view(one, s.byRef()), true
+}
+
+func (s restSessions) Close(ctx context.Context, user, id, reason string) error {
+	if !s.Manager.Close(ctx, session.Key{User: user, ID: id}, reason) {
+		return errs.New(errs.NotFound, "There is no session %s.", id)
+	}
+	return nil
+}
+
+func (s restSessions) byRef() map[string]engine.Info {
+	all := map[string]engine.Info{}
+	for _, i := range s.engines.Engines() {
+		all[i.RefID] = i
+	}
+	return all
+}
+
+func (s restSessions) view(one *session.Session, engines map[string]engine.Info) rest.SessionView {
+	v := rest.SessionView{
+		ID: one.ID, User: one.User, Name: one.Plan.Options.Name, ClientAddress: one.Address, Client: one.Client,
+		Options: one.Plan.Options.Choices, Opened: one.Opened, LastAccess: one.LastAccess(), RemoteID: one.ID,
+	}
+	if e := one.Engine(); e != nil {
+		i := engines[e.RefID()]
+		v.EngineRef, v.EngineID, v.EngineName, v.EngineURL = e.RefID(), i.AppID, i.Path, i.Attributes["kyuubi.engine.url"]
+	}
+	return v
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package frontend
+
+import (
+	"encoding/hex"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "roundhouse/proto/gen/spark/connect"
+	"roundhouse/server/proxy"
+)
+
+const sid = "00112233-4455-6677-8899-aabbccddeeff"
+
+func TestEveryRPCIsDeclaredAsItsDescriptorSays(t *testing.T) {
+	rules := ruleTable()
+	methods := pb.File_spark_connect_base_proto.Services().ByName("SparkConnectService").Methods()
+	require.Len(t, rules, methods.Len(), "each RPC has a rule and no other has one")
+	for i := range methods.Len() {
+		m := methods.Get(i)
+		r, declared := rules[string(m.Name())]
+		require.True(t, declared, "declare a rule for %s", m.Name())
+		fields := m.Input().Fields()
+		require.Equal(t, number(fields, "client_observed_server_side_session_id"), r.observed, m.Name())
+		require.Equal(t, number(fields, "client_type"), r.client, m.Name())
+	}
+}
+
+func number(fields protoreflect.FieldDescriptors, name protoreflect.Name) int {
+	if f := fields.ByName(name); f != nil {
+		return int(f.Number())
+	}
+	return 0
+}
+
+func TestOnlyFourRPCsOpenSessions(t *testing.T) {
+	var open []string
+	for name, r := range ruleTable() {
+		if r.opens {
+			open = append(open, name)
+		}
+	}
+	slices.Sort(open)
+	require.Equal(t, []string{"AddArtifacts", "AnalyzePlan", "Config", "ExecutePlan"}, open)
+	require.Zero(t, ruleTable()["BrandNewRPC"], "an unknown RPC never opens a session")
+}
+
+func scanned(t *testing.T, m proto.Message) proxy.Request {
+	t.Helper()
+	raw, err := proto.Marshal(m)
+	require.NoError(t, err)
+	req, err := proxy.Scan(raw)
+	require.NoError(t, err)
+	return req
+}
+
+// cleanCachePlan is the plan of PySpark 4.3's _cleanup_ml_cache as it goes over
+// the wire.
+const cleanCachePlan = "12058a01023a00"
+
+func TestCleanCacheIsRecognisedByItsBytes(t *testing.T) {
+	clean := &pb.MlCommand{Command: &pb.MlCommand_CleanCache_{CleanCache: &pb.MlCommand_CleanCache{}}}
+	in := &pb.ExecutePlanRequest{
+		SessionId: sid, OperationId: proto.String("op"), ClientType: proto.String("x"),
+		Plan: &pb.Plan{OpType: &pb.Plan_Command{Command: &pb.Command{CommandType: &pb.Command_MlCommand{MlCommand: clean}}}},
+	}
+	plan, err := proto.Marshal(in.Plan)
+	require.NoError(t, err)
+	require.Equal(t, cleanCachePlan, hex.EncodeToString(plan))
+	got := cleanCacheReply(scanned(t, in)).(*pb.ExecutePlanResponse)
+	require.Equal(t, sid, got.SessionId)
+	require.Equal(t, "op", got.OperationId)
+	require.NotNil(t, got.GetResultComplete())
+
+	in.Plan = &pb.Plan{OpType: &pb.Plan_Command{Command: &pb.Command{CommandType: &pb.Command_SqlCommand{SqlCommand: &pb.SqlCommand{}}}}}
+	require.Nil(t, cleanCacheReply(scanned(t, in)))
+	require.Nil(t, cleanCacheReply(scanned(t, &pb.ExecutePlanRequest{SessionId: sid})))
+}
+
+func TestArtifactsOfAnUnknownSessionDoNotExist(t *testing.T) {
+	got := artifactStatusReply(scanned(t, &pb.ArtifactStatusesRequest{SessionId: sid, Names: []string{"cache/x"}}))
+	require.False(t, got.(*pb.ArtifactStatusesResponse).Statuses["cache/x"].Exists)
+}

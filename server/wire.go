@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"roundhouse/auth"
+	"roundhouse/auth/token"
+	"roundhouse/conf"
+	"roundhouse/discovery/embedded"
+	"roundhouse/engine"
+	"roundhouse/engine/submit"
+	"roundhouse/internal/secret"
+	"roundhouse/internal/version"
+	"roundhouse/server/frontend"
+	"roundhouse/server/metrics"
+	"roundhouse/server/rest"
+	"roundhouse/session"
+)
+
+const (
+	heartbeat     = 10 * time.Second
+	unusedSession = 10 * time.Minute // for sessions opened by REST and never used
+	tombstoneKeep = 24 * time.Hour
+	tombstones    = 10_000
+)
+
+// parts is a gateway under construction; undo closes what was opened, when a
+// later part fails.
+type parts struct {
+	Server
+	c        *conf.Conf
+	registry *prometheus.Registry
+	metrics  *metrics.Metrics
+	planner  *session.Planner
+	listener net.Listener // of REST
+	undo     []func()
+}
+
+// build makes the parts in the order of their needs.
+func build(c *conf.Conf, log *slog.Logger) (*Server, error) {
+	p := &parts{c: c, registry: prometheus.NewRegistry()}
+	p.log, p.ready = log, make(chan struct{})
+	steps := []func() error{p.makeMetrics, p.openStore, p.listenREST, p.makeAuth, p.makeEngines, p.makeSessions, p.makeFrontend, p.makeREST}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			for _, undo := range slices.Backward(p.undo) {
+				undo()
+			}
+			return nil, err
+		}
+	}
+	return &p.Server, nil
+}
+
+func (p *parts) makeMetrics() (err error) {
+	if p.metrics, err = metrics.New(p.registry); err != nil {
+		return err
+	}
+	return metrics.RegisterProcess(p.registry)
+}
+
+func (p *parts) openStore() (err error) {
+	dir := conf.ServerDataDir.Get(p.c)
+	if p.store, err = embedded.Open(embedded.Options{Dir: dir}); err != nil {
+		return fmt.Errorf("%w (%s)", err, conf.ServerDataDir.Key)
+	}
+	p.undo = append(p.undo, func() { _ = p.store.Close() })
+	return nil
+}
+
+// listenREST binds the REST port first: drivers are told its address.
+func (p *parts) listenREST() (err error) {
+	address := net.JoinHostPort(p.c.RESTHost(), strconv.Itoa(conf.RESTBindPort.Get(p.c)))
+	if p.listener, err = net.Listen("tcp", address); err != nil {
+		return fmt.Errorf("the REST API cannot listen on %s (%s and %s): %w", address, conf.RESTBindHost.Key, conf.RESTBindPort.Key, err)
+	}
+	p.undo = append(p.undo, func() { _ = p.listener.Close() })
+	return nil
+}
+
+func (p *parts) makeAuth() error {
+	if p.c.AuthMethod() == conf.AuthNone {
+		p.auth = auth.None{}
+		return nil
+	}
+	tokens, err := token.New(conf.AuthTokenFile.Get(p.c), p.log)
+	if err != nil {
+		return fmt.Errorf("%w (%s)", err, conf.AuthTokenFile.Key)
+	}
+	p.auth = administrators{tokens, conf.Administrators.Get(p.c)}
+	return nil
+}
+
+// administrators are the users that kyuubi.server.administrators names.
+type administrators struct {
+	*token.Authenticator
+	names []string
+}
+
+func (a administrators) Authenticate(ctx context.Context, r auth.Request) (auth.Identity, error) {
+	id, err := a.Authenticator.Authenticate(ctx, r)
+	id.Admin = id.Admin || (err == nil && slices.Contains(a.names, id.User))
+	return id, err
+}
+
+func (p *parts) makeEngines() error {
+	key, err := secret.LoadOrCreate(p.c.ClusterSecretFile(), true)
+	if err != nil {
+		return err
+	}
+	launcher, err := submit.New(submit.Options{
+		WorkRoot:   conf.ServerWorkDir.Get(p.c),
+		PluginJar:  pluginJar(p.c),
+		GatewayURL: func() string { return "http://" + dialable(p.listener.Addr()) },
+		Base:       p.engineBase,
+		Times: submit.Times{
+			SessionIdle: conf.SessionIdleTimeout.Get(p.c), EngineIdle: conf.EngineIdleTimeout.Get(p.c),
+			CheckInterval: conf.EngineCheckInterval.Get(p.c), InitialWait: conf.EngineMaxInitialWait.Get(p.c),
+			Lifetime: conf.EngineMaxLifetime.Get(p.c),
+		},
+		Duration:   conf.ParseDuration,
+		MaxMessage: conf.ConnectMaxMessageSize.Get(p.c),
+	})
+	if err != nil {
+		return err
+	}
+	p.engines, err = engine.NewManager(engine.Options{
+		Secret: key, Launcher: launcher, Store: p.store, Log: p.log,
+		Files: submit.NewFiles(submit.FilesOptions{
+			WorkRoot: conf.ServerWorkDir.Get(p.c), MaxReason: conf.EngineErrorMaxSize.Get(p.c), MaxLines: conf.EngineMaxLogLines.Get(p.c),
+		}),
+		LaunchLimit:       conf.LimitEngineStartup.Get(p.c),
+		UserLimit:         conf.LimitEnginesPerUser.Get(p.c),
+		InitializeTimeout: conf.EngineInitTimeout.Get(p.c),
+		Linger:            conf.EngineLaunchLinger.Get(p.c),
+		DestroyTimeout:    conf.EngineDestroyTimeout.Get(p.c),
+		Heartbeat:         heartbeat,
+		LogTimeout:        conf.EngineLogTimeout.Get(p.c),
+		MaxMessage:        conf.ConnectMaxMessageSize.Get(p.c),
+		OnSessionClosed: func(refID, user, id, reason string) {
+			p.sessions.SessionClosed(refID, user, id, reason)
+		},
+		OnLaunch: p.launchEnded,
+	})
+	return err
+}
+
+func (p *parts) launchEnded(took time.Duration, err error) {
+	p.metrics.LaunchStarted()
+	if err == nil {
+		p.metrics.LaunchSucceeded(took)
+	}
+}
+
+// engineBase is the configuration of the engines of a user.
+func (p *parts) engineBase(user string) map[string]string {
+	base := p.c.ForUser(user).WithPrefix("")
+	if python := venvPython(sparkHome(p.c)); base[pythonVariable] == "" && python != "" {
+		base[pythonVariable] = python
+	}
+	return base
+}
+
+func (p *parts) makeSessions() (err error) {
+	p.sessions, err = session.NewManager(session.Options{
+		Engines: sessionEngines{p.engines}, Store: p.store, Log: p.log,
+		Hold:   conf.ConnectMaxHold.Get(p.c),
+		Linger: conf.EngineLaunchLinger.Get(p.c),
+		Unused: unusedSession, TombstoneKeep: tombstoneKeep, Tombstones: tombstones,
+	})
+	p.planner = &session.Planner{
+		Resolver:  conf.NewResolver(p.c),
+		Namespace: conf.HANamespace.Get(p.c),
+		Python:    pythonMinor(p.engineBase("")[pythonVariable]),
+		PythonFor: func(minor string) string { path, _ := p.c.Raw(conf.EnginePythonPrefix + minor); return path },
+		OnlyUser:  onlyUser(p.c),
+	}
+	return err
+}
+
+func (p *parts) makeFrontend() error {
+	tlsConfig, err := serverTLS(p.c)
+	if err != nil {
+		return err
+	}
+	p.front, err = frontend.Listen(frontend.ServerOptions{
+		Address:      net.JoinHostPort(p.c.ConnectHost(), strconv.Itoa(conf.ConnectBindPort.Get(p.c))),
+		TLS:          tlsConfig,
+		MaxMessage:   conf.ConnectMaxMessageSize.Get(p.c),
+		DrainTimeout: conf.ServerShutdownTimeout.Get(p.c),
+		Log:          p.log,
+		Director: frontend.NewDirector(frontend.Director{
+			Auth: p.auth, Sessions: p.sessions, Planner: p.planner, Keys: p.planner.Resolver, Observer: p.metrics, Log: p.log,
+			Discard: p.discard,
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	p.undo = append(p.undo, p.front.Close)
+	p.address = dialable(p.front.Addr())
+	return nil
+}
+
+// discard ends an engine that does not answer any more.
+func (p *parts) discard(refID, why string) {
+	ctx, cancel := context.WithTimeout(context.Background(), conf.EngineDestroyTimeout.Get(p.c))
+	defer cancel()
+	if err := p.engines.Stop(ctx, refID, true, why); err != nil {
+		p.log.Warn("a dead engine could not be ended", "engine", refID, "err", err)
+	}
+}
+
+func (p *parts) makeREST() (err error) {
+	states := []string{string(engine.Starting), string(engine.Running), string(engine.Draining), string(engine.Ended)}
+	err = metrics.RegisterGauges(p.registry, metrics.Gauges{
+		Sessions: func() int { return len(p.sessions.List()) },
+		Engines:  func() map[string]int { return countStates(p.engines.Engines()) },
+		QueuedLaunches: func() int {
+			return len(slices.DeleteFunc(p.engines.Engines(), func(i engine.Info) bool { return !i.Submitted.IsZero() }))
+		},
+		States: states,
+	})
+	if err != nil {
+		return err
+	}
+	p.rest, err = rest.New(rest.Options{
+		Listener: p.listener, Authenticator: p.auth,
+		Sessions: restSessions{p.sessions, p.planner, p.engines},
+		Engines:  restEngines{p.engines}, Registrar: restEngines{p.engines},
+		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
+		Ready:     p.readyErr,
+		Remote:    rest.Remote{Address: p.address, TLS: conf.ConnectSSLEnabled.Get(p.c)},
+		Redaction: conf.ServerRedaction.Get(p.c),
+		Version:   version.Get().Number,
+		Log:       p.log,
+	})
+	return err
+}
+
+func countStates(all []engine.Info) map[string]int {
+	counts := map[string]int{}
+	for _, i := range all {
+		counts[string(i.State)]++
+	}
+	return counts
+}
+
+func serverTLS(c *conf.Conf) (*tls.Config, error) {
+	if !conf.ConnectSSLEnabled.Get(c) {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(conf.ConnectSSLCertificate.Get(c), conf.ConnectSSLKey.Get(c))
+	if err != nil {
+		return nil, fmt.Errorf("the certificate of the Spark Connect port cannot be used (%s, %s): %w",
+			conf.ConnectSSLCertificate.Key, conf.ConnectSSLKey.Key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}, nil
+}
+
+// pluginJar is kyuubi.session.engine.spark.main.resource, or the jar beside the
+// gateway: lib/ in a distribution, build/ in a checkout.
+func pluginJar(c *conf.Conf) string {
+	if set := conf.EngineMainResource.Get(c); set != "" {
+		return set
+	}
+	const name = "roundhouse-engine.jar"
+	if lib := filepath.Join(c.Home(), "lib", name); isFile(lib) {
+		return lib
+	}
+	return filepath.Join(c.Home(), "build", name)
+}
+
