@@ -193,7 +193,7 @@ func label() canonical {
 	}
 }
 
-var profileName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$`)
+var profileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 
 func profileNames() canonical {
 	return func(text string, _ *Conf) (string, error) {

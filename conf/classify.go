@@ -130,7 +130,7 @@ func whyNotKyuubi(key string) string {
 // name that is known, under its present name. It refuses everything that is not
 // plain ASCII, so that nothing can look like a key that it is not.
 func canonicalKey(raw string) (string, error) {
-	key := strings.Trim(raw, " \t")
+	key := trimBlanks(raw)
 	for _, prefix := range []string{"set:", "hiveconf:", "hivevar:", "metaconf:", "system:"} {
 		if hasFoldedPrefix(key, prefix) {
 			key = key[len(prefix):]

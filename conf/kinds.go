@@ -122,19 +122,14 @@ func regexKind() kind[*regexp.Regexp] {
 func subdomainKind() kind[string] {
 	return kind[string]{"name", func(s string) (string, error) {
 		lower := strings.ToLower(s)
-		if lower != "" && !isSubdomain(lower) {
-			return "", fmt.Errorf("want 1 to 63 letters, digits and hyphens, got %q", s)
+		if lower != "" && !subdomainName.MatchString(lower) {
+			return "", fmt.Errorf("want 1 to 63 letters, digits and hyphens, not a hyphen first, got %q", s)
 		}
 		return lower, nil
 	}}
 }
 
-func isSubdomain(s string) bool {
-	if len(s) == 0 || len(s) > 63 {
-		return false
-	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
+var subdomainName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 func parseBool(s string) (bool, error) {
 	switch strings.ToLower(s) {

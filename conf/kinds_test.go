@@ -48,7 +48,7 @@ func TestKindsRefuse(t *testing.T) {
 		ConnectSSLKey.Key:           {"key.pem", "./key.pem", "{{HOME}}/key"},
 		EngineShareLevel.Key:        {"TEAM", ""},
 		EngineType.Key:              {"FLINK_SQL", ""},
-		EngineSubdomain.Key:         {"a/b", "..", "a_b", "é", "0123456789012345678901234567890123456789012345678901234567890123"},
+		EngineSubdomain.Key:         {"a/b", "-a", "..", "a_b", "é", "0123456789012345678901234567890123456789012345678901234567890123"},
 		HANamespace.Key:             {"", "a/b", ".."},
 		ServerRedaction.Key:         {"(", "(?=x)"},
 		EngineInitTimeout.Key:       {"0", "-1", "soon"},

@@ -25,7 +25,7 @@ var launchKeys = []launchKey{
 	{"spark.driver.maxResultSize", "size, 0 for no limit", bytesSize(MaxDriverMemory)},
 	{"spark.executor.memory", "size", memory(512, MaxExecutorMemory)},
 	{"spark.executor.cores", "count", count(1, MaxExecutorCores)},
-	{"spark.executor.instances", "count", count(0, MaxExecutors)},
+	{"spark.executor.instances", "count", count(1, MaxExecutors)},
 	{"spark.executor.memoryOverhead", "size", memory(0, MaxExecutorMemory)},
 	{"spark.executor.memoryOverheadFactor", "0 to 1", ratio(0, 1)},
 	{"spark.executor.pyspark.memory", "size", memory(0, MaxExecutorMemory)},

@@ -58,7 +58,7 @@ func unknownText(key string) string {
 func nearest(key string) string {
 	best, least := "", max(3, len(key)/4)+1
 	try := func(name string) {
-		if strings.HasSuffix(name, "*") {
+		if strings.HasSuffix(name, "*") || len(name) > len(key)+least || len(key) > len(name)+least {
 			return
 		}
 		d := distance(strings.ToLower(key), strings.ToLower(name))

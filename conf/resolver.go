@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -67,6 +68,9 @@ func NewResolver(c *Conf) *Resolver { return &Resolver{conf: c} }
 // Resolve lays the options of a client over everything below them. The error
 // joins one *OptionError for each option that is refused or has a bad value.
 func (r *Resolver) Resolve(user string, client []Pair) (Options, error) {
+	if len(client) > maxPairs {
+		return Options{}, &OptionError{Key: "list", Invalid: true, Why: fmt.Sprintf("%d options are more than the %d of a session; leave some out", len(client), maxPairs)}
+	}
 	c := r.conf.ForUser(user)
 	o := Options{Base: baseSettings(c), Launch: map[string]string{}, Session: map[string]string{}, Choices: map[string]string{}}
 	wished, errs := takeClient(c, &o, client)
@@ -94,7 +98,7 @@ func (r *Resolver) Chosen(o Options, p Pair) bool {
 	if !ok {
 		return false
 	}
-	text, err := k.kind(strings.TrimSpace(p.Value), nil)
+	text, err := k.kind(trimBlanks(p.Value), nil)
 	own, chosen := o.Choices[key]
 	return err == nil && chosen && own == text
 }
@@ -148,11 +152,19 @@ func takeClient(c *Conf, o *Options, client []Pair) (wished map[string]string, e
 	return wished, errs
 }
 
-const maxValueBytes = 1024
+// What a client may send: more is no configuration but a load.
+const (
+	maxPairs      = 256
+	maxValueBytes = 1024
+)
+
+// trimBlanks trims what people type by accident and nothing else: no line ends
+// and no exotic spaces.
+func trimBlanks(text string) string { return strings.Trim(text, " \t") }
 
 // checkValue gives the canonical form of a launch option's value.
 func checkValue(key, text string, limits *Conf) (string, error) {
-	text = strings.TrimSpace(text)
+	text = trimBlanks(text)
 	if len(text) > maxValueBytes || strings.ContainsFunc(text, unicode.IsControl) {
 		return "", &OptionError{Key: key, Invalid: true, Why: "the value is too long or holds control characters"}
 	}

@@ -46,8 +46,15 @@ func (p *fakeProcess) exit(status string) {
 }
 func (p *fakeProcess) Identity() local.Identity { return p.id }
 func (p *fakeProcess) Done() <-chan struct{}    { return p.done }
-func (p *fakeProcess) Status() string           { return p.status }
-func (p *fakeProcess) Release()                 { p.released <- struct{}{} }
+func (p *fakeProcess) Status() string {
+	select {
+	case <-p.done:
+		return p.status
+	default:
+		return ""
+	}
+}
+func (p *fakeProcess) Release() { p.released <- struct{}{} }
 func (p *fakeProcess) End(ctx context.Context, grace time.Duration) error {
 	if grace > 0 && !p.stubborn {
 		p.exit("exit code 143")

@@ -138,9 +138,9 @@ func (p *parts) makeEngines() error {
 	}
 	p.engines, err = engine.NewManager(engine.Options{
 		Secret: key, Launcher: launcher, Store: p.store, Log: p.log,
-		Files: submit.NewFiles(submit.FilesOptions{
-			WorkRoot: conf.ServerWorkDir.Get(p.c), MaxReason: conf.EngineErrorMaxSize.Get(p.c), MaxLines: conf.EngineMaxLogLines.Get(p.c),
-		}),
+		Files: submit.Files{
+			Root: conf.ServerWorkDir.Get(p.c), ReasonSize: conf.EngineErrorMaxSize.Get(p.c), ReasonLines: conf.EngineMaxLogLines.Get(p.c),
+		},
 		LaunchLimit:       conf.LimitEngineStartup.Get(p.c),
 		UserLimit:         conf.LimitEnginesPerUser.Get(p.c),
 		InitializeTimeout: conf.EngineInitTimeout.Get(p.c),

@@ -108,6 +108,7 @@ func (m *Manager) Open(r Request) (s *Session, opened bool) {
 	if s := m.mu.live[r.Key]; s != nil {
 		return s, false
 	}
+	r.Plan.Spec.Session = r.ID // its calls share one launch also where sessions share no engine
 	s = newSession(r, m.Now())
 	m.mu.live[r.Key] = s
 	return s, true

@@ -10,8 +10,6 @@ import (
 	"roundhouse/conf"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
-
-	"github.com/google/uuid"
 )
 
 // Wishes are what a client asks for when it opens a session.
@@ -67,9 +65,6 @@ func (p *Planner) Plan(w Wishes) (Plan, error) {
 		Options:    o.Launch,
 	}}
 	p.choosePython(&plan, w.Client)
-	if plan.Spec.ShareLevel == engine.Connection {
-		plan.Spec.Subdomain = uuid.NewString() // an engine space of its own
-	}
 	return plan, nil
 }
 

@@ -49,29 +49,41 @@ check_go() {
   fi
 }
 
-check_java() {
-  local java=java javac=javac have
-  if [ -n "${JAVA_HOME:-}" ]; then
-    java=$JAVA_HOME/bin/java javac=$JAVA_HOME/bin/javac
+# java_version prints the version of the JDK in use. Its release file tells it
+# without starting a virtual machine.
+java_version() {
+  local home=${JAVA_HOME:-} javac
+  if [ -n "$home" ]; then
+    javac=$home/bin/javac
+  else
+    javac=$(command -v javac) || return
+    home=$(dirname "$(dirname "$(readlink -f "$javac")")")
   fi
-  have=$(first_number "$("$javac" -version 2>&1)") || have=
-  if [ -z "$have" ] || ! command -v "$java" >/dev/null 2>&1; then
-    lack "A JDK, 17 or newer, is missing${JAVA_HOME:+ in JAVA_HOME=$JAVA_HOME} (a JRE has no javac)" \
-      openjdk-17-jdk-headless java-17-openjdk-devel openjdk@17
+  [ -x "$javac" ] || return
+  first_number "$(sed -n 's/^JAVA_VERSION=//p' "$home/release" 2>/dev/null)" ||
+    first_number "$("$javac" -version 2>&1)"
+}
+
+check_java() {
+  local have where=${JAVA_HOME:+ (JAVA_HOME=$JAVA_HOME)}
+  have=$(java_version) || have=
+  if [ -z "$have" ]; then
+    lack "A JDK, 17 or newer, is missing$where; a JRE has no javac" openjdk-17-jdk-headless java-17-openjdk-devel openjdk@17
   elif ! at_least "$have" 17; then
-    lack "A JDK, 17 or newer, is needed, ${JAVA_HOME:+JAVA_HOME=$JAVA_HOME }is $have" \
-      openjdk-17-jdk-headless java-17-openjdk-devel openjdk@17
+    lack "A JDK, 17 or newer, is needed, this one is $have$where" openjdk-17-jdk-headless java-17-openjdk-devel openjdk@17
   fi
 }
 
 check_python() {
-  local have
-  have=$(first_number "$(python3 --version 2>&1)") || have=
+  local have venv
+  read -r have venv < <(python3 -c '
+import importlib.util as u, sys
+print("%d.%d" % sys.version_info[:2], all(map(u.find_spec, ("venv", "ensurepip"))))' 2>/dev/null) || have=
   if [ -z "$have" ]; then
     lack "Python 3.10 or newer is missing" "python3 python3-venv" python3 python@3.13
   elif ! at_least "$have" 3.10; then
     lack "Python 3.10 or newer is needed, python3 is $have" "python3 python3-venv" python3.12 python@3.13
-  elif ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+  elif [ "$venv" != True ]; then
     lack "Python's venv module is missing" python3-venv python3 python@3.13
   fi
 }

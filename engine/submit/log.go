@@ -3,6 +3,8 @@
 package submit
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -61,27 +63,44 @@ func (f Files) Reason(workDir string, hide secret.Masker) string {
 
 // read returns the beginning or the end of a log, masked.
 func (f Files) read(workDir string, end bool, hide secret.Masker) string {
-	var text []byte
+	var text string
 	err := f.inside(workDir, func(root *os.Root, path string) error {
 		file, err := root.Open(filepath.Join(path, engine.LogFile))
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		limit := int64(headLimit)
 		if end {
-			limit = tailLimit
-			if info, err := file.Stat(); err == nil && info.Size() > limit {
-				_, _ = file.Seek(-limit, io.SeekEnd)
-			}
+			text, err = readEnd(file)
+		} else {
+			text, err = readStart(file)
 		}
-		text, err = io.ReadAll(io.LimitReader(file, limit))
 		return err
 	})
 	if err != nil {
 		return "" // no log, nothing to show
 	}
-	return printable(hide.Text(string(text)))
+	return printable(hide.Text(text))
+}
+
+// readStart reads the beginning in whole lines: half of a key is not masked.
+func readStart(file *os.File) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(file, headLimit))
+	if len(text) == headLimit {
+		text = text[:bytes.LastIndexByte(text, '\n')+1]
+	}
+	return string(text), err
+}
+
+// readEnd reads the end in whole lines.
+func readEnd(file *os.File) (string, error) {
+	info, err := file.Stat()
+	if err != nil || info.Size() <= tailLimit {
+		text, readErr := io.ReadAll(file)
+		return string(text), errors.Join(err, readErr)
+	}
+	text, err := io.ReadAll(io.NewSectionReader(file, info.Size()-tailLimit, tailLimit))
+	return string(text[bytes.IndexByte(text, '\n')+1:]), err
 }
 
 // printable removes what could steer a terminal, and broken UTF-8.

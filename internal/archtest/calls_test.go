@@ -25,7 +25,7 @@ type ban struct {
 var bans = []ban{
 	{
 		pkg: "time", names: []string{"Sleep"},
-		why:  "tests wait with testing/synctest, a channel, or require.Eventually",
+		why:  "tests wait with testing/synctest (inside synctest.Test it is allowed: time is fake there), a channel, or require.Eventually",
 		free: func(p *goPackage, f *goFile) bool { return !f.test && !testHelper(p.path) },
 	},
 	{
@@ -45,7 +45,7 @@ var bans = []ban{
 	{
 		pkg: "net/http", names: []string{"DefaultClient", "DefaultServeMux", "DefaultTransport", "Handle", "HandleFunc", "Get", "Post", "ListenAndServe"},
 		why:  "make an own client, mux or server with time limits",
-		free: func(*goPackage, *goFile) bool { return false },
+		free: func(p *goPackage, f *goFile) bool { return f.test || testHelper(p.path) },
 	},
 	{
 		pkg: "math/rand", why: "use math/rand/v2, or crypto/rand for what must not be guessed",
@@ -83,17 +83,28 @@ func uses(f *ast.File, b ban) (found []*ast.SelectorExpr) {
 		return nil
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
-		s, ok := n.(*ast.SelectorExpr)
-		if !ok {
-			return true
-		}
-		x, ok := s.X.(*ast.Ident)
-		if ok && x.Name == local && (len(b.names) == 0 || slices.Contains(b.names, s.Sel.Name)) {
-			found = append(found, s)
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			return b.pkg != "time" || !inBubble(n)
+		case *ast.SelectorExpr:
+			x, ok := n.X.(*ast.Ident)
+			if ok && x.Name == local && (len(b.names) == 0 || slices.Contains(b.names, n.Sel.Name)) {
+				found = append(found, n)
+			}
 		}
 		return true
 	})
 	return found
+}
+
+// inBubble tells whether a call is synctest.Test, below which time is fake.
+func inBubble(call *ast.CallExpr) bool {
+	s, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == "synctest" && s.Sel.Name == "Test"
 }
 
 // importName is the name under which a file knows an imported package.
@@ -208,6 +219,7 @@ func TestBannedNamesAreFound(t *testing.T) {
 	got := bannedNamesAreUnused.on(t, map[string]string{
 		"a/sleep.go":          sleeper,
 		"a/sleep_test.go":     sleeper,
+		"a/bubble_test.go":    "package a\nimport (\"time\"; \"testing/synctest\")\nfunc f() { synctest.Test(t, func() { time.Sleep(1) })\ntime.Sleep(1) }\n",
 		"a/renamed_test.go":   "package a\nimport zzz \"time\"\nvar f = zzz.Sleep\n",
 		"a/atest/helper.go":   sleeper,
 		"a/log.go":            "package a\nimport \"log\"\nfunc g() { log.Println() }\n",
@@ -215,7 +227,7 @@ func TestBannedNamesAreFound(t *testing.T) {
 		"a/exit.go":           "package a\nimport \"os\"\nfunc i() { os.Exit(1) }\n",
 		"cmd/gateway/main.go": "package main\nimport \"os\"\nfunc main() { os.Exit(1) }\n",
 	})
-	require.Equal(t, []string{"a/atest/helper.go:3", "a/exit.go:3", "a/log.go:3", "a/renamed_test.go:3", "a/sleep_test.go:3", "a/slog.go:3"}, got)
+	require.Equal(t, []string{"a/atest/helper.go:3", "a/bubble_test.go:4", "a/exit.go:3", "a/log.go:3", "a/renamed_test.go:3", "a/sleep_test.go:3", "a/slog.go:3"}, got)
 }
 
 func TestInitFunctionsAreFound(t *testing.T) {

@@ -17,17 +17,17 @@ func TestLocate(t *testing.T) {
 	getenv := func(name string) string { return env[name] }
 	who := userName()
 
-	f, err := Locate("/home/gw", "gateway", getenv)
+	f, err := Locate("/srv/gw", "gateway", getenv)
 	require.NoError(t, err)
-	require.Equal(t, Files{PID: "/home/gw/pid/gateway-" + who + ".pid", Log: "/home/gw/logs/gateway-" + who + ".log", KeptLogs: 5}, f)
+	require.Equal(t, Files{PID: "/srv/gw/pid/gateway-" + who + ".pid", Log: "/srv/gw/logs/gateway-" + who + ".log", KeptLogs: 5}, f)
 
 	env = map[string]string{"KYUUBI_PID_DIR": "/run/k", "KYUUBI_LOG_DIR": "/var/log/k", "KYUUBI_MAX_LOG_FILES": "9"}
-	f, err = Locate("/home/gw", "gateway", getenv)
+	f, err = Locate("/srv/gw", "gateway", getenv)
 	require.NoError(t, err)
 	require.Equal(t, Files{PID: "/run/k/gateway-" + who + ".pid", Log: "/var/log/k/gateway-" + who + ".log", KeptLogs: 9}, f)
 
 	env["KYUUBI_MAX_LOG_FILES"] = "many"
-	_, err = Locate("/home/gw", "gateway", getenv)
+	_, err = Locate("/srv/gw", "gateway", getenv)
 	require.ErrorContains(t, err, "KYUUBI_MAX_LOG_FILES")
 }
 

@@ -20,6 +20,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Registry is where figures are registered and gathered; other packages need no
+// import of the client library for it.
+type Registry = prometheus.Registry
+
+// NewRegistry makes an empty one.
+func NewRegistry() *Registry { return prometheus.NewRegistry() }
+
 // Metrics are the figures that other parts report. Its methods are safe for
 // concurrent use and cheap enough for every call.
 type Metrics struct {

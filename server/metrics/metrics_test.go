@@ -75,7 +75,7 @@ func TestLabelsAreBounded(t *testing.T) {
 }
 
 func TestNewTwiceOnOneRegistry(t *testing.T) {
-	reg := prometheus.NewRegistry()
+	reg := NewRegistry()
 	_, err := New(reg)
 	require.NoError(t, err)
 	_, err = New(reg)
@@ -83,7 +83,7 @@ func TestNewTwiceOnOneRegistry(t *testing.T) {
 }
 
 func TestRegisterProcess(t *testing.T) {
-	reg := prometheus.NewRegistry()
+	reg := NewRegistry()
 	require.NoError(t, RegisterProcess(reg))
 	require.Contains(t, scrape(t, reg), "go_goroutines")
 }

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs the clients of the tests below .local: PySpark 4.3, which brings the
+# Spark of the tests, and the client of PySpark 4.0.
+set -euo pipefail
+# shellcheck source=bin/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+"$root/bin/lib/venv.sh" "$root/.local/venv" "$spark_requirement"
+exec "$root/bin/lib/venv.sh" "$root/.local/venv-4.0" pyspark-client==4.0.1

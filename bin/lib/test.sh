@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds everything and runs every test that this machine can run. What it
+# skips is listed at the end with the reason.
+set -euo pipefail
+# shellcheck source=bin/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$root"
+
+logs=build/test
+mkdir -p "$logs"
+rm -f "$logs"/*
+skipped=$logs/skipped.txt
+failed=()
+
+skip() { say "$*" >>"$skipped"; }
+
+# report SUITE: shows a suite's output as it comes, keeps it in build/test.
+report() { build/testreport -name "$1" -output "$logs/$1.log" -skips "$skipped"; }
+
+# units runs all but the integration tests, with the race detector where there
+# is a C compiler for it.
+units() {
+  local race=(-race)
+  if ! command -v "${CC:-cc}" >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then
+    race=()
+    skip "race detector: it needs a C compiler (apt-get install gcc)"
+  fi
+  # The conformance tests against real Spark run later, without the detector.
+  # shellcheck disable=SC2086 # package names have no spaces
+  SPARK_HOME='' go test -json -timeout 15m ${race[@]+"${race[@]}"} $unit_packages | report units
+}
+
+# plugin runs the JUnit tests; code 3 means that they cannot run here.
+plugin() {
+  local code=0
+  engine/plugin/test.sh "$spark" "$root/.local/junit" >"$logs/plugin.log" 2>&1 || code=$?
+  case $code in
+    0) say "ok    plugin (JUnit)" ;;
+    3) skip "plugin: $(tail -n 1 "$logs/plugin.log")" ;;
+    *) tail -n 60 "$logs/plugin.log"; say "FAIL  plugin (JUnit), all of it in $logs/plugin.log"; return 1 ;;
+  esac
+}
+
+# integration drives the built gateway with real clients and real Spark.
+integration() {
+  SPARK_HOME=$spark go test -json -p 1 -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-60m}" \
+    ./engine/enginetest/... ./integration-tests/... | report integration
+}
+
+suite() { "$@" || failed+=("$1"); }
+
+step "Building"
+bin/lib/preflight.sh
+bin/lib/spark.sh
+spark=$(spark_home)
+bin/lib/clients.sh || skip "the clients of other PySpark versions: they could not be installed, see above"
+# Tests of single packages that want a client find it here.
+export PYSPARK_PYTHON_43=$root/.local/venv/bin/python PYSPARK_PYTHON_40=$root/.local/venv-4.0/bin/python
+mkdir -p build
+go build -o build/gateway ./cmd/gateway
+go build -o build/testreport ./internal/testreport
+bin/lib/plugin.sh
+unit_packages=$(go list ./... | grep -v -e /integration-tests -e /engine/enginetest)
+
+step "Unit tests (race detector) and the plugin's JUnit tests, side by side"
+plugin &
+plugin_pid=$!
+suite units
+wait "$plugin_pid" || failed+=(plugin)
+
+step "Integration tests with real Spark${ROUNDHOUSE_LONG:+, full counts}"
+suite integration
+
+if [ -s "$skipped" ]; then
+  step "Skipped on this machine"
+  sort -u "$skipped" | sed 's/^/  - /'
+fi
+if [ "${#failed[@]}" -ne 0 ]; then
+  step "FAILED: ${failed[*]} (all output is in $logs)"
+  exit 1
+fi
+step "All tests passed"

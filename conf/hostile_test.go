@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conf
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// dangerousKeys are settings with which a client could run code as the gateway,
+// read its files or become somebody else.
+var dangerousKeys = []string{
+	"spark.master", "spark.submit.deployMode", "spark.submit.pyFiles", "spark.submit.proxyUser.allowCustomClasspathInClusterMode",
+	"spark.driver.extraJavaOptions", "spark.driver.extraClassPath", "spark.driver.extraLibraryPath", "spark.driver.defaultJavaOptions",
+	"spark.driver.userClassPathFirst", "spark.driver.host", "spark.driver.bindAddress", "spark.driver.port", "spark.driver.log.dfsDir",
+	"spark.executor.extraJavaOptions", "spark.executor.extraClassPath", "spark.executor.extraLibraryPath", "spark.executor.defaultJavaOptions",
+	"spark.executorEnv.LD_PRELOAD", "spark.plugins", "spark.extraListeners", "spark.jars", "spark.jars.packages", "spark.jars.ivySettings",
+	"spark.jars.repositories", "spark.files", "spark.archives", "spark.pyFiles", "spark.pyspark.python", "spark.pyspark.driver.python",
+	"spark.kubernetes.driver.podTemplateFile", "spark.kubernetes.executor.podTemplateFile", "spark.kubernetes.namespace",
+	"spark.kubernetes.authenticate.driver.serviceAccountName", "spark.kubernetes.authenticate.submission.oauthTokenFile", "spark.yarn.queue",
+	"spark.yarn.keytab", "spark.yarn.principal", "spark.yarn.stagingDir", "spark.yarn.appMasterEnv.LD_PRELOAD", "spark.yarn.am.extraJavaOptions",
+	"spark.kerberos.keytab", "spark.kerberos.principal", "spark.kerberos.access.hadoopFileSystems", "spark.hadoop.fs.defaultFS",
+	"spark.hadoop.hadoop.security.credential.provider.path", "spark.hadoop.fs.file.impl", "spark.connect.authenticate.token",
+	"spark.connect.grpc.interceptor.classes", "spark.connect.grpc.binding.address", "spark.connect.extensions.relation.classes",
+	"spark.connect.ml.backend.classes", "spark.redaction.regex", "spark.sql.extensions", "spark.sql.queryExecutionListeners",
+	"spark.sql.streaming.streamingQueryListeners", "spark.sql.artifact.copyFromLocalToFs.allowDestLocal",
+	"spark.sql.legacy.setCommandRejectsSparkCoreConfs", "spark.sql.hive.metastore.jars", "spark.launcher.childProcLoggerName", "spark.local.dir",
+	"spark.eventLog.dir", "spark.ui.port", "spark.ssl.keyPassword", "spark.authenticate.secret", "spark.kyuubi.ha.namespace",
+	"spark.kyuubi.engine.key.file", "kyuubi.ha.addresses", "kyuubi.ha.namespace", "kyuubi.engineEnv.SPARK_HOME", "kyuubi.engineEnv.LD_PRELOAD",
+	"kyuubi.session.engine.spark.main.resource", "kyuubi.session.proxy.user", "kyuubi.session.local.dir.allow.list", "kyuubi.engine.doAs.enabled",
+	"kyuubi.engine.spark.python", "kyuubi.engine.spark.python.3.11", "kyuubi.server.administrators", "kyuubi.authentication",
+	"kyuubi.session.launch.max.driver.memory", "kyuubi.session.conf.restrict.list", "kyuubi.session.user", "kyuubi.engine.credentials", "hive.server2.proxy.user",
+}
+
+// disguises are ways to write a key so that a check could miss it.
+var disguises = map[string]func(string) string{
+	"plain":            func(k string) string { return k },
+	"upper case":       strings.ToUpper,
+	"lower case":       strings.ToLower,
+	"spaces":           func(k string) string { return "  " + k + " \t" },
+	"inner space":      func(k string) string { return strings.Replace(k, ".", ". ", 1) },
+	"x-":               func(k string) string { return "x-" + k },
+	"X-":               func(k string) string { return "X-" + k },
+	"set:":             func(k string) string { return "set:" + k },
+	"set:hiveconf:":    func(k string) string { return "set:hiveconf:" + k },
+	"hivevar:":         func(k string) string { return "hivevar:" + k },
+	"set:env:":         func(k string) string { return "set:env:" + k },
+	"set:system:":      func(k string) string { return "SET:system:" + k },
+	"cyrillic":         func(k string) string { return strings.Replace(k, "a", "\u0430", 1) },
+	"full width":       func(k string) string { return strings.Replace(k, ".", "\uff0e", 1) },
+	"kelvin sign":      func(k string) string { return strings.ReplaceAll(k, "k", "\u212a") },
+	"long s":           func(k string) string { return strings.ReplaceAll(k, "s", "\u017f") },
+	"dotless i":        func(k string) string { return strings.ReplaceAll(k, "i", "\u0131") },
+	"decomposed":       func(k string) string { return strings.Replace(k, ".", "\u0301.", 1) },
+	"zero width":       func(k string) string { return k[:3] + "\u200b" + k[3:] },
+	"byte order mark":  func(k string) string { return "\ufeff" + k },
+	"no-break space":   func(k string) string { return "\u00a0" + k },
+	"newline":          func(k string) string { return "\n" + k },
+	"newline after":    func(k string) string { return k + "\n" },
+	"smuggled line":    func(k string) string { return "spark.driver.cores\n" + k },
+	"NUL":              func(k string) string { return k + "\x00" },
+	"NUL after good":   func(k string) string { return "spark.driver.memory\x00" + k },
+	"dash":             func(k string) string { return "-" + k },
+	"--conf":           func(k string) string { return "--conf " + k },
+	"equals":           func(k string) string { return "spark.driver.cores=1 --conf " + k },
+	"not utf-8":        func(k string) string { return k + "\xff" },
+	"trailing dot":     func(k string) string { return k + "." },
+	"double dot":       func(k string) string { return strings.Replace(k, ".", "..", 1) },
+	"leading dot":      func(k string) string { return "." + k },
+	"spark.spark.":     func(k string) string { return "spark." + k },
+	"user default":     func(k string) string { return "___alice___." + k },
+	"escaped":          func(k string) string { return strings.Replace(k, ".", `\u002e`, 1) },
+	"percent":          func(k string) string { return strings.Replace(k, ".", "%2e", 1) },
+	"without spark.":   func(k string) string { return strings.TrimPrefix(k, "spark.") },
+	"without, upper":   func(k string) string { return strings.ToUpper(strings.TrimPrefix(k, "spark.")) },
+	"hadoop.":          func(k string) string { return "hadoop." + k },
+	"spark.driverEnv.": func(k string) string { return "spark.kubernetes.driverEnv." + k },
+}
+
+// mustRefuse are the disguises under which the key still means the same to
+// somebody: those are refused, not merely kept from the launch.
+var mustRefuse = []string{"plain", "upper case", "lower case", "spaces", "x-", "X-", "set:", "set:hiveconf:", "hivevar:", "set:system:",
+	"inner space", "cyrillic", "full width", "kelvin sign", "zero width", "newline", "newline after", "smuggled line", "NUL", "NUL after good",
+	"dash", "--conf", "equals", "not utf-8", "spark.spark."}
+
+func TestHostileKeysNeverReachTheLaunch(t *testing.T) {
+	r := resolver(t, "", nil)
+	rows := 0
+	for _, key := range dangerousKeys {
+		for name, disguise := range disguises {
+			rows++
+			sent := disguise(key)
+			o, err := r.Resolve("alice", pairs(sent, "2g"))
+			require.Empty(t, o.Launch, "%s: %q", name, sent)
+			require.NotEqual(t, Launch, r.Classify("alice", sent).Kind, "%s: %q", name, sent)
+			if err == nil {
+				require.Equal(t, DefaultSubdomain, o.Subdomain, "%s: %q", name, sent)
+			}
+		}
+		for _, name := range mustRefuse {
+			if sent := disguises[name](key); sent != key || name == "plain" || strings.ToLower(key) == key {
+				require.Equal(t, Refused, r.Classify("alice", sent).Kind, "%s: %q", name, sent)
+			}
+		}
+	}
+	require.GreaterOrEqual(t, rows, 3000)
+	t.Logf("%d hostile rows", rows)
+}
+
+// hostileValues try to leave the value they stand in.
+var hostileValues = []string{
+	"2g\nspark.master=evil", "2g\r\nspark.plugins=x", "2g\x00", "-Xmx2g", "--proxy-user root", "$(id)", "`id`", "a --conf b=c", "2g --conf spark.master=x",
+	"${env:PATH}", "{{KYUUBI_HOME}}", "file:/etc/passwd", "env:HOME", "2g;rm", "2g|x", "'2g'", `"2g"`, `2g\`, "２g", "2\u0261", "../../etc", "true\n", "\u00a0true",
+	strings.Repeat("9", 400), strings.Repeat("a", 5000), "0x10", "1_000", "١", "NaN",
+}
+
+func TestHostileValuesNeverReachTheLaunch(t *testing.T) {
+	r := resolver(t, "", nil)
+	free := map[string]bool{SessionName.Key: true, EngineSubdomain.Key: true} // a label on one line, a plain name
+	for _, k := range allowed {
+		for _, text := range hostileValues {
+			o, err := r.Resolve("alice", pairs(k.key, text))
+			if err == nil && free[k.key] {
+				require.Regexp(t, `^[a-z0-9][a-z0-9-]*$`, o.Subdomain, "%s=%q", k.key, text)
+				require.NotRegexp(t, `[[:cntrl:]]`, o.Name, "%s=%q", k.key, text)
+				require.Empty(t, o.Launch)
+				continue
+			}
+			require.Error(t, err, "%s=%q", k.key, text)
+			require.Empty(t, o.Launch)
+			require.NotContains(t, err.Error(), "\x00")
+		}
+	}
+}
+
+func FuzzResolve(f *testing.F) {
+	for name, disguise := range disguises {
+		f.Add(disguise("spark.master"), "local")
+		f.Add(disguise("spark.driver.memory"), name)
+	}
+	c, err := New(nil)
+	require.NoError(f, err)
+	r := NewResolver(c)
+	f.Fuzz(func(t *testing.T, key, text string) {
+		o, err := r.Resolve("alice", pairs(key, text))
+		if err != nil {
+			require.NotContains(t, err.Error(), "\x00")
+			return
+		}
+		for launched, canonicalText := range o.Launch {
+			require.True(t, inFingerprint[launched], launched)
+			again, err := checkValue(launched, canonicalText, c)
+			require.NoError(t, err)
+			require.Equal(t, canonicalText, again)
+		}
+	})
+}
