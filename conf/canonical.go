@@ -70,12 +70,15 @@ func memoryUpTo(least, most int64) canonical {
 	}
 }
 
-// bytesSize is a size whose bare number counts bytes.
-func bytesSize(most Entry[int64]) canonical {
+// bytesSize is a size of at least least bytes, whose bare number counts bytes.
+func bytesSize(least int64, most Entry[int64]) canonical {
 	return func(text string, limits *Conf) (string, error) {
 		n, err := parseSize(text, 1)
 		if err != nil {
 			return "", err
+		}
+		if n < least {
+			return "", fmt.Errorf("%q is too small for Spark; want at least %d bytes", text, least)
 		}
 		return fmt.Sprintf("%db", n), checkMiB(text, n, most, limits)
 	}

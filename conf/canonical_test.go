@@ -30,7 +30,7 @@ var canonicalTable = map[string]struct {
 	"spark.memory.fraction":                             {map[string]string{"0.6": "0.6"}, []string{"0", "1"}},
 	"spark.memory.storageFraction":                      {map[string]string{"0.50": "0.5"}, []string{"1"}},
 	"spark.memory.offHeap.enabled":                      {map[string]string{"true": "true"}, []string{"1"}},
-	"spark.memory.offHeap.size":                         {map[string]string{"1k": "1024b"}, []string{"65g"}},
+	"spark.memory.offHeap.size":                         {map[string]string{"1024k": "1048576b"}, []string{"65g", "1k", "0"}},
 	"spark.dynamicAllocation.enabled":                   {map[string]string{"TRUE": "true"}, []string{""}},
 	"spark.dynamicAllocation.minExecutors":              {map[string]string{"0": "0"}, []string{"101"}},
 	"spark.dynamicAllocation.maxExecutors":              {map[string]string{"100": "100"}, []string{"0", "101", "infinity", "2147483647"}},

@@ -35,7 +35,7 @@ var (
 		Doc: "Who shares an engine: `CONNECTION` one session, `USER` the sessions of one user. `GROUP` and `SERVER` come with a later version."}, enumKind(ShareConnection, ShareUser, ShareGroup, ShareServer, ShareServerLocal)}
 
 	// EngineSubdomain is kyuubi.engine.share.level.subdomain.
-	EngineSubdomain = Entry[string]{Meta{Key: "kyuubi.engine.share.level.subdomain", Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.engine.share.level.sub.domain", "kyuubi.session.engine.share.level.subdomain"},
+	EngineSubdomain = Entry[string]{Meta{Key: "kyuubi.engine.share.level.subdomain", Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.engine.share.level.sub.domain"},
 		Doc: "Name of one of several engines of the same owner, lower-cased. Unset means `default`, or a name made from the launch options that the session asks for."}, subdomainKind()}
 
 	// EngineDoAs is kyuubi.engine.doAs.enabled.

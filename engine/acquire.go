@@ -150,7 +150,7 @@ func (m *Manager) leave(ctx context.Context, l *launch) error {
 	}
 	m.mu.Unlock()
 	if settled && l.engine != nil {
-		_ = l
+		m.lease(l.engine).Release()
 	}
 	return errs.Wrap(errs.EngineStarting, cause, "%s. Try again: the launch goes on for a while, and a new call joins it.", story)
 }

@@ -78,7 +78,9 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // runner is what long-lived parts are.
-type runner interface{ Run(ctx context.Context) error }
+type runner interface {
+	Run(ctx context.Context) error
+}
 
 // readyErr says why the gateway takes no sessions now.
 func (s *Server) readyErr() error {

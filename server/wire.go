@@ -282,4 +282,3 @@ func pluginJar(c *conf.Conf) string {
 	}
 	return filepath.Join(c.Home(), "build", name)
 }
-

@@ -7,5 +7,5 @@ set -euo pipefail
 # shellcheck source=bin/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-"$root/bin/lib/venv.sh" "$root/.local/venv" "$spark_requirement"
-exec "$root/bin/lib/venv.sh" "$root/.local/venv-4.0" pyspark-client==4.0.1
+"$root/bin/lib/venv.sh" "$root/.local/venv" "${spark_requirements[@]}"
+exec "$root/bin/lib/venv.sh" "$root/.local/venv-4.0" pyspark-client==4.0.1 'pandas<3'

@@ -4,8 +4,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
-# The Spark that a checkout installs for itself.
-spark_requirement='pyspark[connect]==4.3.0'
+# The Spark that a checkout installs for itself; it does not know pandas 3 yet.
+spark_requirements=('pyspark[connect]==4.3.0' 'pandas<3')
 
 say() { printf '%s\n' "$*"; }
 step() { printf '\n==> %s\n' "$*"; }

@@ -47,7 +47,7 @@ check_ports() {
 }
 
 bin/lib/preflight.sh
-bin/lib/venv.sh "$root/.local/venv" "$spark_requirement"
+bin/lib/venv.sh "$root/.local/venv" "${spark_requirements[@]}"
 step "Building the gateway and the engine plugin"
 mkdir -p build
 go build -o build/gateway ./cmd/gateway

@@ -11,4 +11,4 @@ if [ -n "${SPARK_HOME:-}" ]; then
   exit 0
 fi
 "$root/bin/lib/preflight.sh"
-exec "$root/bin/lib/venv.sh" "$root/.local/venv" "$spark_requirement"
+exec "$root/bin/lib/venv.sh" "$root/.local/venv" "${spark_requirements[@]}"

@@ -260,13 +260,11 @@ func tightStreams(p *probe) {
 	op := newID()
 	g := p.execute(op, rangePlan(20000))
 	segments, rows, kinds, ids, last := 1, g.rows, g.kinds, g.ids, ""
-	p.see("SEG", "%v", g)
 	for ; g.err == nil && !g.complete && segments < 1000; segments++ {
 		if n := len(ids); n > 0 {
 			last = ids[n-1]
 		}
 		g = p.reattach(op, last)
-		p.see("SEG", "%v", g)
 		rows, kinds, ids = rows+g.rows, append(kinds, g.kinds...), append(ids, g.ids...)
 	}
 	p.see("end", "%s complete=%v rows=%d", explain(g.err), g.complete, rows)

@@ -80,12 +80,12 @@ func (p *probe) answer(what string, m proto.Message, err error) {
 
 var (
 	uuidText = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
-	queryID  = regexp.MustCompile(`query-\d+|#\d+|plan_id=\d+`)
+	frames   = regexp.MustCompile(`stack_trace\[\d+\]`)
 )
 
 // mask takes out what differs from run to run.
 func mask(s string) string {
-	return queryID.ReplaceAllString(uuidText.ReplaceAllString(s, "<uuid>"), "<n>")
+	return frames.ReplaceAllString(uuidText.ReplaceAllString(s, "<uuid>"), "stack_trace")
 }
 
 // explain says everything about an error that a client could act upon.
@@ -122,8 +122,10 @@ func errorInfo(info *errdetails.ErrorInfo) string {
 	slices.Sort(keys)
 	for _, k := range keys {
 		switch k {
-		case "errorClass", "sqlState", "classes":
+		case "errorClass", "sqlState":
 			out += " " + k + "=" + info.Metadata[k]
+		case "classes":
+			out += " " + simpleNames(info.Metadata[k])
 		case "messageParameters":
 			out += " " + k + "=" + parameters(info.Metadata[k])
 		default:
@@ -131,6 +133,18 @@ func errorInfo(info *errdetails.ErrorInfo) string {
 		}
 	}
 	return out + "}"
+}
+
+// simpleNames shortens a list of Java class names: "SparkException<Exception<...".
+func simpleNames(list string) string {
+	var names []string
+	if json.Unmarshal([]byte(list), &names) != nil {
+		return "not JSON"
+	}
+	for i, n := range names {
+		names[i] = n[strings.LastIndexByte(n, '.')+1:]
+	}
+	return strings.Join(names, "<")
 }
 
 func parameters(text string) string {

@@ -167,7 +167,47 @@ func observedSession(p *probe) {
 	}()))
 }
 
-func observedUnknownSession(p *probe) { p.everyCall(newID()) }
+// observedUnknownSession asks for sessions that never were, as a client does
+// after its engine died and another one answers.
+func observedUnknownSession(p *probe) {
+	seen := newID()
+	for _, call := range []struct {
+		name string
+		do   func(id string) error
+	}{
+		{"Config", func(id string) error {
+			_, err := p.stub.Config(p.ctx, &connect.ConfigRequest{SessionId: id, UserContext: p.userContext(), ClientObservedServerSideSessionId: &seen,
+				Operation: &connect.ConfigRequest_Operation{OpType: &connect.ConfigRequest_Operation_Set{Set: &connect.ConfigRequest_Set{}}}})
+			return err
+		}},
+		{"ReattachExecute", func(id string) error {
+			return p.drain(p.stub.ReattachExecute(p.ctx, &connect.ReattachExecuteRequest{SessionId: id, UserContext: p.userContext(),
+				OperationId: newID(), ClientObservedServerSideSessionId: &seen})).err
+		}},
+		{"ReleaseExecute", func(id string) error {
+			_, err := p.stub.ReleaseExecute(p.ctx, &connect.ReleaseExecuteRequest{SessionId: id, UserContext: p.userContext(),
+				OperationId: newID(), ClientObservedServerSideSessionId: &seen})
+			return err
+		}},
+		{"Interrupt", func(id string) error {
+			_, err := p.stub.Interrupt(p.ctx, &connect.InterruptRequest{SessionId: id, UserContext: p.userContext(),
+				ClientObservedServerSideSessionId: &seen, InterruptType: connect.InterruptRequest_INTERRUPT_TYPE_ALL})
+			return err
+		}},
+		{"CloneSession", func(id string) error {
+			_, err := p.stub.CloneSession(p.ctx, &connect.CloneSessionRequest{SessionId: id, UserContext: p.userContext(), ClientObservedServerSideSessionId: &seen})
+			return err
+		}},
+		{"GetStatus", func(id string) error {
+			_, err := p.stub.GetStatus(p.ctx, &connect.GetStatusRequest{SessionId: id, UserContext: p.userContext(), ClientObservedServerSideSessionId: &seen})
+			return err
+		}},
+	} {
+		p.id = newID()
+		p.see(call.name, "%s", explain(call.do(p.id)))
+		p.see("after it", "%s", explain(p.reattach(newID(), "").err))
+	}
+}
 
 func sessionFormat(p *probe) {
 	p.id = "not-a-uuid"

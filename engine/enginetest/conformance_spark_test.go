@@ -20,6 +20,21 @@ import (
 // sparkVersion is the version that the fake copies; other versions differ.
 const sparkVersion = "4.3"
 
+// requireSpark skips the test, with the reason, where SPARK_HOME names no Spark
+// of the version that the fake copies.
+func requireSpark(t *testing.T) {
+	t.Helper()
+	home := os.Getenv("SPARK_HOME")
+	if home == "" {
+		t.Skip("SPARK_HOME is not set: the fake engine is compared with the recorded answers of Spark " + sparkVersion + " only")
+	}
+	jars, err := filepath.Glob(filepath.Join(home, "jars", "spark-connect_*-"+sparkVersion+".*.jar"))
+	require.NoError(t, err)
+	if len(jars) == 0 {
+		t.Skip("SPARK_HOME=" + home + " is not Spark " + sparkVersion + ", whose answers the fake engine copies")
+	}
+}
+
 var startedAt = regexp.MustCompile(`Spark Connect server started at: \S*?:(\d+)`)
 
 // startSpark starts a real Spark Connect server in its own process group and

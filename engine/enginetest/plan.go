@@ -169,7 +169,7 @@ func commandWork(c *connect.Command) work {
 			r.ResponseType = &connect.ExecutePlanResponse_MlCommandResult{MlCommandResult: &connect.MlCommandResult{}}
 		}}
 	}
-	return work{reply: func(*connect.ExecutePlanResponse) {}}, nil
+	return work{reply: func(*connect.ExecutePlanResponse) {}}
 }
 
 // sqlCommandWork answers a query with its own relation, for the client to

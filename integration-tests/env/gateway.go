@@ -25,6 +25,8 @@ type Gateway struct {
 	Home string
 	// GRPC and REST are host:port.
 	GRPC, REST string
+	// Token is the bearer of REST calls; "" calls with a bare user name.
+	Token string
 
 	t    testing.TB
 	conf map[string]string
@@ -57,9 +59,15 @@ type Session struct {
 func Start(t testing.TB, conf map[string]string) *Gateway {
 	t.Helper()
 	g := Prepare(t, conf)
-	g.Start()
-	t.Cleanup(g.cleanup)
+	g.StartUntilCleanup()
 	return g
+}
+
+// StartUntilCleanup runs the prepared gateway until the end of the test.
+func (g *Gateway) StartUntilCleanup() {
+	g.t.Helper()
+	g.Start()
+	g.t.Cleanup(g.cleanup)
 }
 
 // Prepare makes the home of a gateway without starting it.
@@ -171,7 +179,10 @@ func (g *Gateway) Call(method, path, user string) (int, []byte) {
 	g.t.Helper()
 	req, err := http.NewRequest(method, "http://"+g.REST+path, nil)
 	require.NoError(g.t, err)
-	if user != "" {
+	switch {
+	case g.Token != "":
+		req.Header.Set("Authorization", "Bearer "+g.Token)
+	case user != "":
 		req.SetBasicAuth(user, "")
 	}
 	r, err := http.DefaultClient.Do(req)

@@ -5,8 +5,8 @@
 #
 # usage: run.sh <SPARK_HOME> <directory for the class file> sc://host:port[/;key=value...] [key=value...]
 #
-# Only the shaded client and the jars that it needs are on the class path: with
-# spark-sql and spark-connect (the server) there, the builder would be another one.
+# The shaded client comes first on the class path, and spark-sql and spark-connect (the
+# server) stay out, so that the builder is that of the client.
 
 set -eu
 
@@ -19,15 +19,17 @@ classes=$2
 shift 2
 
 here=$(cd "$(dirname "$0")" && pwd)
-class_path=$classes
-for jar in "$spark_home"/jars/connect-repl/spark-connect-client-jvm_*.jar \
-  "$spark_home"/jars/scala-library-*.jar "$spark_home"/jars/spark-common-utils*.jar \
-  "$spark_home"/jars/slf4j-api-*.jar; do
-  if [ ! -f "$jar" ]; then
-    echo "run.sh: $jar is missing; is $spark_home a Spark 4 installation?" >&2
-    exit 1
-  fi
-  class_path=$class_path:$jar
+client=$(ls "$spark_home"/jars/connect-repl/spark-connect-client-jvm_*.jar 2>/dev/null || true)
+if [ -z "$client" ]; then
+  echo "run.sh: $spark_home/jars/connect-repl has no Spark Connect client; is it a Spark 4 installation?" >&2
+  exit 1
+fi
+class_path=$classes:$client
+for jar in "$spark_home"/jars/*.jar; do
+  case ${jar##*/} in
+    spark-sql_* | spark-connect_*) ;;
+    *) class_path=$class_path:$jar ;;
+  esac
 done
 
 mkdir -p "$classes"

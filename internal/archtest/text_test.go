@@ -39,14 +39,15 @@ func licensed(f textFile) bool {
 }
 
 // machineTraces match what only the machine of a developer knows. They are
-// written so that they do not match themselves.
+// written so that they do not match themselves. Of paths the first group is
+// the part that must begin a path.
 var machineTraces = []struct {
 	what    string
 	pattern *regexp.Regexp
 }{
-	{"a home folder", regexp.MustCompile(`(?:^|[^\w.$}/-])/(?:home|Users)/[a-z]\w*|(?:^|[^\w.$}/-])/(?:root)/\S`)},
-	{"a folder of one machine", regexp.MustCompile(`(?:^|[^\w.$}/-])/(?:work/(?:main|shared|tmp)|tmp/w)\b|[A-Z]:\\\\?Users`)},
-	{"the host of a package registry", regexp.MustCompile(`(?i)\b(?:proxy\.golang|sum\.golang|files\.pythonhosted|registry\.npmjs)\.org|\bpypi\.org/simple|\brepo1?\.maven\.(?:apache\.)?org|\b(?:artifactory|nexus)\.[\w-]+\.`)},
+	{"a home folder", regexp.MustCompile(`/((?:home|Users)/[a-z]|(?:root)/\S)`)},
+	{"a folder of one machine", regexp.MustCompile(`/((?:work)/(?:main|shared|tmp)\b|(?:tmp)/w\b)`)},
+	{"the host of a package registry", regexp.MustCompile(`(?:proxy|sum)\.golang\.org|files\.pythonhosted\.org|registry\.npmjs\.org|pypi\.org/simple|repo1?\.maven\.(?:apache\.)?org|\b(?:artifactory|nexus)\.[\w-]+\.`)},
 	{"a private key", regexp.MustCompile(`-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-{5}`)},
 }
 
@@ -55,13 +56,29 @@ var filesNameNoMachine = rule{
 	find: func(t *tree) (found []finding) {
 		for _, f := range t.files {
 			for _, trace := range machineTraces {
-				if at := trace.pattern.FindStringIndex(f.text); at != nil {
-					found = append(found, finding{f.path + ":" + lineAt(f.text, at[1]), trace.what})
+				for _, at := range trace.pattern.FindAllStringSubmatchIndex(f.text, -1) {
+					if len(at) == 2 || beginsPath(f.text, at[0]) {
+						found = append(found, finding{f.path + ":" + lineAt(f.text, at[0]), trace.what})
+					}
 				}
 			}
 		}
 		return found
 	},
+}
+
+// beginsPath tells whether the slash at an offset begins a path: "$HOME/x",
+// "https://host/x" and "a/x" do not.
+func beginsPath(text string, at int) bool {
+	if at == 0 {
+		return true
+	}
+	before := text[at-1]
+	return !strings.ContainsRune(".$}/-_", rune(before)) && !isLetter(before)
+}
+
+func isLetter(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9'
 }
 
 func lineAt(text string, offset int) string {

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-DEADLINE_S = 90
+DEADLINE_S = 180
 
 
 def until(what, check, deadline_s=DEADLINE_S):
@@ -111,7 +111,7 @@ class Engine:
             "spark.kyuubi.session.idle.timeout": "0",
             "spark.kyuubi.session.engine.idle.timeout": "0",
             "spark.kyuubi.session.engine.check.interval": "1000",
-            "spark.kyuubi.session.engine.spark.max.initial.wait": "60000",
+            "spark.kyuubi.session.engine.spark.max.initial.wait": "180000",
             "spark.kyuubi.session.engine.spark.max.lifetime": "0",
             "spark.kyuubi.engine.submit.time": str(int(time.time() * 1000)),
             "spark.kyuubi.session.engine.initialize.timeout": "180000",

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/metadata"
+
+	"roundhouse/integration-tests/env"
+)
+
+func withOption(ctx context.Context, pair ...string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, pair...)
+}
+
+func quickIdle(session string) map[string]string {
+	return map[string]string{
+		"kyuubi.session.idle.timeout": session, "kyuubi.session.engine.idle.timeout": "PT3S", "kyuubi.session.engine.check.interval": "PT1S",
+	}
+}
+
+// TestScaleToZero: an engine without sessions stops after its timeout, exits in
+// an orderly way, and the next connect launches a new one.
+func TestScaleToZero(t *testing.T) {
+	g := env.Start(t, quickIdle("PT1H"))
+	first := useOnce(t, g)
+	eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
+	require.False(t, env.Alive(first.PID))
+	second := useOnce(t, g)
+	require.NotEqual(t, first.RefID, second.RefID)
+}
+
+// useOnce runs a client that ends its session, and returns its engine.
+func useOnce(t *testing.T, g *env.Gateway) env.Engine {
+	t.Helper()
+	c := env.StartClient(t, "4.3", "exit_after.py", "--remote", g.Remote(), "--stop")
+	c.Next("ready", 3*time.Minute)
+	e := onlyEngine(t, g)
+	c.Say("stop")
+	c.Next("stopped", time.Minute)
+	return e
+}
+
+// TestIdleSession: a session without calls is closed, and its client is told.
+func TestIdleSession(t *testing.T) {
+	g := env.Start(t, with(quickIdle("PT4S"), "kyuubi.session.engine.idle.timeout", "PT10M"))
+	c := newGoClient(t, g, "alice")
+	require.NoError(t, c.version(t.Context()))
+	eventually(t, time.Minute, "the session ends", func() bool { return len(g.Sessions()) == 0 })
+	err := c.version(t.Context())
+	require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
+	require.ErrorContains(t, err, "idle")
+	require.Len(t, g.Engines(), 1, "the engine lives on")
+}
+
+// TestWorkIsNoIdleness: a streaming query alone, or AnalyzePlan calls alone,
+// keep session and engine.
+func TestWorkIsNoIdleness(t *testing.T) {
+	g := env.Start(t, quickIdle("PT4S"))
+	seconds := fmt.Sprint(env.Count(15, 60))
+	stream := env.StartClient(t, "4.3", "streaming_only.py", "--remote", g.Remote("user_id=alice"), "--seconds", seconds)
+	analyze := env.StartClient(t, "4.3", "analyze_only.py", "--remote", g.Remote("user_id=bob"), "--seconds", seconds, "--every", "1")
+	still := stream.Next("still", 4*time.Minute)
+	require.Equal(t, true, still["active"])
+	require.Equal(t, true, still["same_engine"])
+	require.Equal(t, true, analyze.Next("still", 4*time.Minute)["same_engine"])
+}
+
+// TestEngineThatNobodyUses stops after its initial wait.
+func TestEngineThatNobodyUses(t *testing.T) {
+	g := env.Start(t, fake(t, map[string]string{
+		"spark.fake.start.delay.ms": "1500", "kyuubi.session.engine.spark.max.initial.wait": "PT2S",
+	}))
+	leave(t, g, newGoClient(t, g, "alice"))
+	pid := g.Engines()[0].PID
+	eventually(t, 30*time.Second, "the engine stops", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
+}
+
+// TestPingsOfAnIdleClient: a client that pings and does nothing else keeps its
+// connection.
+func TestPingsOfAnIdleClient(t *testing.T) {
+	g := env.Start(t, fake(t, nil))
+	ping, pause := "10", "45"
+	if env.Long() {
+		ping, pause = "60", "600"
+	}
+	c := env.StartClient(t, "4.3", "idle_ping.py", "--remote", g.Remote(), "--seconds", pause, "--ping-seconds", ping)
+	c.Next("ready", time.Minute)
+	answered := c.Next("answered", 12*time.Minute)
+	for _, state := range answered["states"].([]any) {
+		require.Equal(t, "READY", state, "the channel never left READY")
+	}
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenarios
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/integration-tests/env"
+	pb "roundhouse/proto/gen/spark/connect"
+)
+
+const aliceToken = "0123456789abcdef-of-alice"
+
+// startTLS starts a gateway that wants TLS and a token, and returns the
+// connection string of alice and the file of the CA.
+func startTLS(t *testing.T, conf map[string]string) (remote, ca string) {
+	t.Helper()
+	dir := t.TempDir()
+	ca = writeCertificate(t, dir)
+	tokens := filepath.Join(dir, "tokens")
+	require.NoError(t, os.WriteFile(tokens, []byte(aliceToken+" alice admin\n"), 0o600))
+	g := env.Prepare(t, with(conf,
+		"kyuubi.frontend.spark.connect.ssl.enabled", "true",
+		"kyuubi.frontend.spark.connect.ssl.certificate.path", ca,
+		"kyuubi.frontend.spark.connect.ssl.key.path", filepath.Join(dir, "key.pem"),
+		"kyuubi.authentication", "TOKEN",
+		"kyuubi.authentication.token.file", tokens,
+		"kyuubi.engine.local.allow.gateway.user", "true"))
+	g.Token = aliceToken
+	g.StartUntilCleanup()
+	return g.Remote("use_ssl=true", "token="+aliceToken), ca
+}
+
+// writeCertificate makes a self-signed certificate for 127.0.0.1.
+func writeCertificate(t *testing.T, dir string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "roundhouse test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	ca := filepath.Join(dir, "cert.pem")
+	writePEM(t, ca, "CERTIFICATE", der)
+	writePEM(t, filepath.Join(dir, "key.pem"), "PRIVATE KEY", private)
+	return ca
+}
+
+func writePEM(t *testing.T, path, kind string, der []byte) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+}
+
+// TestNobodyGetsInWithoutTheToken: every RPC, known or not, and REST.
+func TestNobodyGetsInWithoutTheToken(t *testing.T) {
+	remote, ca := startTLS(t, fake(t, nil))
+	address := hostPort(remote)
+	roots := x509.NewCertPool()
+	certificate, err := os.ReadFile(ca)
+	require.NoError(t, err)
+	require.True(t, roots.AppendCertsFromPEM(certificate))
+	secure := credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+	for name, md := range map[string]metadata.MD{
+		"no token":         nil,
+		"wrong token":      metadata.Pairs("authorization", "Bearer wrong-token-wrong-token"),
+		"two tokens":       metadata.Pairs("authorization", "Bearer "+aliceToken, "authorization", "Bearer other-token-other-token"),
+		"other scheme":     metadata.Pairs("authorization", "Basic YWxpY2U6"),
+		"conflicting ways": metadata.Pairs("authorization", "Bearer "+aliceToken, "authentication", "Bearer other-token-other-token"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(secure))
+			require.NoError(t, err)
+			defer func() { _ = conn.Close() }()
+			ctx := metadata.NewOutgoingContext(t.Context(), md)
+			for _, method := range []string{"Config", "ReleaseSession", "NoSuchMethod"} {
+				err := conn.Invoke(ctx, "/spark.connect.SparkConnectService/"+method, &pb.ConfigRequest{SessionId: sessionID}, &pb.ConfigResponse{})
+				require.Equal(t, codes.Unauthenticated, status.Code(err), method)
+			}
+		})
+	}
+	t.Run("plaintext", func(t *testing.T) {
+		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		_, err = pb.NewSparkConnectServiceClient(conn).Config(t.Context(), &pb.ConfigRequest{SessionId: sessionID})
+		require.Equal(t, codes.Unavailable, status.Code(err))
+	})
+}
