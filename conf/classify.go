@@ -32,6 +32,10 @@ type OptionError struct {
 	Key string
 	// Invalid is true for a bad value, false for an option that is not allowed.
 	Invalid bool
+	// Unlisted is true for an option that is merely none of those that a client
+	// may choose for an engine. As a setting of a running session Spark itself
+	// judges it.
+	Unlisted bool
 	// Why is the reason and what to do, a sentence without its end.
 	Why string
 }
@@ -94,8 +98,10 @@ func classifySpark(key string) Verdict {
 	case strings.HasPrefix(lower, "spark.sql."):
 		return Verdict{Key: key, Kind: Runtime}
 	}
-	return refuse(key, "it is not among the launch options that a client may choose; "+askAdmin+
-		", or, if it is a setting of your own program, name it without spark.")
+	v := refuse(key, "it is not among the launch options that a client may choose; "+askAdmin+
+		", or, if it is a setting of your own program, set it on the session")
+	v.Err.Unlisted = true
+	return v
 }
 
 // classifyBare looks at keys without one of the two prefixes. Kyuubi would add

@@ -185,7 +185,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	r := resolver(t, "", nil)
 	for key, want := range map[string]string{
 		"spark.master":                    "option spark.master: clients may not set it, because it decides where the engine runs; ask the administrator to set it for you or to offer it in a profile (kyuubi.session.conf.profile)",
-		"spark.cleaner.ttl":               "option spark.cleaner.ttl: it is not among the launch options that a client may choose; ask the administrator to set it for you or to offer it in a profile (kyuubi.session.conf.profile), or, if it is a setting of your own program, name it without spark.",
+		"spark.cleaner.ttl":               "option spark.cleaner.ttl: it is not among the launch options that a client may choose; ask the administrator to set it for you or to offer it in a profile (kyuubi.session.conf.profile), or, if it is a setting of your own program, set it on the session",
 		"driver.memory":                   "option driver.memory: write it in full: spark.driver.memory",
 		"kyuubi.engine.doas.enabled":      "option kyuubi.engine.doAs.enabled: only the administrator sets it; ask the administrator to set it for you or to offer it in a profile (kyuubi.session.conf.profile)",
 		"kyuubi.operation.language":       "option kyuubi.operation.language: it is a setting of Kyuubi that has no meaning here; leave it out",

@@ -56,15 +56,23 @@ var filesNameNoMachine = rule{
 	find: func(t *tree) (found []finding) {
 		for _, f := range t.files {
 			for _, trace := range machineTraces {
-				for _, at := range trace.pattern.FindAllStringSubmatchIndex(f.text, -1) {
-					if len(at) == 2 || beginsPath(f.text, at[0]) {
-						found = append(found, finding{f.path + ":" + lineAt(f.text, at[0]), trace.what})
-					}
+				for _, at := range tracesIn(f.text, trace.pattern) {
+					found = append(found, finding{f.path + ":" + lineAt(f.text, at), trace.what})
 				}
 			}
 		}
 		return found
 	},
+}
+
+// tracesIn gives the offsets of a pattern; of paths only those that begin one.
+func tracesIn(text string, pattern *regexp.Regexp) (offsets []int) {
+	for _, at := range pattern.FindAllStringSubmatchIndex(text, -1) {
+		if len(at) == 2 || beginsPath(text, at[0]) {
+			offsets = append(offsets, at[0])
+		}
+	}
+	return offsets
 }
 
 // beginsPath tells whether the slash at an offset begins a path: "$HOME/x",

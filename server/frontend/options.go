@@ -57,7 +57,9 @@ func (d *Director) wishes(c *call) (session.Wishes, error) {
 		case conf.Launch:
 			w.Pairs = append(w.Pairs, conf.Pair{Key: p.GetKey(), Value: p.GetValue()})
 		case conf.Refused:
-			return w, errs.Wrap(errs.OptionNotAllowed, v.Err, "%v.", v.Err)
+			if !v.Err.Unlisted {
+				return w, errs.Wrap(errs.OptionNotAllowed, v.Err, "%v.", v.Err)
+			}
 		}
 	}
 	return w, nil
@@ -109,12 +111,12 @@ func (d *Director) filterSet(set *pb.ConfigRequest_Set, s *session.Session) (war
 	var kept []*pb.KeyValue
 	for _, p := range set.GetPairs() {
 		v := d.Keys.Classify(s.User, p.GetKey())
-		switch v.Kind {
-		case conf.Runtime:
-			kept = append(kept, p)
-		case conf.Refused:
+		switch {
+		case v.Kind == conf.Runtime, v.Kind == conf.Refused && v.Err.Unlisted:
+			kept = append(kept, p) // Spark judges it
+		case v.Kind == conf.Refused:
 			return nil, errs.Wrap(errs.OptionNotAllowed, v.Err, "%v.", v.Err)
-		case conf.Launch:
+		case v.Kind == conf.Launch:
 			if !d.Keys.Chosen(s.Plan.Options, conf.Pair{Key: p.GetKey(), Value: p.GetValue()}) {
 				warnings = append(warnings, v.Key+" is an option of the engine and this session has its engine: "+
 					"the new value has no effect here. Set it when you create a session (after spark.stop()).")
