@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"roundhouse/auth"
 	"roundhouse/auth/token"
 	"roundhouse/conf"
@@ -41,7 +39,7 @@ const (
 type parts struct {
 	Server
 	c        *conf.Conf
-	registry *prometheus.Registry
+	registry *metrics.Registry
 	metrics  *metrics.Metrics
 	planner  *session.Planner
 	listener net.Listener // of REST
@@ -50,7 +48,7 @@ type parts struct {
 
 // build makes the parts in the order of their needs.
 func build(c *conf.Conf, log *slog.Logger) (*Server, error) {
-	p := &parts{c: c, registry: prometheus.NewRegistry()}
+	p := &parts{c: c, registry: metrics.NewRegistry()}
 	p.log, p.ready = log, make(chan struct{})
 	steps := []func() error{p.makeMetrics, p.openStore, p.listenREST, p.makeAuth, p.makeEngines, p.makeSessions, p.makeFrontend, p.makeREST}
 	for _, step := range steps {
@@ -210,8 +208,18 @@ func (p *parts) makeFrontend() error {
 		return err
 	}
 	p.undo = append(p.undo, p.front.Close)
-	p.address = dialable(p.front.Addr())
+	p.address = p.advertised(p.front.Addr())
 	return nil
+}
+
+// advertised is how clients reach a bound address.
+func (p *parts) advertised(bound net.Addr) string {
+	name := conf.FrontendAdvertisedHost.Get(p.c)
+	_, port, err := net.SplitHostPort(bound.String())
+	if name == "" || err != nil {
+		return dialable(bound)
+	}
+	return net.JoinHostPort(name, port)
 }
 
 // discard ends an engine that does not answer any more.
@@ -242,12 +250,21 @@ func (p *parts) makeREST() (err error) {
 		Engines:  restEngines{p.engines}, Registrar: restEngines{p.engines},
 		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
 		Ready:     p.readyErr,
+		Hosts:     hosts(p.c),
 		Remote:    rest.Remote{Address: p.address, TLS: conf.ConnectSSLEnabled.Get(p.c)},
 		Redaction: conf.ServerRedaction.Get(p.c),
 		Version:   version.Get().Number,
 		Log:       p.log,
 	})
 	return err
+}
+
+// hosts are the names by which callers may address the REST port.
+func hosts(c *conf.Conf) []string {
+	if name := conf.FrontendAdvertisedHost.Get(c); name != "" {
+		return []string{name}
+	}
+	return nil
 }
 
 func countStates(all []engine.Info) map[string]int {

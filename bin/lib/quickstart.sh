@@ -80,7 +80,7 @@ say "  REST      $rest/api/v1/admin/engine?all=true   $rest/metrics"
 say "  Logs      logs/ (gateway)   work/<user>/<engine>/engine.log (Spark)"
 say "  Settings  conf/kyuubi-defaults.conf   docs/settings.md lists all of them"
 if [ "${KEEP:-}" = 1 ] || [ -z "$started" ]; then
-  say "  Stop it   bin/gateway stop"
+  say "  Stop it   bin/gateway stop   (engines stop by themselves when idle)"
 else
   say "The gateway is stopped again now. To keep one:  make quickstart KEEP=1   or   bin/gateway start"
 fi
