@@ -44,7 +44,7 @@ func (q *queue) wait(ctx context.Context, t *ticket) error {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 	}
 	q.mu.Unlock()
-	if false { // the turn came at the same moment
+	if i < 0 { // the turn came at the same moment
 		q.done()
 	}
 	return context.Cause(ctx)

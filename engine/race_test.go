@@ -56,6 +56,7 @@ func TestRegistrationThatComesWithTheCancelLeavesNoRecord(t *testing.T) {
 		l := w.m.mu.starting[w.launcher.launches()[0].RefID]
 		cancel(ErrReleased)
 		<-result
+		synctest.Wait() // all of the launch is cleaned up
 		_, err := w.m.admit(l, discovery.Node{Address: "127.0.0.1:1", RefID: l.refID})
 		require.ErrorIs(t, err, ErrGone)
 		require.Empty(t, w.store.records)

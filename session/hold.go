@@ -47,7 +47,10 @@ func (m *Manager) holdError(ctx context.Context, s *Session) error {
 // acquireError is the answer to a call whose launch failed or whose wait ended.
 // After a failed launch the session is forgotten: the next call starts afresh.
 func (m *Manager) acquireError(ctx context.Context, s *Session, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(context.Cause(ctx), errHoldOver):
+		return err // it tells how the launch stands
+	case ctx.Err() != nil:
 		return m.holdError(ctx, s)
 	}
 	m.End(s.Key, End{Cause: Forgotten, Why: "Its engine could not be launched."})

@@ -20,6 +20,7 @@ import (
 
 	"roundhouse/discovery"
 	"roundhouse/engine"
+	"roundhouse/internal/errs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -63,7 +64,7 @@ func (f *fakeEngines) Acquire(ctx context.Context, _ engine.Spec) (Lease, error)
 	select {
 	case <-ctx.Done():
 		f.cause = context.Cause(ctx)
-		return nil, f.cause
+		return nil, errs.Wrap(errs.EngineStarting, f.cause, "spark-submit runs for 12 s")
 	case <-f.ready:
 	}
 	if f.fail != nil {
@@ -181,14 +182,14 @@ func TestSessionWithoutADurableRouteIsRefused(t *testing.T) {
 func TestCallsOfOneSessionShareItsEngine(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		s := r.open()
-		errs := make(chan error, 5)
+		got := make(chan error, 5)
 		for range 5 {
-			go func() { _, err := r.Engine(t.Context(), s, func() {}); errs <- err }()
+			go func() { _, err := r.Engine(t.Context(), s, func() {}); got <- err }()
 		}
 		synctest.Wait()
 		close(r.engines.ready)
 		for range 5 {
-			require.NoError(t, <-errs)
+			require.NoError(t, <-got)
 		}
 		require.Equal(t, 1, r.engines.acquired)
 	})

@@ -26,21 +26,6 @@ var staticKeys = []string{
 	"spark.sql.artifact.copyFromLocalToFs.allowDestLocal",
 }
 
-// sqlDefaults are the values of registered settings that clients ask for.
-var sqlDefaults = map[string]string{
-	"spark.sql.shuffle.partitions":                                    "200",
-	"spark.sql.session.timeZone":                                      "Etc/UTC",
-	"spark.sql.timestampType":                                         "TIMESTAMP_LTZ",
-	"spark.sql.ansi.enabled":                                          "true",
-	"spark.sql.session.localRelationCacheThreshold":                   "67108864",
-	"spark.sql.execution.pandas.convertToArrowArraySafely":            "false",
-	"spark.sql.execution.pandas.inferPandasDictAsMap":                 "false",
-	"spark.sql.pyspark.inferNestedDictAsStruct.enabled":               "false",
-	"spark.sql.pyspark.legacy.inferArrayTypeFromFirstElement.enabled": "false",
-	"spark.connect.session.planCompression.threshold":                 "10485760",
-	"spark.connect.session.planCompression.defaultAlgorithm":          "ZSTD",
-}
-
 // Config reads and changes the session's settings.
 func (v *service) Config(_ context.Context, r *connect.ConfigRequest) (*connect.ConfigResponse, error) {
 	s, err := v.sessions.obtain(callOf(r))

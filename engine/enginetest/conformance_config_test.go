@@ -84,6 +84,52 @@ func configRefusals(p *probe) {
 	p.answer("pair without value", r, err)
 }
 
+// clientKeys are the settings that PySpark 4.0 and 4.3 ask for.
+var clientKeys = []string{
+	"spark.connect.session.planCompression.defaultAlgorithm",
+	"spark.connect.session.planCompression.threshold",
+	"spark.sql.ansi.enabled",
+	"spark.sql.artifact.isolation.alwaysApplyClassloader",
+	"spark.sql.artifact.isolation.enabled",
+	"spark.sql.connect.serverStacktrace.enabled",
+	"spark.sql.execution.arrow.maxRecordsPerBatch",
+	"spark.sql.execution.arrow.pyspark.enabled",
+	"spark.sql.execution.arrow.pyspark.fallback.enabled",
+	"spark.sql.execution.arrow.pyspark.selfDestruct.enabled",
+	"spark.sql.execution.arrow.useLargeVarTypes",
+	"spark.sql.execution.pandas.convertToArrowArraySafely",
+	"spark.sql.execution.pandas.inferPandasDictAsMap",
+	"spark.sql.execution.pandas.structHandlingMode",
+	"spark.sql.execution.pyspark.binaryAsBytes",
+	"spark.sql.execution.pythonUDF.arrow.enabled",
+	"spark.sql.execution.pythonUDTF.arrow.enabled",
+	"spark.sql.pyspark.inferNestedDictAsStruct.enabled",
+	"spark.sql.pyspark.jvmStacktrace.enabled",
+	"spark.sql.pyspark.legacy.inferArrayTypeFromFirstElement.enabled",
+	"spark.sql.pyspark.legacy.inferMapTypeFromFirstPair.enabled",
+	"spark.sql.repl.eagerEval.enabled",
+	"spark.sql.repl.eagerEval.maxNumRows",
+	"spark.sql.repl.eagerEval.truncate",
+	"spark.sql.session.localRelationBatchOfChunksSizeBytes",
+	"spark.sql.session.localRelationCacheThreshold",
+	"spark.sql.session.localRelationChunkSizeBytes",
+	"spark.sql.session.localRelationChunkSizeRows",
+	"spark.sql.session.localRelationSizeLimit",
+	"spark.sql.session.timeZone",
+	"spark.sql.shuffle.partitions",
+	"spark.sql.timestampType",
+}
+
+func configDefaults(p *probe) {
+	for _, key := range clientKeys {
+		r, err := p.getConf(key)
+		p.see(key, "%s %s", pairs(r), explain(err))
+	}
+	r, err := p.config(&connect.ConfigRequest_Operation{OpType: &connect.ConfigRequest_Operation_IsModifiable{
+		IsModifiable: &connect.ConfigRequest_IsModifiable{Keys: clientKeys}}})
+	p.see("all modifiable", "%v %s", !strings.Contains(pairs(r), "=false"), explain(err))
+}
+
 func pairs(r *connect.ConfigResponse) string {
 	var out []string
 	for _, kv := range r.GetPairs() {

@@ -47,6 +47,7 @@ var scenarios = []scenario{
 	{"clone", clone},
 	{"config", configs},
 	{"config refusals", configRefusals},
+	{"config defaults", configDefaults},
 	{"analyze", analyze},
 	{"artifacts", artifacts},
 	{"plain execute", plainExecute},

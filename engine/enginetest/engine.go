@@ -45,7 +45,8 @@ type Options struct {
 	MaxStreamSize     int64
 	// DetachedTimeout ends an operation that has had no stream for so long; 0 is 5 min.
 	DetachedTimeout time.Duration
-	// SessionTimeout closes a session without any access for so long; 0 is 1 h.
+	// SessionTimeout closes a session without any access for so long; 0 is
+	// 1 h, less is never.
 	SessionTimeout time.Duration
 	// MaintenanceInterval is how often the two timeouts are looked at; 0 is 30 s.
 	MaintenanceInterval time.Duration

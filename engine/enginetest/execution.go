@@ -98,6 +98,13 @@ func (x *execution) running() bool {
 	return !x.mu.done
 }
 
+// busy is whether it computes or has a client that takes its result.
+func (x *execution) busy() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return !x.mu.done || x.mu.sender != nil
+}
+
 // interrupt cancels the computation; false when it is over already.
 func (x *execution) interrupt() bool {
 	if !x.running() {

@@ -30,7 +30,7 @@ type item struct {
 
 // size is what the retry buffer counts for an item: its rows and about what
 // Spark's envelope takes.
-func (i item) size() int64 { return 200 + i.rows*rowBytes }
+func (i item) size() int64 { return 200 + arrowBytes(i.rows) }
 
 // responses is the list of the responses of one execution, with Spark's rules
 // about which of them can be had again. Indexes start with 1. It is not safe

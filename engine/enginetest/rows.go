@@ -3,18 +3,17 @@
 package enginetest
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	connect "roundhouse/proto/gen/spark/connect"
 )
 
-// rowBytes is the size of one row in ArrowBatch.data.
+// rowBytes is the size of one value in ArrowBatch.data.
 const rowBytes = 8
 
-// RowHash is the content of row i: the splitmix64 mix of its number. In
-// ArrowBatch.data each row stands as 8 bytes, little endian, in the place of
-// Arrow's own format, which no test of a proxy reads.
+// RowHash is the content of row i: the splitmix64 mix of its number. It is the
+// value of the only column, "id", in Arrow's own format, so that real clients
+// can read it too.
 func RowHash(i uint64) uint64 {
 	i += 0x9e3779b97f4a7c15
 	i = (i ^ i>>30) * 0xbf58476d1ce4e5b9
@@ -24,10 +23,7 @@ func RowHash(i uint64) uint64 {
 
 // batch makes the rows from start on; start_offset names the first one.
 func batch(start, rows int64) *connect.ExecutePlanResponse_ArrowBatch {
-	data := make([]byte, rows*rowBytes)
-	for i := range rows {
-		binary.LittleEndian.PutUint64(data[i*rowBytes:], RowHash(uint64(start+i)))
-	}
+	data := arrowStream(rows, func(i int64) uint64 { return RowHash(uint64(start + i)) })
 	return &connect.ExecutePlanResponse_ArrowBatch{RowCount: rows, Data: data, StartOffset: &start}
 }
 
@@ -48,11 +44,11 @@ func (c *RowCheck) Add(r *connect.ExecutePlanResponse) error {
 	if b.GetStartOffset() != c.Rows {
 		return fmt.Errorf("expected row %d next, the batch starts with row %d", c.Rows, b.GetStartOffset())
 	}
-	if int64(len(b.Data)) != b.RowCount*rowBytes {
+	if int64(len(b.Data)) != arrowBytes(b.RowCount) {
 		return fmt.Errorf("batch at row %d: %d bytes for %d rows", c.Rows, len(b.Data), b.RowCount)
 	}
 	for i := range b.RowCount {
-		if binary.LittleEndian.Uint64(b.Data[i*rowBytes:]) != RowHash(uint64(c.Rows+i)) {
+		if arrowValue(b.Data, i) != RowHash(uint64(c.Rows+i)) {
 			return fmt.Errorf("row %d has another content", c.Rows+i)
 		}
 	}

@@ -111,7 +111,7 @@ func (s *session) info() SessionInfo {
 		Opened: s.opened, LastAccess: time.Unix(0, s.accessed.Load()),
 	}
 	for _, x := range s.executions() {
-		if x.running() {
+		if x.busy() {
 			i.Running++
 		}
 	}

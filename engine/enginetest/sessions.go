@@ -35,7 +35,7 @@ type SessionInfo struct {
 	ServerSide string // server_side_session_id
 	Opened     time.Time
 	LastAccess time.Time
-	Running    int   // operations that still compute
+	Running    int   // operations that compute or whose result is being fetched
 	Artifacts  int64 // bytes of artifacts received
 }
 
@@ -191,6 +191,9 @@ func (m *sessions) maintain(ctx context.Context) {
 func (m *sessions) sweep(now time.Time) {
 	for _, s := range m.all() {
 		s.abandon(now.Add(-m.opts.DetachedTimeout))
+		if m.opts.SessionTimeout < 0 {
+			continue
+		}
 		if i := s.info(); i.Running == 0 && i.LastAccess.Before(now.Add(-m.opts.SessionTimeout)) {
 			m.close(s.key, false, ReasonExpired)
 		}

@@ -27,13 +27,14 @@ def program():
     spark = SparkSession.builder.remote(options.remote).getOrCreate()
     before = engine.describe(spark)
     emit("engine", **before)
-    watch = _start_watch(spark, before["driver_pid"] if options.kill else None)
+    running = _Running(before["driver_pid"] if options.kill else None)
+    spark.registerProgressHandler(running)
     try:
-        spark.sql(client.SLEEPING.format(milliseconds=int(options.seconds * 1000))).collect()
-        emit("finished", seconds=watch().seconds())
+        spark.sql(engine.sleeping_query(options.seconds)).collect()
+        emit("finished", seconds=running.watch.seconds())
         return 1
     except Exception as error:  # what this program is for
-        emit("ended", seconds=watch().seconds(), **client.error_fields(error))
+        emit("ended", seconds=running.watch.seconds(), **client.error_fields(error))
     recovery = client.Stopwatch()
     spark = SparkSession.builder.remote(options.remote).getOrCreate()
     one = spark.sql("SELECT 1 AS one").first().one
@@ -43,22 +44,21 @@ def program():
     return 0
 
 
-def _start_watch(spark, pid_to_kill):
-    """Says ``running`` at the first progress report with a task in flight.
+class _Running:
+    """A progress handler that says ``running`` once, at the first task in flight."""
 
-    Returns a function that gives the stopwatch started then.
-    """
-    first, started = threading.Lock(), [client.Stopwatch()]
+    def __init__(self, pid_to_kill):
+        self.watch = client.Stopwatch()
+        self._pid_to_kill = pid_to_kill
+        self._first = threading.Lock()
 
-    def handler(stages, inflight_tasks, operation_id, done):
-        if inflight_tasks > 0 and first.acquire(blocking=False):
-            started[0] = client.Stopwatch()
-            if pid_to_kill:
-                os.kill(pid_to_kill, signal.SIGKILL)
-            emit("running", operation_id=operation_id)
-
-    spark.registerProgressHandler(handler)
-    return lambda: started[0]
+    def __call__(self, stages, inflight_tasks, operation_id, done):
+        if inflight_tasks == 0 or not self._first.acquire(blocking=False):
+            return
+        self.watch = client.Stopwatch()
+        emit("running", operation_id=operation_id)
+        if self._pid_to_kill:
+            os.kill(self._pid_to_kill, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 """SQL, DataFrames, views, configuration and plan analysis."""
 
 import pandas as pd
+from pyspark.sql import Observation
 from pyspark.sql import functions as F
+
+from support.engine import sleeping_query
 
 
 def sql_query(ctx):
@@ -112,8 +115,6 @@ def files_round_trip(ctx):
 
 def observed_metrics(ctx):
     """Metrics observed on the way of a query reach the client."""
-    from pyspark.sql import Observation
-
     observation = Observation("rh_observed")
     frame = ctx.spark.range(100).observe(
         observation, F.count(F.lit(1)).alias("n"), F.max("id").alias("top")
@@ -131,9 +132,7 @@ def progress_reports(ctx):
 
     ctx.spark.registerProgressHandler(handler)
     try:
-        ctx.spark.sql(
-            "SELECT java_method('java.lang.Thread', 'sleep', 3000L) FROM range(0, 2, 1, 2)"
-        ).collect()
+        ctx.spark.sql(sleeping_query(seconds=3, tasks=2)).collect()
     finally:
         ctx.spark.removeProgressHandler(handler)
     return {

@@ -5,11 +5,10 @@
 import concurrent.futures
 import threading
 
+from support.engine import sleeping_query
 from support.errors import describe
 
-# Sleeps inside a task of the engine: as long as wanted, without using a core.
-SLEEPING = "SELECT java_method('java.lang.Thread', 'sleep', 600000L) FROM range(1)"
-
+_LONG_QUERY = sleeping_query(seconds=600)
 _DEADLINE = 60  # seconds from a call to its effect
 _STEP = 0.2  # seconds between two tries to interrupt a query that is still starting
 
@@ -37,7 +36,7 @@ def interrupt_operation(ctx):
 
     with _threads(1) as pool, ctx.session() as spark:
         spark.registerProgressHandler(handler)
-        running = pool.submit(lambda: spark.sql(SLEEPING).collect())
+        running = pool.submit(lambda: spark.sql(_LONG_QUERY).collect())
         if not told.wait(_DEADLINE):
             raise AssertionError("no progress report came of the running query")
         interrupted = spark.interruptOperation(operation[0])
@@ -73,7 +72,7 @@ def _threads(count):
 def _run_tagged(spark, tag):
     spark.addTag(tag)
     try:
-        return spark.sql(SLEEPING).collect()
+        return spark.sql(_LONG_QUERY).collect()
     finally:
         spark.clearTags()
 

@@ -54,7 +54,11 @@ def operation_status(ctx):
         spark.sql("SELECT 1").collect()
         own = spark.client._get_operation_statuses().operation_statuses
         unknown = spark.client._get_operation_statuses([str(uuid.uuid4())]).operation_statuses
-    return {"states": sorted({s.state for s in own}), "unknown": [s.state for s in unknown]}
+    return {
+        "own": len(own),
+        "own_ended": all(s.state in (s.OPERATION_STATE_TERMINATING, s.OPERATION_STATE_SUCCEEDED) for s in own),
+        "foreign_unknown": [s.state == s.OPERATION_STATE_UNKNOWN for s in unknown],
+    }
 
 
 def stop_session(ctx):

@@ -16,9 +16,6 @@ import warnings
 
 from support.report import emit
 
-# Sleeps inside a task of the engine, without using a core.
-SLEEPING = "SELECT java_method('java.lang.Thread', 'sleep', {milliseconds}L) FROM range(1)"
-
 
 def arguments(description, *extra):
     """Parses ``--remote`` and the ``extra`` options, (name, keyword arguments) each."""

@@ -24,6 +24,12 @@ def driver_pid(spark):
     return int(spark.sql(query).first().pid)
 
 
+def sleeping_query(seconds, tasks=1):
+    """SQL that sleeps in each of its tasks, without using a core; an interrupt ends it."""
+    sleep = f"java_method('java.lang.Thread', 'sleep', {int(seconds * 1000)}L)"
+    return f"SELECT {sleep} FROM range(0, {tasks}, 1, {tasks})"
+
+
 def describe(spark):
     """Application id, Spark version and driver pid of a session's engine."""
     return {

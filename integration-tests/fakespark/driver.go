@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roundhouse/engine/enginetest"
+)
+
+// How long the driver waits for the gateway when it ends.
+const (
+	deregisterIdle  = 10 * time.Second
+	deregisterAtEnd = 2 * time.Second
+)
+
+// ending is how a driver ends: an exit code, a word of the protocol and a
+// sentence for people.
+type ending struct {
+	code int
+	why  verdict
+}
+
+func failure(detail string) ending { return ending{exitFailure, verdict{"failed", detail}} }
+
+// driver is one Spark driver with the plugin.
+type driver struct {
+	s     settings
+	props map[string]string
+	log   *sparkLog
+	began time.Time
+
+	engine    *enginetest.Engine
+	registrar *registrar
+	events    *events
+	looks     chan struct{} // a look at the sessions is due
+	ends      chan ending   // the first one counts
+	stops     chan verdict  // the gateway wants it to stop
+	draining  atomic.Pointer[verdict]
+	stopping  atomic.Bool
+	welcomed  chan struct{} // closed at the first registration
+	opened    atomic.Bool   // a session was opened since the last look
+	work      sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		reasons map[sessionID]string // why sessions ended
+	}
+}
+
+func newDriver(s settings, props map[string]string, log *sparkLog) *driver {
+	d := &driver{
+		s: s, props: props, log: log, began: time.Now(), events: newEvents(),
+		looks: make(chan struct{}, 1), ends: make(chan ending, 1), stops: make(chan verdict, 1), welcomed: make(chan struct{}),
+	}
+	d.mu.reasons = make(map[sessionID]string)
+	return d
+}
+
+// run is the life of the driver; the result is its exit code.
+func (d *driver) run(ctx context.Context) int {
+	d.log.info("SparkContext", "Running Spark version %s", sparkVersion)
+	if d.s.fake.die > 0 {
+		defer time.AfterFunc(d.s.fake.die, die).Stop()
+	}
+	if code, over := d.launchFaults(ctx); over {
+		return code
+	}
+	k, err := takeKeys(d.s.keyFile)
+	if err != nil {
+		return d.log.fatal("java.lang.IllegalStateException", err)
+	}
+	o := d.s.connect
+	o.Token, o.OnSession = k.rpc, d.sessionChanged
+	if d.engine, err = enginetest.New(o); err != nil {
+		return d.log.fatal("java.io.IOException", err)
+	}
+	defer d.engine.Close()
+	d.log.info("SparkConnectServer", "Spark Connect server started at: %s", d.engine.Addr())
+	if !d.s.fake.register {
+		<-ctx.Done()
+		return exitSignal
+	}
+	return d.serve(ctx, k)
+}
+
+// launchFaults plays what goes wrong before the Connect service listens.
+func (d *driver) launchFaults(ctx context.Context) (code int, over bool) {
+	f := d.s.fake
+	switch {
+	case !wait(ctx, f.startDelay):
+		return exitSignal, true
+	case f.exitCode != 0:
+		fmt.Fprintln(d.log.w, f.stderr)
+		return f.exitCode, true
+	case f.hang:
+		<-ctx.Done()
+		return exitSignal, true
+	case time.Now().After(d.s.giveUpAt):
+		d.log.warn("ConnectEngine", "The driver started later than the initialize timeout allows; it gives up.")
+		return exitFailure, true
+	}
+	return 0, false
+}
+
+// serve registers and waits for the end.
+func (d *driver) serve(ctx context.Context, k keys) int {
+	control, err := newControl(k.control, d, d.events)
+	if err != nil {
+		return d.log.fatal("java.io.IOException", err)
+	}
+	node := nodeName(d.s, k, d.engine.Addr(), control.addr(), d.about())
+	d.registrar = newRegistrar(newClient(d.s, k), node, d.s.giveUpAt)
+	d.registrar.registered, d.registrar.ended = d.registered, d.end
+
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.work.Go(control.Serve)                    // Wait below
+	d.work.Go(func() { d.registrar.Run(life) }) // the same
+	d.work.Go(func() { d.lookAfter(life) })     // the same
+	d.work.Go(func() { d.runningFaults(life) }) // the same
+	code := d.awaitEnd(ctx, life)
+	stop()
+	control.close()
+	d.work.Wait()
+	return code
+}
+
+// awaitEnd waits for a signal, a wish of the gateway or a decision of the
+// driver; life is the context of what still runs meanwhile.
+func (d *driver) awaitEnd(ctx, life context.Context) int {
+	select {
+	case <-ctx.Done():
+		d.log.info("SparkContext", "Invoking stop() from shutdown hook")
+		why := verdict{"stopped", "The SparkContext was ended from outside: by a signal or the resource manager."}
+		d.registrar.deregister(life, why, deregisterAtEnd)
+		return exitSignal
+	case v := <-d.stops:
+		d.registrar.deregister(life, v, deregisterAtEnd)
+		d.end(ending{exitOrderly, v})
+	case e := <-d.ends:
+		d.ends <- e // for below
+	}
+	e := <-d.ends
+	d.log.info("ConnectEngine", "The engine ends: %s", e.why.detail)
+	d.log.info("SparkContext", "Successfully stopped SparkContext")
+	return e.code
+}
+
+// runningFaults plays what goes wrong after the registration.
+func (d *driver) runningFaults(ctx context.Context) {
+	select {
+	case <-d.welcomed:
+	case <-ctx.Done():
+		return
+	}
+	f := d.s.fake
+	switch {
+	case f.dieRunning > 0 && wait(ctx, f.dieRunning):
+		die()
+	case f.exitRunning > 0 && wait(ctx, f.exitRunning):
+		d.log.fatal("java.lang.OutOfMemoryError", errors.New("Java heap space"))
+		d.end(failure("The driver ran out of memory."))
+	}
+}
+
+// wait returns false when ctx ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (d *driver) registered(w welcome) {
+	d.log.info("Engine", "Engine %s is registered at %s (warm-up: %v)", d.s.refID, d.s.gateway, w.WarmUp)
+	close(d.welcomed)
+}
+
+// end notes how the driver ends; only the first call counts.
+func (d *driver) end(e ending) {
+	if d.stopping.Swap(true) {
+		return
+	}
+	d.events.add(event{Type: eventStopping, Reason: e.why.reason, Detail: e.why.detail})
+	d.ends <- e
+}
+
+// drain implements handler.
+func (d *driver) drain(reason string) {
+	d.startDraining(verdict{"drained", sentence("The gateway drains the engine", reason)})
+	select {
+	case d.looks <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// stop implements handler: the answer goes out before the driver ends.
+func (d *driver) stop(reason string) {
+	select {
+	case d.stops <- verdict{"stopped", sentence("The gateway stops the engine", reason)}:
+	default: // it stops already
+	}
+}
+
+func sentence(what, reason string) string {
+	if reason == "" {
+		return what + "."
+	}
+	return what + ": " + reason
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"roundhouse/engine/enginetest"
+)
+
+// sessionChanged hears from the engine; a look at the sessions follows.
+func (d *driver) sessionChanged(e enginetest.SessionEvent) {
+	if e.Opened {
+		d.opened.Store(true)
+	} else {
+		d.mu.Lock()
+		d.mu.reasons[sessionID{e.User, e.ID}] = string(e.Reason)
+		d.mu.Unlock()
+	}
+	select {
+	case d.looks <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// reasonOf takes why a session ended.
+func (d *driver) reasonOf(id sessionID) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	reason := cmp.Or(d.mu.reasons[id], string(enginetest.ReasonReleased))
+	delete(d.mu.reasons, id)
+	return reason
+}
+
+// lookAfter looks at the sessions from the registration to the end.
+func (d *driver) lookAfter(ctx context.Context) {
+	select {
+	case <-d.welcomed:
+	case <-ctx.Done():
+		return
+	}
+	a := newActivity(d.s, time.Now())
+	tick := time.NewTicker(d.s.pollInterval())
+	defer tick.Stop()
+	for {
+		d.look(ctx, a)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-d.looks:
+		}
+	}
+}
+
+// look publishes what changed, closes idle sessions and ends the engine when
+// nobody needs it.
+func (d *driver) look(ctx context.Context, a *activity) {
+	if d.stopping.Load() {
+		return
+	}
+	now := time.Now()
+	if d.opened.Swap(false) {
+		a.markUsed(now)
+	}
+	a.draining = d.draining.Load()
+	if d.observe(a, now) {
+		d.observe(a, now)
+	}
+	if v := a.aging(now); v != nil {
+		d.startDraining(*v)
+		a.draining = v
+	}
+	if v := a.ending(now); v != nil && d.registrar.deregister(ctx, *v, deregisterIdle) != answerBusy {
+		d.end(ending{exitOrderly, *v})
+	}
+}
+
+// observe reports whether it closed an idle session.
+func (d *driver) observe(a *activity, now time.Time) (closed bool) {
+	for _, c := range a.observe(d.engine.Sessions(), d.reasonOf, now) {
+		if c.kind != "idle" {
+			d.events.add(event{Type: c.kind, User: c.session.user, SessionID: c.session.id, Reason: c.reason})
+			continue
+		}
+		d.log.info("Engine", "Session %s of user %s is idle and is closed", c.session.id, c.session.user)
+		d.engine.CloseSession(c.session.user, c.session.id)
+		closed = true
+	}
+	return closed
+}
+
+func (d *driver) startDraining(v verdict) {
+	if d.draining.CompareAndSwap(nil, &v) {
+		d.events.add(event{Type: eventDraining, Reason: v.reason, Detail: v.detail})
+	}
+}
