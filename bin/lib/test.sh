@@ -43,9 +43,10 @@ plugin() {
   esac
 }
 
-# integration drives the built gateway with real clients and real Spark.
+# integration drives the built gateway with real clients and real Spark. Its
+# results are never taken from the cache, which knows nothing of the built files.
 integration() {
-  SPARK_HOME=$spark go test -json -p 1 -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-60m}" \
+  SPARK_HOME=$spark go test -json -count=1 -p 1 -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-60m}" \
     ./engine/enginetest/... ./integration-tests/... | report integration
 }
 

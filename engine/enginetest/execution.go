@@ -131,9 +131,10 @@ func (x *execution) cancelled() bool {
 	return x.mu.err != nil && x.mu.err.shape.class == errOperationCanceled.class
 }
 
-// end cancels the execution, cuts its stream off and returns its last state.
+// end cuts the stream of the execution off, cancels it and returns its last
+// state. The stream must hear of its end before the cancellation has effect.
 func (x *execution) end() state {
-	x.cancel()
+	defer x.cancel()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.mu.removed, x.mu.sender = true, nil

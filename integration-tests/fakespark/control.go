@@ -24,13 +24,13 @@ type handler interface {
 	stop(reason string)
 }
 
-// control is the engine's control endpoint, on loopback.
-type control struct {
+// controlServer is the engine's control endpoint, on loopback.
+type controlServer struct {
 	server *http.Server
 	lis    net.Listener
 }
 
-func newControl(key string, h handler, ev *events) (*control, error) {
+func newControl(key string, h handler, ev *events) (*controlServer, error) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -41,16 +41,16 @@ func newControl(key string, h handler, ev *events) (*control, error) {
 		"/v1/drain":  {http.MethodPost, command(h.drain)},
 		"/v1/stop":   {http.MethodPost, command(h.stop)},
 	}
-	c := &control{lis: lis, server: &http.Server{Handler: guarded(key, routes), ReadHeaderTimeout: 10 * time.Second}}
+	c := &controlServer{lis: lis, server: &http.Server{Handler: guarded(key, routes), ReadHeaderTimeout: 10 * time.Second}}
 	return c, nil
 }
 
 // Serve answers until close.
-func (c *control) Serve() { _ = c.server.Serve(c.lis) }
+func (c *controlServer) Serve() { _ = c.server.Serve(c.lis) }
 
-func (c *control) addr() string { return c.lis.Addr().String() }
+func (c *controlServer) addr() string { return c.lis.Addr().String() }
 
-func (c *control) close() { _ = c.server.Close() }
+func (c *controlServer) close() { _ = c.server.Close() }
 
 // route is one path: its verb and what answers it.
 type route struct {
@@ -115,6 +115,7 @@ func command(do func(reason string)) func(http.ResponseWriter, *http.Request, []
 			return
 		}
 		w.WriteHeader(http.StatusAccepted)
+		_ = http.NewResponseController(w).Flush() // before the driver may be gone
 		do(wish.Reason)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -16,9 +17,12 @@ import (
 	"roundhouse/session"
 )
 
-// silences is how often in a row an engine may not answer a check (2 s each)
-// before it counts as dead.
-const silences = 3
+// An engine that does not answer silences checks in a row, one each silence,
+// counts as dead.
+const (
+	silences = 3
+	silence  = 2 * time.Second
+)
 
 // failer translates errors of the engine hop. What the engine itself says
 // passes unchanged, except that it does not know the session any more.
@@ -64,11 +68,19 @@ func (d *Director) engineError(ctx context.Context, s *session.Session, e sessio
 // diagnose finds out what broke. alive is the answer when it was not the engine.
 func (d *Director) diagnose(ctx context.Context, s *session.Session, e session.Engine, alive error) error {
 	for range silences {
+		over := time.After(silence)
 		switch e.Check(ctx) {
 		case engine.Alive:
 			return alive
 		case engine.Dead:
 			return d.lost(s, e, fmt.Sprintf("Engine %s died.", e.RefID()))
+		}
+		select {
+		case <-e.Done(): // a killed process is noticed a moment after its connections broke
+			return d.lost(s, e, fmt.Sprintf("Engine %s died.", e.RefID()))
+		case <-over:
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
 	return d.lost(s, e, fmt.Sprintf("Engine %s does not answer any more.", e.RefID()))

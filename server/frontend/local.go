@@ -4,6 +4,7 @@ package frontend
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
@@ -40,6 +41,26 @@ func cleanCacheReply(req proxy.Request) proto.Message {
 		ResponseId:   uuid.NewString(),
 		ResponseType: &pb.ExecutePlanResponse_ResultComplete_{ResultComplete: &pb.ExecutePlanResponse_ResultComplete{}},
 	}
+}
+
+// planCompression are the settings that PySpark asks for before its first plan,
+// whatever that is: clean_cache at exit as well.
+var planCompression = [...]string{
+	"spark.connect.session.planCompression.threshold",
+	"spark.connect.session.planCompression.defaultAlgorithm",
+}
+
+// planCompressionReply answers the question after exactly these settings as a
+// Spark without plan compression does: the client then sends its plans as they
+// are, and a program that only comes and goes needs no engine.
+func planCompressionReply(req proxy.Request) proto.Message {
+	var in pb.ConfigRequest
+	if proto.Unmarshal(req.Raw(), &in) != nil || !slices.Equal(in.GetOperation().GetGet().GetKeys(), planCompression[:]) {
+		return nil
+	}
+	off := &pb.KeyValue{Key: planCompression[0], Value: proto.String("-1")}
+	none := &pb.KeyValue{Key: planCompression[1], Value: proto.String("NONE")}
+	return &pb.ConfigResponse{SessionId: req.SessionID, Pairs: []*pb.KeyValue{off, none}}
 }
 
 func artifactStatusReply(req proxy.Request) proto.Message {

@@ -30,7 +30,7 @@ func ruleTable() map[string]rule {
 	return map[string]rule{
 		"ExecutePlan":       {opens: true, observed: 8, client: 4, local: cleanCacheReply, evenEnded: true},
 		"AnalyzePlan":       {opens: true, observed: 17, client: 3},
-		"Config":            {opens: true, observed: 8, client: 4},
+		"Config":            {opens: true, observed: 8, client: 4, local: planCompressionReply},
 		"AddArtifacts":      {opens: true, observed: 7, client: 6},
 		"ArtifactStatus":    {observed: 5, client: 3, local: artifactStatusReply},
 		"Interrupt":         {observed: 7, client: 3, local: interruptReply, timeout: interruptTimeout},

@@ -86,3 +86,15 @@ func TestArtifactsOfAnUnknownSessionDoNotExist(t *testing.T) {
 	got := artifactStatusReply(scanned(t, &pb.ArtifactStatusesRequest{SessionId: sid, Names: []string{"cache/x"}}))
 	require.False(t, got.(*pb.ArtifactStatusesResponse).Statuses["cache/x"].Exists)
 }
+
+func TestQuestionAfterPlanCompressionNeedsNoEngine(t *testing.T) {
+	get := func(keys ...string) proto.Message {
+		return planCompressionReply(scanned(t, &pb.ConfigRequest{SessionId: sid, Operation: &pb.ConfigRequest_Operation{
+			OpType: &pb.ConfigRequest_Operation_Get{Get: &pb.ConfigRequest_Get{Keys: keys}},
+		}}))
+	}
+	got := get("spark.connect.session.planCompression.threshold", "spark.connect.session.planCompression.defaultAlgorithm")
+	require.Equal(t, "-1", got.(*pb.ConfigResponse).Pairs[0].GetValue())
+	require.Nil(t, get("spark.connect.session.planCompression.threshold"))
+	require.Nil(t, get())
+}
