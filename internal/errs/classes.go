@@ -123,6 +123,15 @@ var Conflict = &Class{
 	admin: "Nothing.",
 }
 
+// NoEngineYet: a question to a session without an engine that is not worth a
+// launch, and that the client can do without.
+var NoEngineYet = &Class{
+	name: "NO_ENGINE_YET", code: codes.FailedPrecondition, http: http.StatusConflict,
+	cause: "The session has done nothing so far, so it has no engine, and this question does not launch one.",
+	user:  "Nothing: PySpark goes on by itself. An interrupt has nothing to interrupt yet.",
+	admin: "Nothing.",
+}
+
 // PythonMissing: no Python of the client's version for the engine.
 var PythonMissing = &Class{
 	name: "PYTHON_MISSING", code: codes.FailedPrecondition, http: http.StatusFailedDependency,
@@ -163,7 +172,7 @@ func Classes() []*Class {
 		Unauthenticated, PermissionDenied,
 		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing,
 		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable,
-		LimitExceeded, ShuttingDown, UnsupportedMethod, NotFound, Conflict, Internal,
+		LimitExceeded, ShuttingDown, NoEngineYet, UnsupportedMethod, NotFound, Conflict, Internal,
 		SessionWasChanged, SessionWasClosed,
 	}
 }

@@ -114,7 +114,11 @@ func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request)
 	k := session.Key{User: id.User, ID: req.SessionID}
 	call := &call{Call: c, req: req, rule: d.rules[c.Method], id: id, key: k}
 	s, end := d.Sessions.Lookup(k)
-	if reply := d.localReply(call, s, end); reply != nil {
+	reply, err := d.localReply(call, s, end)
+	if err != nil {
+		return nil, err
+	}
+	if reply != nil {
 		return &proxy.Route{Reply: []proto.Message{reply}}, nil
 	}
 	if s == nil {
@@ -135,15 +139,15 @@ type call struct {
 }
 
 // localReply answers calls that need no engine when the session has none.
-func (d *Director) localReply(c *call, s *session.Session, end *session.End) proto.Message {
+func (d *Director) localReply(c *call, s *session.Session, end *session.End) (proto.Message, error) {
 	if c.rule.local == nil || (s != nil && s.Engine() != nil) || (end != nil && !c.rule.evenEnded) {
-		return nil
+		return nil, nil
 	}
-	reply := c.rule.local(c.req)
+	reply, err := c.rule.local(c.req, string(field(c.req, c.rule.client)))
 	if reply != nil && c.Method == "ReleaseSession" {
 		d.Sessions.End(c.key, session.End{Cause: releaseCause(c.req), Why: "The client released it."})
 	}
-	return reply
+	return reply, err
 }
 
 // open opens the session of c, or says why it does not.

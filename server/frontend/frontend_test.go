@@ -229,7 +229,7 @@ func TestClientWithoutItsPythonIsToldEarly(t *testing.T) {
 func TestNoOtherRPCOpensASession(t *testing.T) {
 	h := newHouse(t, nil)
 	ctx, user := t.Context(), h.userContext()
-	_, err := h.Interrupt(ctx, &pb.InterruptRequest{SessionId: h.id, UserContext: user})
+	_, err := h.Interrupt(ctx, &pb.InterruptRequest{SessionId: h.id, UserContext: user, ClientType: proto.String("go")})
 	require.NoError(t, err)
 	_, err = h.ArtifactStatus(ctx, &pb.ArtifactStatusesRequest{SessionId: h.id, UserContext: user, Names: []string{"x"}})
 	require.NoError(t, err)

@@ -5,17 +5,27 @@ package frontend
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	"roundhouse/internal/errs"
 	pb "roundhouse/proto/gen/spark/connect"
 	"roundhouse/server/proxy"
 )
 
-// localReply answers a request as Spark does for a session that has nothing;
-// nil means that the request is none of that kind.
-type localReply func(req proxy.Request) proto.Message
+// localReply answers a request as Spark does for a session that has nothing; no
+// message and no error mean that the request is none of that kind. client is
+// the client_type.
+//
+// PySpark takes the server_side_session_id of its first Config or Interrupt
+// reply for good, also an empty one, and refuses the engine's own later. Such
+// replies cannot be made here, so PySpark gets an error that it can do without
+// (docs/decisions/0004-local-replies.md).
+type localReply func(req proxy.Request, client string) (proto.Message, error)
+
+const pythonClient = "_SPARK_CONNECT_PYTHON"
 
 // Field numbers of ExecutePlanRequest and ReleaseSessionRequest (base.proto).
 const (
@@ -26,21 +36,21 @@ const (
 // cleanCacheReply completes the constant plan that PySpark 4.3 sends at
 // interpreter exit, even from a session that did nothing: without an engine
 // there is no ML cache to clean.
-func cleanCacheReply(req proxy.Request) proto.Message {
+func cleanCacheReply(req proxy.Request, _ string) (proto.Message, error) {
 	clean, err := proto.Marshal(&pb.Plan{OpType: &pb.Plan_Command{Command: &pb.Command{
 		CommandType: &pb.Command_MlCommand{MlCommand: &pb.MlCommand{
 			Command: &pb.MlCommand_CleanCache_{CleanCache: &pb.MlCommand_CleanCache{}},
 		}},
 	}}})
 	if err != nil || !bytes.Equal(field(req, executePlanPlan), clean) {
-		return nil
+		return nil, nil
 	}
 	return &pb.ExecutePlanResponse{
 		SessionId:    req.SessionID,
 		OperationId:  string(field(req, executePlanOperation)),
 		ResponseId:   uuid.NewString(),
 		ResponseType: &pb.ExecutePlanResponse_ResultComplete_{ResultComplete: &pb.ExecutePlanResponse_ResultComplete{}},
-	}
+	}, nil
 }
 
 // planCompression are the settings that PySpark asks for before its first plan,
@@ -50,45 +60,47 @@ var planCompression = [...]string{
 	"spark.connect.session.planCompression.defaultAlgorithm",
 }
 
-// planCompressionReply answers the question after exactly these settings as a
-// Spark without plan compression does: the client then sends its plans as they
-// are, and a program that only comes and goes needs no engine.
-func planCompressionReply(req proxy.Request) proto.Message {
+// planCompressionReply refuses PySpark's question after exactly these settings,
+// which makes it send its plans as they are: a program that only comes and goes
+// needs no engine.
+func planCompressionReply(req proxy.Request, client string) (proto.Message, error) {
 	var in pb.ConfigRequest
-	if proto.Unmarshal(req.Raw(), &in) != nil || !slices.Equal(in.GetOperation().GetGet().GetKeys(), planCompression[:]) {
-		return nil
+	if !strings.HasPrefix(client, pythonClient) || proto.Unmarshal(req.Raw(), &in) != nil ||
+		!slices.Equal(in.GetOperation().GetGet().GetKeys(), planCompression[:]) {
+		return nil, nil
 	}
-	off := &pb.KeyValue{Key: planCompression[0], Value: proto.String("-1")}
-	none := &pb.KeyValue{Key: planCompression[1], Value: proto.String("NONE")}
-	return &pb.ConfigResponse{SessionId: req.SessionID, Pairs: []*pb.KeyValue{off, none}}
+	return nil, errs.New(errs.NoEngineYet, "Session %s has no engine yet, so plans are not compressed.", req.SessionID)
 }
 
-func artifactStatusReply(req proxy.Request) proto.Message {
+func artifactStatusReply(req proxy.Request, _ string) (proto.Message, error) {
 	var in pb.ArtifactStatusesRequest
 	if proto.Unmarshal(req.Raw(), &in) != nil {
-		return nil
+		return nil, nil
 	}
 	out := &pb.ArtifactStatusesResponse{SessionId: req.SessionID, Statuses: map[string]*pb.ArtifactStatusesResponse_ArtifactStatus{}}
 	for _, name := range in.GetNames() {
 		out.Statuses[name] = &pb.ArtifactStatusesResponse_ArtifactStatus{Exists: false}
 	}
-	return out
+	return out, nil
 }
 
-func interruptReply(req proxy.Request) proto.Message {
-	return &pb.InterruptResponse{SessionId: req.SessionID}
+func interruptReply(req proxy.Request, client string) (proto.Message, error) {
+	if strings.HasPrefix(client, pythonClient) {
+		return nil, errs.New(errs.NoEngineYet, "Session %s has no engine yet, so there is nothing to interrupt.", req.SessionID)
+	}
+	return &pb.InterruptResponse{SessionId: req.SessionID}, nil
 }
 
-func releaseExecuteReply(req proxy.Request) proto.Message {
-	return &pb.ReleaseExecuteResponse{SessionId: req.SessionID}
+func releaseExecuteReply(req proxy.Request, _ string) (proto.Message, error) {
+	return &pb.ReleaseExecuteResponse{SessionId: req.SessionID}, nil
 }
 
-func releaseSessionReply(req proxy.Request) proto.Message {
-	return &pb.ReleaseSessionResponse{SessionId: req.SessionID}
+func releaseSessionReply(req proxy.Request, _ string) (proto.Message, error) {
+	return &pb.ReleaseSessionResponse{SessionId: req.SessionID}, nil
 }
 
-func fetchErrorDetailsReply(req proxy.Request) proto.Message {
-	return &pb.FetchErrorDetailsResponse{SessionId: req.SessionID}
+func fetchErrorDetailsReply(req proxy.Request, _ string) (proto.Message, error) {
+	return &pb.FetchErrorDetailsResponse{SessionId: req.SessionID}, nil
 }
 
 // field is the last value of a length-delimited field of the request, as

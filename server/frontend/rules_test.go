@@ -72,29 +72,38 @@ func TestCleanCacheIsRecognisedByItsBytes(t *testing.T) {
 	plan, err := proto.Marshal(in.Plan)
 	require.NoError(t, err)
 	require.Equal(t, cleanCachePlan, hex.EncodeToString(plan))
-	got := cleanCacheReply(scanned(t, in)).(*pb.ExecutePlanResponse)
+	reply, err := cleanCacheReply(scanned(t, in), "")
+	require.NoError(t, err)
+	got := reply.(*pb.ExecutePlanResponse)
 	require.Equal(t, sid, got.SessionId)
 	require.Equal(t, "op", got.OperationId)
 	require.NotNil(t, got.GetResultComplete())
 
 	in.Plan = &pb.Plan{OpType: &pb.Plan_Command{Command: &pb.Command{CommandType: &pb.Command_SqlCommand{SqlCommand: &pb.SqlCommand{}}}}}
-	require.Nil(t, cleanCacheReply(scanned(t, in)))
-	require.Nil(t, cleanCacheReply(scanned(t, &pb.ExecutePlanRequest{SessionId: sid})))
+	for _, other := range []proto.Message{in, &pb.ExecutePlanRequest{SessionId: sid}} {
+		reply, err := cleanCacheReply(scanned(t, other), "")
+		require.NoError(t, err)
+		require.Nil(t, reply)
+	}
 }
 
 func TestArtifactsOfAnUnknownSessionDoNotExist(t *testing.T) {
-	got := artifactStatusReply(scanned(t, &pb.ArtifactStatusesRequest{SessionId: sid, Names: []string{"cache/x"}}))
+	got, err := artifactStatusReply(scanned(t, &pb.ArtifactStatusesRequest{SessionId: sid, Names: []string{"cache/x"}}), "")
+	require.NoError(t, err)
 	require.False(t, got.(*pb.ArtifactStatusesResponse).Statuses["cache/x"].Exists)
 }
 
 func TestQuestionAfterPlanCompressionNeedsNoEngine(t *testing.T) {
-	get := func(keys ...string) proto.Message {
-		return planCompressionReply(scanned(t, &pb.ConfigRequest{SessionId: sid, Operation: &pb.ConfigRequest_Operation{
+	get := func(client string, keys ...string) error {
+		reply, err := planCompressionReply(scanned(t, &pb.ConfigRequest{SessionId: sid, Operation: &pb.ConfigRequest_Operation{
 			OpType: &pb.ConfigRequest_Operation_Get{Get: &pb.ConfigRequest_Get{Keys: keys}},
-		}}))
+		}}), client)
+		require.Nil(t, reply, "an answer would pin an empty server_side_session_id")
+		return err
 	}
-	got := get("spark.connect.session.planCompression.threshold", "spark.connect.session.planCompression.defaultAlgorithm")
-	require.Equal(t, "-1", got.(*pb.ConfigResponse).Pairs[0].GetValue())
-	require.Nil(t, get("spark.connect.session.planCompression.threshold"))
-	require.Nil(t, get())
+	const threshold, algorithm = "spark.connect.session.planCompression.threshold", "spark.connect.session.planCompression.defaultAlgorithm"
+	require.ErrorContains(t, get("_SPARK_CONNECT_PYTHON spark/4.3.0", threshold, algorithm), "no engine yet")
+	require.NoError(t, get("_SPARK_CONNECT_SCALA", threshold, algorithm))
+	require.NoError(t, get("_SPARK_CONNECT_PYTHON", threshold))
+	require.NoError(t, get("_SPARK_CONNECT_PYTHON"))
 }
