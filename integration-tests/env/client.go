@@ -98,6 +98,7 @@ func (c *Client) Next(event string, within time.Duration) map[string]any {
 		select {
 		case line, ok := <-c.lines:
 			require.Truef(c.t, ok, "the client ended before %q\n%s", event, lazyStderr{c})
+			require.Falsef(c.t, line["event"] == "failed" && event != "failed", "the client failed before %q: %v", event, line)
 			if line["event"] == event {
 				return line
 			}

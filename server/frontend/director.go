@@ -119,7 +119,7 @@ func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request)
 		return nil, err
 	}
 	if reply != nil {
-		return &proxy.Route{Reply: []proto.Message{reply}}, nil
+		return &proxy.Route{Reply: reply}, nil
 	}
 	if s == nil {
 		if s, err = d.open(call, end); err != nil {
@@ -139,7 +139,7 @@ type call struct {
 }
 
 // localReply answers calls that need no engine when the session has none.
-func (d *Director) localReply(c *call, s *session.Session, end *session.End) (proto.Message, error) {
+func (d *Director) localReply(c *call, s *session.Session, end *session.End) ([]proto.Message, error) {
 	if c.rule.local == nil || (s != nil && s.Engine() != nil) || (end != nil && !c.rule.evenEnded) {
 		return nil, nil
 	}

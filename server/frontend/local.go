@@ -23,7 +23,7 @@ import (
 // reply for good, also an empty one, and refuses the engine's own later. Such
 // replies cannot be made here, so PySpark gets an error that it can do without
 // (docs/decisions/0004-local-replies.md).
-type localReply func(req proxy.Request, client string) (proto.Message, error)
+type localReply func(req proxy.Request, client string) ([]proto.Message, error)
 
 const pythonClient = "_SPARK_CONNECT_PYTHON"
 
@@ -35,8 +35,9 @@ const (
 
 // cleanCacheReply completes the constant plan that PySpark 4.3 sends at
 // interpreter exit, even from a session that did nothing: without an engine
-// there is no ML cache to clean.
-func cleanCacheReply(req proxy.Request, _ string) (proto.Message, error) {
+// there is no ML cache to clean. The answer has two messages as Spark's own has;
+// after a single one grpc's Python client often hangs at exit (docs/decisions/0004).
+func cleanCacheReply(req proxy.Request, _ string) ([]proto.Message, error) {
 	clean, err := proto.Marshal(&pb.Plan{OpType: &pb.Plan_Command{Command: &pb.Command{
 		CommandType: &pb.Command_MlCommand{MlCommand: &pb.MlCommand{
 			Command: &pb.MlCommand_CleanCache_{CleanCache: &pb.MlCommand_CleanCache{}},
@@ -45,12 +46,19 @@ func cleanCacheReply(req proxy.Request, _ string) (proto.Message, error) {
 	if err != nil || !bytes.Equal(field(req, executePlanPlan), clean) {
 		return nil, nil
 	}
+	result := response(req)
+	result.ResponseType = &pb.ExecutePlanResponse_MlCommandResult{MlCommandResult: &pb.MlCommandResult{
+		ResultType: &pb.MlCommandResult_Param{Param: &pb.Expression_Literal{LiteralType: &pb.Expression_Literal_Integer{}}},
+	}}
+	complete := response(req)
+	complete.ResponseType = &pb.ExecutePlanResponse_ResultComplete_{ResultComplete: &pb.ExecutePlanResponse_ResultComplete{}}
+	return []proto.Message{result, complete}, nil
+}
+
+func response(req proxy.Request) *pb.ExecutePlanResponse {
 	return &pb.ExecutePlanResponse{
-		SessionId:    req.SessionID,
-		OperationId:  string(field(req, executePlanOperation)),
-		ResponseId:   uuid.NewString(),
-		ResponseType: &pb.ExecutePlanResponse_ResultComplete_{ResultComplete: &pb.ExecutePlanResponse_ResultComplete{}},
-	}, nil
+		SessionId: req.SessionID, OperationId: string(field(req, executePlanOperation)), ResponseId: uuid.NewString(),
+	}
 }
 
 // planCompression are the settings that PySpark asks for before its first plan,
@@ -63,7 +71,7 @@ var planCompression = [...]string{
 // planCompressionReply refuses PySpark's question after exactly these settings,
 // which makes it send its plans as they are: a program that only comes and goes
 // needs no engine.
-func planCompressionReply(req proxy.Request, client string) (proto.Message, error) {
+func planCompressionReply(req proxy.Request, client string) ([]proto.Message, error) {
 	var in pb.ConfigRequest
 	if !strings.HasPrefix(client, pythonClient) || proto.Unmarshal(req.Raw(), &in) != nil ||
 		!slices.Equal(in.GetOperation().GetGet().GetKeys(), planCompression[:]) {
@@ -72,7 +80,7 @@ func planCompressionReply(req proxy.Request, client string) (proto.Message, erro
 	return nil, errs.New(errs.NoEngineYet, "Session %s has no engine yet, so plans are not compressed.", req.SessionID)
 }
 
-func artifactStatusReply(req proxy.Request, _ string) (proto.Message, error) {
+func artifactStatusReply(req proxy.Request, _ string) ([]proto.Message, error) {
 	var in pb.ArtifactStatusesRequest
 	if proto.Unmarshal(req.Raw(), &in) != nil {
 		return nil, nil
@@ -81,26 +89,26 @@ func artifactStatusReply(req proxy.Request, _ string) (proto.Message, error) {
 	for _, name := range in.GetNames() {
 		out.Statuses[name] = &pb.ArtifactStatusesResponse_ArtifactStatus{Exists: false}
 	}
-	return out, nil
+	return []proto.Message{out}, nil
 }
 
-func interruptReply(req proxy.Request, client string) (proto.Message, error) {
+func interruptReply(req proxy.Request, client string) ([]proto.Message, error) {
 	if strings.HasPrefix(client, pythonClient) {
 		return nil, errs.New(errs.NoEngineYet, "Session %s has no engine yet, so there is nothing to interrupt.", req.SessionID)
 	}
-	return &pb.InterruptResponse{SessionId: req.SessionID}, nil
+	return []proto.Message{&pb.InterruptResponse{SessionId: req.SessionID}}, nil
 }
 
-func releaseExecuteReply(req proxy.Request, _ string) (proto.Message, error) {
-	return &pb.ReleaseExecuteResponse{SessionId: req.SessionID}, nil
+func releaseExecuteReply(req proxy.Request, _ string) ([]proto.Message, error) {
+	return []proto.Message{&pb.ReleaseExecuteResponse{SessionId: req.SessionID}}, nil
 }
 
-func releaseSessionReply(req proxy.Request, _ string) (proto.Message, error) {
-	return &pb.ReleaseSessionResponse{SessionId: req.SessionID}, nil
+func releaseSessionReply(req proxy.Request, _ string) ([]proto.Message, error) {
+	return []proto.Message{&pb.ReleaseSessionResponse{SessionId: req.SessionID}}, nil
 }
 
-func fetchErrorDetailsReply(req proxy.Request, _ string) (proto.Message, error) {
-	return &pb.FetchErrorDetailsResponse{SessionId: req.SessionID}, nil
+func fetchErrorDetailsReply(req proxy.Request, _ string) ([]proto.Message, error) {
+	return []proto.Message{&pb.FetchErrorDetailsResponse{SessionId: req.SessionID}}, nil
 }
 
 // field is the last value of a length-delimited field of the request, as

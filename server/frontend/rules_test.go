@@ -74,10 +74,13 @@ func TestCleanCacheIsRecognisedByItsBytes(t *testing.T) {
 	require.Equal(t, cleanCachePlan, hex.EncodeToString(plan))
 	reply, err := cleanCacheReply(scanned(t, in), "")
 	require.NoError(t, err)
-	got := reply.(*pb.ExecutePlanResponse)
-	require.Equal(t, sid, got.SessionId)
-	require.Equal(t, "op", got.OperationId)
-	require.NotNil(t, got.GetResultComplete())
+	require.Len(t, reply, 2, "a result and its end, as Spark answers")
+	for _, m := range reply {
+		require.Equal(t, sid, m.(*pb.ExecutePlanResponse).SessionId)
+		require.Equal(t, "op", m.(*pb.ExecutePlanResponse).OperationId)
+	}
+	require.NotNil(t, reply[0].(*pb.ExecutePlanResponse).GetMlCommandResult())
+	require.NotNil(t, reply[1].(*pb.ExecutePlanResponse).GetResultComplete())
 
 	in.Plan = &pb.Plan{OpType: &pb.Plan_Command{Command: &pb.Command{CommandType: &pb.Command_SqlCommand{SqlCommand: &pb.SqlCommand{}}}}}
 	for _, other := range []proto.Message{in, &pb.ExecutePlanRequest{SessionId: sid}} {
@@ -90,7 +93,7 @@ func TestCleanCacheIsRecognisedByItsBytes(t *testing.T) {
 func TestArtifactsOfAnUnknownSessionDoNotExist(t *testing.T) {
 	got, err := artifactStatusReply(scanned(t, &pb.ArtifactStatusesRequest{SessionId: sid, Names: []string{"cache/x"}}), "")
 	require.NoError(t, err)
-	require.False(t, got.(*pb.ArtifactStatusesResponse).Statuses["cache/x"].Exists)
+	require.False(t, got[0].(*pb.ArtifactStatusesResponse).Statuses["cache/x"].Exists)
 }
 
 func TestQuestionAfterPlanCompressionNeedsNoEngine(t *testing.T) {
