@@ -84,7 +84,7 @@ func TestEngineThatNobodyUses(t *testing.T) {
 // TestPingsOfAnIdleClient: a client that pings and does nothing else keeps its
 // connection.
 func TestPingsOfAnIdleClient(t *testing.T) {
-	g := env.Start(t, fake(t, nil))
+	g := env.Start(t, nil)
 	ping, pause := "10", "45"
 	if env.Long() {
 		ping, pause = "60", "600"

@@ -172,6 +172,20 @@ func TestLaunchesThatFailSayWhy(t *testing.T) {
 	}
 }
 
+// TestFailedLaunchInPySpark: the program reads one clear text, after one launch.
+func TestFailedLaunchInPySpark(t *testing.T) {
+	for _, client := range []string{"4.0", "4.3"} {
+		t.Run(client, func(t *testing.T) {
+			g := env.Start(t, fake(t, map[string]string{"spark.fake.exit.code": "1", "spark.fake.stderr": "Exception in thread \"main\" java.lang.OutOfMemoryError: none left"}))
+			c := env.StartClient(t, client, "hold.py", "--remote", g.Remote(), "--first", "execute")
+			failed := c.Next("failed", time.Minute)
+			require.Contains(t, text(failed, "text"), "[GATEWAY.ENGINE_LAUNCH_FAILED]")
+			require.Contains(t, text(failed, "text"), "none left")
+			require.Equal(t, "1", launches(t, g))
+		})
+	}
+}
+
 // TestSlowEngine: the first call is held until the engine is there, with any
 // client.
 func TestSlowEngine(t *testing.T) {

@@ -62,9 +62,7 @@ func TestStatusOfOwnErrors(t *testing.T) {
 	require.Equal(t, codes.Unavailable, s.Code())
 	require.Equal(t, "[GATEWAY.ENGINE_STARTING] engine e1 is starting", s.Message())
 	require.Len(t, s.Details(), 2)
-	info := s.Details()[0].(*errdetails.ErrorInfo)
-	require.Equal(t, "GATEWAY.ENGINE_STARTING", info.Reason)
-	require.Equal(t, "roundhouse", info.Domain)
+	require.Equal(t, "GATEWAY.ENGINE_STARTING", s.Details()[0].(*errdetails.RequestInfo).ServingData, "an ErrorInfo would make PySpark call again")
 	require.Equal(t, time.Second, s.Details()[1].(*errdetails.RetryInfo).RetryDelay.AsDuration())
 
 	require.ErrorIs(t, err, cause)

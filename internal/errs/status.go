@@ -13,11 +13,6 @@ import (
 )
 
 const (
-	// domain is the ErrorInfo domain of the gateway's own classes.
-	domain = "roundhouse"
-	// genericClasses makes clients raise a plain SparkException with our text;
-	// without it PySpark puts the class before the text a second time.
-	genericClasses = `["org.apache.spark.SparkException","java.lang.Exception","java.lang.Throwable","java.lang.Object"]`
 	// internalText is what a client reads of an error that has no class.
 	internalText = "The gateway met an unexpected error. Its log has the cause at the time of this call; try again, or tell an administrator."
 	// retriedCode is the one code that every client retries.
@@ -41,12 +36,18 @@ func Status(err error) *status.Status {
 	return New(Internal, internalText).GRPCStatus()
 }
 
-// GRPCStatus is the status of this error with its ErrorInfo and, where the
-// class says so, RetryInfo. The cause is not part of it. Equal errors have
-// equal bytes.
+// GRPCStatus is the status of this error: Spark's own shapes have Spark's
+// ErrorInfo, ours have a RequestInfo with the class, and RetryInfo where the
+// class says so. (Without any detail PySpark prints a dump of the call, and it
+// answers every other ErrorInfo with a Config call, which would open a session,
+// fail the same way and recurse: docs/decisions/0004-local-replies.md.) The cause
+// is not part of it. Equal errors have equal bytes.
 func (e *Error) GRPCStatus() *status.Status {
 	s := &spb.Status{Code: int32(e.class.code), Message: e.Message()}
-	details := []proto.Message{e.errorInfo()}
+	details := []proto.Message{&errdetails.RequestInfo{ServingData: e.class.reason()}}
+	if e.class.spark {
+		details = []proto.Message{sparkErrorInfo(e.class.name, e.handle)}
+	}
 	if e.class.retryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.class.retryAfter)})
 	}
@@ -57,19 +58,4 @@ func (e *Error) GRPCStatus() *status.Status {
 		} // only invalid UTF-8 fails, and cutTo leaves none
 	}
 	return status.FromProto(s)
-}
-
-func (e *Error) errorInfo() *errdetails.ErrorInfo {
-	if e.class.spark {
-		return sparkErrorInfo(e.class.name, e.handle)
-	}
-	return &errdetails.ErrorInfo{
-		Reason: e.class.reason(),
-		Domain: domain,
-		Metadata: map[string]string{
-			"errorClass":        e.class.reason(),
-			"messageParameters": "{}",
-			"classes":           genericClasses,
-		},
-	}
 }
