@@ -50,9 +50,3 @@ func TestValidUser(t *testing.T) {
 		require.Less(t, len(err.Error()), 400)
 	}
 }
-
-func TestMayImpersonate(t *testing.T) {
-	require.NoError(t, auth.MayImpersonate("alice"))
-	require.True(t, errs.Is(auth.MayImpersonate("hdfs"), errs.PermissionDenied))
-	require.True(t, errs.Is(auth.MayImpersonate("../x"), errs.InvalidRequest))
-}

@@ -56,7 +56,6 @@ func (b *builder) addTo(into map[string]value, l line, key string) {
 		if isRef {
 			v.text = secret
 		}
-		v.secret = isRef || isSecret(key)
 	}
 	if !strings.HasPrefix(key, "kyuubi.") {
 		into[key] = v

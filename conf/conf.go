@@ -22,9 +22,8 @@ type Source struct {
 
 // value is one setting as written, after secrets were looked up.
 type value struct {
-	text   string
-	from   Source
-	secret bool // came from a reference or belongs to a secret entry: never shown
+	text string
+	from Source
 }
 
 // Conf is a loaded configuration. It never changes after it was made, so it
@@ -69,15 +68,6 @@ func (c *Conf) WithPrefix(prefix string) map[string]string {
 	return found
 }
 
-// UserDefaults returns what the ___user___. lines say for exactly this user.
-func (c *Conf) UserDefaults(user string) map[string]string {
-	found := map[string]string{}
-	for key, v := range c.users[user] {
-		found[key] = v.text
-	}
-	return found
-}
-
 // ForUser is the configuration as it holds for one user: the server's, with the
 // defaults of that user laid over it.
 func (c *Conf) ForUser(user string) *Conf {
@@ -88,19 +78,6 @@ func (c *Conf) ForUser(user string) *Conf {
 	own.values = maps.Clone(c.values)
 	maps.Copy(own.values, c.users[user])
 	return &own
-}
-
-// EngineEnv is the environment that kyuubi.engineEnv.* adds to engines.
-func (c *Conf) EngineEnv() map[string]string { return c.WithPrefix(EngineEnvPrefix) }
-
-// EnginePython is the Python interpreter for clients of a minor version such
-// as "3.11": kyuubi.engine.spark.python.<minor>, else kyuubi.engine.spark.python,
-// else "" (whatever Spark finds itself).
-func (c *Conf) EnginePython(minor string) string {
-	if path, ok := c.Raw(EnginePythonPrefix + minor); ok {
-		return c.expand(path)
-	}
-	return EnginePython.Get(c)
 }
 
 // ClusterSecretFile is the path of the cluster secret: the setting, else

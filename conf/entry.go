@@ -60,12 +60,6 @@ func (e Entry[T]) Get(c *Conf) T {
 	return v
 }
 
-// IsSet says whether c has a value of its own, not the default.
-func (e Entry[T]) IsSet(c *Conf) bool {
-	_, ok := c.Raw(e.Key)
-	return ok
-}
-
 // setting is an entry without its value type.
 type setting interface {
 	meta() Meta

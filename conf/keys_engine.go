@@ -38,13 +38,9 @@ var (
 	EngineSubdomain = Entry[string]{Meta{Key: "kyuubi.engine.share.level.subdomain", Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.engine.share.level.sub.domain"},
 		Doc: "Name of one of several engines of the same owner, lower-cased. Unset means `default`, or a name made from the launch options that the session asks for."}, subdomainKind()}
 
-	// EngineDoAs is kyuubi.engine.doAs.enabled.
-	EngineDoAs = Entry[bool]{Meta{Key: "kyuubi.engine.doAs.enabled", Default: "true", Since: "0.1.0", Scope: ScopeBoth,
-		Doc: "Whether an engine runs as the user it belongs to, else as the gateway's user. Where nobody is authenticated, nobody is impersonated."}, boolKind()}
-
 	// EnginePython is kyuubi.engine.spark.python.
 	EnginePython = Entry[string]{Meta{Key: "kyuubi.engine.spark.python", Ours: true, Since: "0.1.0", Scope: ScopeBoth,
-		Doc: "Python interpreter of the engine's workers for clients whose minor version has no `kyuubi.engine.spark.python.<minor>`. Unset leaves the choice to Spark."}, pathKind()}
+		Doc: "Python interpreter of the engines' workers, before `kyuubi.engineEnv.PYSPARK_PYTHON`. Unset leaves the choice to Spark. A profile sets the variable instead."}, pathKind()}
 
 	// EngineMainResource is kyuubi.session.engine.spark.main.resource.
 	EngineMainResource = Entry[string]{Meta{Key: "kyuubi.session.engine.spark.main.resource", Since: "0.1.0", Scope: ScopeServer,
@@ -54,11 +50,11 @@ var (
 // The life of an engine.
 var (
 	// EngineInitTimeout is kyuubi.session.engine.initialize.timeout.
-	EngineInitTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.initialize.timeout", Default: "PT3M", Since: "0.1.0", Scope: ScopeBoth,
+	EngineInitTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.initialize.timeout", Default: "PT3M", Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Time from the start of spark-submit until the engine must have registered. Waiting in the gateway's own queue does not count."}, positiveKind()}
 
 	// EngineLaunchLinger is kyuubi.session.engine.launch.linger.
-	EngineLaunchLinger = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.launch.linger", Default: "PT2M", Ours: true, Since: "0.1.0", Scope: ScopeBoth,
+	EngineLaunchLinger = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.launch.linger", Default: "PT2M", Ours: true, Since: "0.1.0", Scope: ScopeServer,
 		Doc: "How long a launch goes on when nobody waits for it any more. Keep it longer than the pauses between a client's retries."}, durationKind()}
 
 	// EngineIdleTimeout is kyuubi.session.engine.idle.timeout.
@@ -78,15 +74,15 @@ var (
 		Doc: "An engine older than this takes no new session and stops with its last one. Zero or less means never."}, durationKind()}
 
 	// EngineErrorMaxSize is kyuubi.session.engine.startup.error.max.size, in characters.
-	EngineErrorMaxSize = Entry[int]{Meta{Key: "kyuubi.session.engine.startup.error.max.size", Default: "8192", Since: "0.1.0", Scope: ScopeBoth,
+	EngineErrorMaxSize = Entry[int]{Meta{Key: "kyuubi.session.engine.startup.error.max.size", Default: "8192", Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Most characters of an engine's log in the error of a failed launch."}, intKind(200, 1<<20)}
 
 	// EngineMaxLogLines is kyuubi.session.engine.startup.maxLogLines.
-	EngineMaxLogLines = Entry[int]{Meta{Key: "kyuubi.session.engine.startup.maxLogLines", Default: "10", Since: "0.1.0", Scope: ScopeBoth,
+	EngineMaxLogLines = Entry[int]{Meta{Key: "kyuubi.session.engine.startup.maxLogLines", Default: "10", Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Lines of the log's end in that error when the log names no reason."}, intKind(1, 10000)}
 
 	// EngineDestroyTimeout is kyuubi.session.engine.startup.destroy.timeout.
-	EngineDestroyTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.startup.destroy.timeout", Default: "PT5S", Since: "0.1.0", Scope: ScopeBoth,
+	EngineDestroyTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.startup.destroy.timeout", Default: "PT5S", Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Time between the polite signal and the final one when a process has to go."}, positiveKind()}
 
 	// EngineLogTimeout is kyuubi.session.engine.log.timeout.

@@ -7,12 +7,8 @@ import (
 	"time"
 )
 
-// The gateway itself: its name, its files, its limits.
+// The gateway itself: its files, its limits.
 var (
-	// ServerName is kyuubi.server.name.
-	ServerName = Entry[string]{Meta{Key: "kyuubi.server.name", Default: "roundhouse", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Name of this gateway in logs and answers."}, textKind()}
-
 	// ServerWorkDir is kyuubi.server.work.dir.
 	ServerWorkDir = Entry[string]{Meta{Key: "kyuubi.server.work.dir", Default: "{{KYUUBI_WORK_DIR_ROOT}}", Ours: true, Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Folder for the working folders and logs of engines. The variable is taken from the environment, else it is `work` in the gateway's home."}, pathKind()}
@@ -31,14 +27,14 @@ var (
 
 	// ServerRedaction is kyuubi.server.redaction.regex.
 	ServerRedaction = Entry[*regexp.Regexp]{Meta{Key: "kyuubi.server.redaction.regex", Default: `(?i)secret|password|token|access[.]key`, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Settings whose key or value matches are shown as `" + redactedText + "`."}, regexKind()}
+		Doc: "Settings whose key or value matches are shown as `*********(redacted)`."}, regexKind()}
 
 	// LimitEngineStartup is kyuubi.server.limit.engine.startup.
 	LimitEngineStartup = Entry[int]{Meta{Key: "kyuubi.server.limit.engine.startup", Default: "2", Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Launches that run at the same time; further ones queue, in order. Kyuubi has no limit by default."}, intKind(1, 1000)}
 
 	// LimitEnginesPerUser is kyuubi.server.limit.engines.per.user.
-	LimitEnginesPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.engines.per.user", Default: "10", Ours: true, Since: "0.1.0", Scope: ScopeBoth,
+	LimitEnginesPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.engines.per.user", Default: "10", Ours: true, Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Engines that one user may have at the same time. 0 means no limit."}, limitKind()}
 
 	// LimitSessionsPerUser is kyuubi.server.limit.connections.per.user.

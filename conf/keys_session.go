@@ -10,10 +10,6 @@ var (
 	SessionIdleTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.session.idle.timeout", Default: "PT6H", Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.session.timeout"},
 		Doc: "A session without any call, running operation or streaming query for so long is closed. Zero or less means never."}, durationKind()}
 
-	// SessionCheckInterval is kyuubi.session.check.interval.
-	SessionCheckInterval = Entry[time.Duration]{Meta{Key: "kyuubi.session.check.interval", Default: "PT5M", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "How often the gateway sweeps what ended sessions left behind."}, positiveKind()}
-
 	// SessionName is kyuubi.session.name.
 	SessionName = Entry[string]{Meta{Key: "kyuubi.session.name", Since: "0.1.0", Scope: ScopeSession,
 		Doc: "A label for the session, shown in lists."}, textKind()}

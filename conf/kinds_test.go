@@ -71,7 +71,7 @@ func TestKindsAccept(t *testing.T) {
 	c, err := New(map[string]string{
 		ConnectBindPort.Key: "0", RESTBindPort.Key: "65534", ConnectEnabled.Key: "TRUE", FrontendBindHost.Key: "[::1]",
 		EngineShareLevel.Key: "connection", EngineType.Key: "spark_sql", EngineSubdomain.Key: "Team-A", Administrators.Key: " ann, ,bob,",
-		Authentication.Key: "token", MaxDriverMemory.Key: "4g", EnginePythonPrefix + "3.11": "/usr/bin/python3.11", "kyuubi.engineEnv.PATH": "/bin",
+		Authentication.Key: "token", MaxDriverMemory.Key: "4g", "kyuubi.engineEnv.PATH": "/bin",
 	})
 	require.NoError(t, err)
 	require.Equal(t, 0, ConnectBindPort.Get(c))
@@ -84,7 +84,5 @@ func TestKindsAccept(t *testing.T) {
 	require.Equal(t, []string{"ann", "bob"}, Administrators.Get(c))
 	require.Equal(t, AuthToken, c.AuthMethod())
 	require.Equal(t, int64(4096), MaxDriverMemory.Get(c))
-	require.Equal(t, "/usr/bin/python3.11", c.EnginePython("3.11"))
-	require.Empty(t, c.EnginePython("3.12"))
 	require.Equal(t, map[string]string{"PATH": "/bin"}, c.EngineEnv())
 }

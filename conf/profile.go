@@ -24,7 +24,6 @@ func (o *Options) applyProfiles(c *Conf, named string) error {
 		if err := o.applyProfile(c.dir, name); err != nil {
 			return &OptionError{Key: SessionProfile.Key, Invalid: true, Why: err.Error()}
 		}
-		o.Profiles = append(o.Profiles, name)
 	}
 	return nil
 }
@@ -111,6 +110,8 @@ func (o *Options) applyKyuubi(l line) error {
 		return nil
 	case !known:
 		return errors.New(unknownText(l.key))
+	case strings.HasPrefix(l.key, EnginePython.Key):
+		return errors.New("a profile cannot set this; it can set " + pythonVariable)
 	case isServerOnly(l.key) || !isEngineSetting(l.key):
 		return errors.New("a profile cannot set this")
 	}

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -24,11 +23,9 @@ type Pair struct {
 // Options are what a session gets. Later layers won: server, defaults of the
 // user, profile, client.
 type Options struct {
-	// Base are the Spark settings of the server and of the user's defaults, for
-	// every engine of this user. hadoop.* keys have become spark.hadoop.hadoop.*.
-	Base map[string]string
 	// Launch are the options that the profile or the client asked for and that
-	// make an engine another one, in canonical form, to be laid over Base.
+	// make an engine another one, in canonical form, to be laid over
+	// Conf.EngineBase.
 	// Besides spark.* keys it may hold kyuubi.* ones: idle timeouts from anybody;
 	// from profiles any setting of engines, kyuubi.engineEnv.* included.
 	Launch map[string]string
@@ -38,10 +35,6 @@ type Options struct {
 	// Choices are the options of kind Launch that the profile or the client
 	// chose, canonical, with those of the gateway (share level, name, ...).
 	Choices map[string]string
-	// Ignored are the keys that were dropped by an ignore list.
-	Ignored []string
-	// Profiles are the profiles that were applied, in order.
-	Profiles []string
 	// ShareLevel is CONNECTION or USER.
 	ShareLevel string
 	// Subdomain is the explicit one, or "o-" and 12 hex digits of Launch, or the
@@ -49,8 +42,6 @@ type Options struct {
 	Subdomain string
 	// Name is the label of the session; may be empty.
 	Name string
-	// SessionIdle and EngineIdle are the idle timeouts; <= 0 means never.
-	SessionIdle, EngineIdle time.Duration
 }
 
 // DefaultSubdomain is the subdomain of sessions that ask for nothing special.
@@ -72,7 +63,7 @@ func (r *Resolver) Resolve(user string, client []Pair) (Options, error) {
 		return Options{}, &OptionError{Key: "list", Invalid: true, Why: fmt.Sprintf("%d options are more than the %d of a session; leave some out", len(client), maxPairs)}
 	}
 	c := r.conf.ForUser(user)
-	o := Options{Base: baseSettings(c), Launch: map[string]string{}, Session: map[string]string{}, Choices: map[string]string{}}
+	o := Options{Launch: map[string]string{}, Session: map[string]string{}, Choices: map[string]string{}}
 	wished, errs := takeClient(c, &o, client)
 	if err := o.applyProfiles(c, wished[SessionProfile.Key]); err != nil {
 		errs = append(errs, err)
@@ -103,31 +94,6 @@ func (r *Resolver) Chosen(o Options, p Pair) bool {
 	return err == nil && chosen && own == text
 }
 
-// baseSettings are the settings that Spark itself shall see, under Spark's names.
-func baseSettings(c *Conf) map[string]string {
-	base := map[string]string{}
-	for key, v := range c.values {
-		if name, ok := sparkName(key); ok {
-			base[name] = v.text
-		}
-	}
-	return base
-}
-
-// sparkName is the name under which Spark reads a setting that is not one of
-// kyuubi.*: Kyuubi passes hadoop.* and hive.* on with a prefix.
-func sparkName(key string) (string, bool) {
-	switch {
-	case strings.HasPrefix(key, "spark."):
-		return key, true
-	case strings.HasPrefix(key, "hadoop."):
-		return "spark.hadoop." + key, true
-	case strings.HasPrefix(key, "hive."):
-		return "spark." + key, true
-	}
-	return "", false
-}
-
 // takeClient sorts the client's options: session ones into o, launch ones into
 // the answer.
 func takeClient(c *Conf, o *Options, client []Pair) (wished map[string]string, errs []error) {
@@ -137,8 +103,6 @@ func takeClient(c *Conf, o *Options, client []Pair) (wished map[string]string, e
 		switch v.Kind {
 		case Refused:
 			errs = append(errs, v.Err)
-		case Ignored:
-			o.Ignored = append(o.Ignored, v.Key)
 		case Runtime:
 			o.Session[v.Key] = p.Value
 		case Launch:
@@ -190,7 +154,7 @@ func (o *Options) choose(wished map[string]string) {
 func (o *Options) bound(c *Conf, wished map[string]string) {
 	const enabled, ceiling = "spark.dynamicAllocation.enabled", "spark.dynamicAllocation.maxExecutors"
 	_, chosen := o.Launch[ceiling]
-	_, based := o.Base[ceiling]
+	_, based := c.Raw(ceiling)
 	most := MaxExecutors.Get(c)
 	if wished[enabled] == "true" && !chosen && !based && most > 0 {
 		o.Launch[ceiling] = strconv.Itoa(most)
@@ -206,8 +170,6 @@ func (o *Options) settle(c *Conf) {
 	}
 	o.ShareLevel = EngineShareLevel.Get(&effective)
 	o.Name = SessionName.Get(&effective)
-	o.SessionIdle = SessionIdleTimeout.Get(&effective)
-	o.EngineIdle = EngineIdleTimeout.Get(&effective)
 	o.Subdomain = o.subdomain(c)
 }
 

@@ -15,12 +15,13 @@ This page is made from the table of settings in the code; ` + "`go test ./conf -
 Settings stand in ` + "`kyuubi-defaults.conf`" + `, in the syntax of Java Properties and in UTF-8. The file is looked up in
 ` + "`KYUUBI_CONF_DIR`, else `GATEWAY_HOME/conf`, else `KYUUBI_HOME/conf`" + `. ` + "`--conf key=value`" + ` on the command line, as often as
 needed, wins over the file. A ` + "`kyuubi.*`" + ` name that nobody knows is an error; one that only Kyuubi has a use for is
-accepted and named in one line at the start. ` + "`spark.*`, `hadoop.*` and `hive.*`" + ` settings go to the engines as they are.
+accepted and named in one line at the start. ` + "`spark.*`" + ` settings go to the engines as they are; as in Kyuubi,
+` + "`hadoop.x`" + ` goes there as ` + "`spark.hadoop.hadoop.x`" + ` and ` + "`hive.x`" + ` as ` + "`spark.hive.x`" + `.
 
 - **Durations**: ISO-8601 (` + "`PT30M`, `P1D`, `PT1.5S`" + `), whole milliseconds, or short (` + "`500ms`, `10s`, `30m`, `2h`, `1d`" + `).
 - **Sizes**: ` + "`2g`, `2048m`" + `; a bare number counts mebibytes.
-- **Secrets**: ` + "`file:/path`" + ` (a file that only its owner may read) or ` + "`env:NAME`" + ` instead of the secret itself. This also works for
-  settings outside the table whose name says that they hold a secret, such as ` + "`spark.hadoop.fs.s3a.secret.key`" + `.
+- **Secrets**: ` + "`file:/path`" + ` (a plain file of the gateway's user with mode 0600, no link) or ` + "`env:NAME`" + ` instead of the secret
+  itself. This also works for settings outside the table whose name says that they hold a secret, such as ` + "`spark.hadoop.fs.s3a.secret.key`" + `.
 - **Defaults of a user**: ` + "`___alice___.spark.executor.memory=4g`" + ` replaces the server's value for alice. Settings of scope
   *server* hold for the whole gateway and cannot differ by user.
 - **Profiles**: ` + "`kyuubi-session-<name>.conf`" + ` in the same folder, chosen by ` + "`kyuubi.session.conf.profile`" + `.
@@ -34,7 +35,7 @@ const settingsFamilies = `
 | Setting | Meaning |
 |---|---|
 | ` + "`kyuubi.engineEnv.<VARIABLE>`" + ` | An environment variable for engines, ` + "`kyuubi.engineEnv.SPARK_HOME`" + ` first of all. |
-| ` + "`kyuubi.engine.spark.python.<minor>`" + ` † | Python interpreter of the engine for clients of that version, for example ` + "`kyuubi.engine.spark.python.3.11=/usr/bin/python3.11`" + `. Python functions run only where both versions are equal. |
+| ` + "`kyuubi.engine.spark.python.<minor>`" + ` † | Python interpreter of the engine for clients of that version, for example ` + "`kyuubi.engine.spark.python.3.11=/usr/bin/python3.11`" + `. It may differ by user, not by profile. Python functions run only where both versions are equal. |
 `
 
 const settingsClients = `

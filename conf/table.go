@@ -19,12 +19,12 @@ var areas = []area{
 		ConnectMaxMessageSize, ConnectMaxHold, ConnectSSLEnabled, ConnectSSLCertificate, ConnectSSLKey, RESTBindHost, RESTBindPort}},
 	{"Authentication", []setting{Authentication, AuthTokenFile, AuthNoneAllowRemote, EngineAllowGatewayUser, Administrators}},
 	{"Discovery", []setting{HAAddresses, HANamespace, HAZooKeeperDigest}},
-	{"Sessions", []setting{SessionIdleTimeout, SessionCheckInterval, SessionName, SessionProfile, SessionIgnoreList,
+	{"Sessions", []setting{SessionIdleTimeout, SessionName, SessionProfile, SessionIgnoreList,
 		SessionRestrictList, SessionLocalDirs, MaxDriverMemory, MaxDriverCores, MaxExecutorMemory, MaxExecutorCores, MaxExecutors, MaxIdleTimeout}},
-	{"Engines", []setting{EngineType, EngineShareLevel, EngineSubdomain, EngineDoAs, EnginePython, EngineMainResource}},
+	{"Engines", []setting{EngineType, EngineShareLevel, EngineSubdomain, EnginePython, EngineMainResource}},
 	{"Life of an engine", []setting{EngineInitTimeout, EngineLaunchLinger, EngineIdleTimeout, EngineCheckInterval, EngineMaxInitialWait,
 		EngineMaxLifetime, EngineErrorMaxSize, EngineMaxLogLines, EngineDestroyTimeout, EngineLogTimeout}},
-	{"Server and limits", []setting{ServerName, ServerWorkDir, ServerDataDir, ServerClusterSecretFile, ServerShutdownTimeout,
+	{"Server and limits", []setting{ServerWorkDir, ServerDataDir, ServerClusterSecretFile, ServerShutdownTimeout,
 		ServerRedaction, LimitEngineStartup, LimitEnginesPerUser, LimitSessionsPerUser}},
 }
 

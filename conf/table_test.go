@@ -55,7 +55,6 @@ func TestDefaultsAreKyuubis(t *testing.T) {
 	require.Equal(t, 30*time.Minute, EngineIdleTimeout.Get(c))
 	require.Equal(t, 2*time.Minute, EngineLaunchLinger.Get(c))
 	require.Equal(t, ShareUser, EngineShareLevel.Get(c))
-	require.True(t, EngineDoAs.Get(c))
 	require.Equal(t, 2, LimitEngineStartup.Get(c))
 	require.Equal(t, "kyuubi", HANamespace.Get(c))
 }

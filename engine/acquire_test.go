@@ -240,7 +240,7 @@ func TestQueueIsFairAndItsTimeDoesNotCount(t *testing.T) {
 			synctest.Wait()
 		}
 		require.Len(t, w.launcher.launches(), 1)
-		story, ok := w.m.Progress(userSpec("c").Path())
+		story, ok := w.m.Progress(userSpec("c"))
 		require.True(t, ok)
 		require.Contains(t, story, "of c waits in the launch queue of the gateway, number 2 in line")
 
@@ -253,7 +253,7 @@ func TestQueueIsFairAndItsTimeDoesNotCount(t *testing.T) {
 			require.NoError(t, err)
 			synctest.Wait()
 		}
-		_, ok = w.m.Progress(userSpec("c").Path())
+		_, ok = w.m.Progress(userSpec("c"))
 		require.False(t, ok)
 	})
 }
@@ -294,6 +294,12 @@ func TestConnectionEnginesAreNotShared(t *testing.T) {
 		launches := w.launcher.launches()
 		require.Len(t, launches, 2, "a call of the same session joins its launch")
 		require.Equal(t, launches[0].RefID, launches[0].Spec.Subdomain)
+		for i, session := range []string{"s1", "s2"} {
+			spec.Session = session
+			story, ok := w.m.Progress(spec)
+			require.True(t, ok)
+			require.Contains(t, story, launches[i].RefID)
+		}
 
 		_, err := w.register(launches[0])
 		require.NoError(t, err)

@@ -143,7 +143,7 @@ func TestNextGatewayAdoptsWhatAnswers(t *testing.T) {
 
 		resumed, ok := w.m.Resume(l.RefID)
 		require.True(t, ok)
-		require.Equal(t, lease.Engine().Node(), resumed.Engine().Node())
+		require.Equal(t, lease.Engine().node, resumed.Engine().node)
 		again, err := w.m.Acquire(t.Context(), userSpec("alice"))
 		require.NoError(t, err)
 		require.Same(t, resumed.Engine(), again.Engine())

@@ -67,20 +67,13 @@ type Engine struct {
 		state   State
 		leases  int
 		err     error
-		heard   time.Time // last registration or renewal
-		parting string    // why the driver said that it stops
-		leaving bool      // the driver was allowed to stop as unused
+		parting string // why the driver said that it stops
+		leaving bool   // the driver was allowed to stop as unused
 	}
 }
 
 // RefID is the engine's reference id.
 func (e *Engine) RefID() string { return e.refID }
-
-// Spec says what kind of engine it is.
-func (e *Engine) Spec() Spec { return e.spec }
-
-// Node is the registration.
-func (e *Engine) Node() discovery.Node { return e.node }
 
 // AppID is Spark's id of the application, such as local-1700000000000.
 func (e *Engine) AppID() string { return e.node.Attributes[attrAppID] }
@@ -88,9 +81,6 @@ func (e *Engine) AppID() string { return e.node.Attributes[attrAppID] }
 // Conn is the one connection to the driver. It adds the engine's bearer token
 // to each call: callers must not send an authorization header of their own.
 func (e *Engine) Conn() grpc.ClientConnInterface { return e.conn }
-
-// Submitted is when spark-submit was started.
-func (e *Engine) Submitted() time.Time { return e.submitted }
 
 // Done is closed when the engine has ended or is being ended by force: no call
 // can succeed any more.
@@ -195,13 +185,4 @@ func (e *Engine) parting() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.mu.parting
-}
-
-// renew notes a sign of life.
-func (e *Engine) renew(at time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if at.After(e.mu.heard) {
-		e.mu.heard = at
-	}
 }

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"roundhouse/internal/errs"
 )
 
 // Info is what people may know of an engine or of a launch.
@@ -24,7 +22,6 @@ type Info struct {
 	Attributes map[string]string // of the registration, without its MAC
 	Sessions   int               // that hold the engine, or wait for it
 	Submitted  time.Time         // zero in the launch queue
-	Heard      time.Time         // last registration or renewal
 	PID        int               // 0 in the launch queue
 	LogPath    string
 }
@@ -58,7 +55,7 @@ func (e *Engine) info() Info {
 	i.Submitted, i.PID = e.submitted, e.process.Identity().PID
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	i.State, i.Sessions, i.Heard = e.mu.state, e.mu.leases, e.mu.heard
+	i.State, i.Sessions = e.mu.state, e.mu.leases
 	return i
 }
 
@@ -75,20 +72,4 @@ func (l *launch) info() Info {
 
 func specInfo(s Spec) Info {
 	return Info{User: s.LaunchUser, ShareLevel: s.ShareLevel, Subdomain: s.Subdomain, Path: s.Path()}
-}
-
-// LogTail returns the last lines of an engine's log with its keys masked.
-func (m *Manager) LogTail(refID string, lines int) ([]string, error) {
-	m.mu.Lock()
-	var dir string
-	if e := m.mu.engines[refID]; e != nil {
-		dir = e.workDir
-	} else if l := m.mu.starting[refID]; l != nil {
-		dir = l.workDir
-	}
-	m.mu.Unlock()
-	if dir == "" {
-		return nil, errs.New(errs.NotFound, "There is no engine %s.", refID)
-	}
-	return m.opts.Files.Tail(dir, lines, keysOf(m.opts.Secret, refID).masker()), nil
 }

@@ -120,6 +120,7 @@ func (m *Manager) run(l *launch) {
 
 // spawn records the engine, starts its process and records that.
 func (m *Manager) spawn(l *launch) (Process, error) {
+	m.opts.OnSpawn()
 	m.mu.Lock()
 	l.submitted = time.Now()
 	record := l.record()

@@ -44,6 +44,8 @@ type Options struct {
 	// OnSessionClosed is told of sessions that a driver closed: reason is idle,
 	// released or expired. It must not block for long. Optional.
 	OnSessionClosed func(refID, user, sessionID, reason string)
+	// OnSpawn is told of each launch that leaves the queue. Optional.
+	OnSpawn func()
 	// OnLaunch is told of each launch that ended: how long it took since the
 	// spawn, or the error of its waiters. Optional.
 	OnLaunch func(took time.Duration, err error)
@@ -154,6 +156,9 @@ func (o *Options) complete() error {
 	}
 	if o.OnSessionClosed == nil {
 		o.OnSessionClosed = func(string, string, string, string) {}
+	}
+	if o.OnSpawn == nil {
+		o.OnSpawn = func() {}
 	}
 	if o.OnLaunch == nil {
 		o.OnLaunch = func(time.Duration, error) {}

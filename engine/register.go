@@ -33,8 +33,9 @@ func (m *Manager) VerifyCall(refID, method, path string, body []byte, mac string
 // Register takes an engine into service, or renews its registration. Nothing is
 // dialled before the MAC of the node is verified. ErrForbidden: the node is not
 // what the engine's key signed, not in its space, or not on this machine.
-// ErrGone: no such engine is wanted; the driver must end.
-func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, timeMs int64) (Welcome, error) {
+// ErrGone: no such engine is wanted; the driver must end. The last argument, the
+// driver's time of the call, is for those who check its freshness.
+func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, _ int64) (Welcome, error) {
 	node, err := m.verify(refID, path, nodeName)
 	if err != nil {
 		return Welcome{}, err
@@ -45,7 +46,7 @@ func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, ti
 	m.mu.Unlock()
 	switch {
 	case e != nil:
-		return welcome, m.renew(e, path, node, timeMs)
+		return welcome, m.renew(e, path, node)
 	case l == nil:
 		return Welcome{}, fmt.Errorf("%w: engine %s was cancelled, has ended or is unknown", ErrGone, refID)
 	case l.spec.Path() != path:
@@ -86,15 +87,14 @@ func loopback(address string) bool {
 	return err == nil && parsed.Addr().IsLoopback() && parsed.Port() != 0
 }
 
-// renew notes that a known engine lives. Its addresses cannot change.
-func (m *Manager) renew(e *Engine, path string, node discovery.Node, timeMs int64) error {
+// renew answers a known engine that registers again. Its addresses cannot change.
+func (m *Manager) renew(e *Engine, path string, node discovery.Node) error {
 	switch {
 	case e.State() == Ended:
 		return fmt.Errorf("%w: engine %s is ending", ErrGone, e.refID)
 	case e.spec.Path() != path, e.node.Address != node.Address, e.node.Attributes[attrControl] != node.Attributes[attrControl]:
 		return fmt.Errorf("%w: engine %s registered as %s before", ErrForbidden, e.refID, e.node.Address)
 	}
-	e.renew(time.UnixMilli(timeMs))
 	return nil
 }
 
@@ -164,7 +164,7 @@ func (m *Manager) newEngine(refID string, spec Spec, node discovery.Node, proces
 		done:    make(chan struct{}), buried: make(chan struct{}),
 	}
 	e.life, e.over = context.WithCancel(m.life)
-	e.mu.state, e.mu.heard = Running, time.Now()
+	e.mu.state = Running
 	return e, nil
 }
 

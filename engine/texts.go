@@ -102,11 +102,11 @@ func (m *Manager) story(l *launch) string {
 	return story
 }
 
-// Progress says in one sentence how the launch for an engine space stands;
-// false if there is none.
-func (m *Manager) Progress(path string) (string, bool) {
+// Progress says in one sentence how the launch that Acquire(spec) would join
+// stands; false if there is none.
+func (m *Manager) Progress(spec Spec) (string, bool) {
 	m.mu.Lock()
-	l := m.mu.launches[path]
+	l := m.mu.launches[spec.spaceKey()]
 	m.mu.Unlock()
 	if l == nil {
 		return "", false

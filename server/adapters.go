@@ -12,6 +12,7 @@ import (
 	"roundhouse/conf"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
+	"roundhouse/server/metrics"
 	"roundhouse/server/rest"
 	"roundhouse/session"
 )
@@ -40,7 +41,10 @@ type lease struct{ *engine.Lease }
 func (l lease) Engine() session.Engine { return l.Lease.Engine() }
 
 // restEngines shows engines as REST serves them, and takes their registrations.
-type restEngines struct{ *engine.Manager }
+type restEngines struct {
+	*engine.Manager
+	metrics *metrics.Metrics
+}
 
 func (e restEngines) Engines() []rest.EngineView {
 	var all []rest.EngineView
@@ -57,6 +61,12 @@ func (e restEngines) Engines() []rest.EngineView {
 
 func (e restEngines) Register(ctx context.Context, refID, path, node string, timeMs int64) (rest.Welcome, error) {
 	w, err := e.Manager.Register(ctx, refID, path, node, timeMs)
+	switch {
+	case errors.Is(err, engine.ErrForbidden):
+		e.metrics.NodeRejected(metrics.RejectedInvalid)
+	case errors.Is(err, engine.ErrGone):
+		e.metrics.NodeRejected(metrics.RejectedUnknown)
+	}
 	return rest.Welcome(w), pluginError(err)
 }
 
@@ -93,7 +103,10 @@ func (s restSessions) Open(_ context.Context, caller auth.Identity, configs map[
 	if err != nil {
 		return rest.SessionView{}, err
 	}
-	opened, _ := s.Manager.Open(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan})
+	opened, _, err := s.Manager.Open(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan})
+	if err != nil {
+		return rest.SessionView{}, err
+	}
 	s.Launch(opened)
 	return s.view(opened, s.byRef()), nil
 }

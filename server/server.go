@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,6 +32,7 @@ type Server struct {
 	rest     *rest.Server
 	log      *slog.Logger
 	ready    chan struct{}
+	draining atomic.Bool
 	address  string
 }
 
@@ -52,29 +54,41 @@ func (s *Server) ConnectAddr() string { return s.address }
 // RESTAddr is the host:port of the REST API.
 func (s *Server) RESTAddr() string { return s.rest.Addr().String() }
 
-// Run serves until ctx ends. The doors close first: the Connect frontend lets
-// its calls end for the shutdown time while engines can still register; then
-// sessions and engines are let go, and the store is closed last.
+// Run serves until ctx ends. Sessions are there before the first event of an
+// engine is read. At the end the Connect frontend closes first and lets its calls
+// end for the shutdown time, while engines can still register; then the REST
+// door, sessions and engines are let go, and the store is closed last.
 func (s *Server) Run(ctx context.Context) error {
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
+	if err := s.sessions.Restore(ctx); err != nil {
+		s.front.Close()
+		return errors.Join(err, s.store.Close())
+	}
 	var parts errgroup.Group
 	parts.Go(func() error { return s.engines.Run(inner) })
-	if err := s.sessions.Restore(ctx); err != nil {
-		stopInner()
-		return errors.Join(err, parts.Wait(), s.store.Close())
-	}
 	parts.Go(func() error { return s.sessions.Run(inner) })
 	if a, ok := s.auth.(runner); ok {
 		parts.Go(func() error { return a.Run(inner) })
 	}
-	doors, doorsCtx := errgroup.WithContext(ctx)
-	doors.Go(func() error { return s.rest.Run(doorsCtx) })
-	doors.Go(func() error { return s.front.Run(doorsCtx) })
-	close(s.ready)
-	err := doors.Wait()
+	err := s.serve(ctx)
 	stopInner()
 	return errors.Join(err, parts.Wait(), s.store.Close())
+}
+
+// serve opens both doors until ctx ends or one of them fails.
+func (s *Server) serve(ctx context.Context) error {
+	doors, frontCtx := errgroup.WithContext(ctx)
+	restCtx, closeREST := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeREST()
+	doors.Go(func() error { return s.rest.Run(restCtx) })
+	doors.Go(func() error {
+		defer closeREST()
+		return s.front.Run(frontCtx)
+	})
+	context.AfterFunc(frontCtx, func() { s.draining.Store(true) })
+	close(s.ready)
+	return doors.Wait()
 }
 
 // runner is what long-lived parts are.
@@ -86,10 +100,13 @@ type runner interface {
 func (s *Server) readyErr() error {
 	select {
 	case <-s.ready:
-		return nil
 	default:
 		return errors.New("the gateway is starting")
 	}
+	if s.draining.Load() {
+		return errors.New("the gateway is shutting down")
+	}
+	return nil
 }
 
 // dialable is the address that a local process or client can dial for a bound

@@ -5,9 +5,11 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,6 +21,7 @@ import (
 	"roundhouse/discovery/embedded"
 	"roundhouse/engine"
 	"roundhouse/engine/submit"
+	"roundhouse/internal/errs"
 	"roundhouse/internal/secret"
 	"roundhouse/internal/version"
 	"roundhouse/server/frontend"
@@ -97,7 +100,11 @@ func (p *parts) makeAuth() error {
 	if err != nil {
 		return fmt.Errorf("%w (%s)", err, conf.AuthTokenFile.Key)
 	}
-	p.auth = administrators{tokens, conf.Administrators.Get(p.c)}
+	names := conf.Administrators.Get(p.c)
+	if own, err := user.Current(); err == nil {
+		names = append(names, own.Username) // as in Kyuubi
+	}
+	p.auth = administrators{tokens, names}
 	return nil
 }
 
@@ -150,15 +157,22 @@ func (p *parts) makeEngines() error {
 		OnSessionClosed: func(refID, user, id, reason string) {
 			p.sessions.SessionClosed(refID, user, id, reason)
 		},
+		OnSpawn:  p.metrics.LaunchStarted,
 		OnLaunch: p.launchEnded,
 	})
 	return err
 }
 
 func (p *parts) launchEnded(took time.Duration, err error) {
-	p.metrics.LaunchStarted()
-	if err == nil {
+	switch {
+	case err == nil:
 		p.metrics.LaunchSucceeded(took)
+	case errors.Is(err, engine.ErrCancelled):
+		p.metrics.LaunchFailed(metrics.LaunchCancelled)
+	case errs.Is(err, errs.EngineLaunchTimeout):
+		p.metrics.LaunchFailed(metrics.LaunchTimeout)
+	default:
+		p.metrics.LaunchFailed(metrics.LaunchError)
 	}
 }
 
@@ -177,12 +191,14 @@ func (p *parts) makeSessions() (err error) {
 		Hold:   conf.ConnectMaxHold.Get(p.c),
 		Linger: conf.EngineLaunchLinger.Get(p.c),
 		Unused: unusedSession, TombstoneKeep: tombstoneKeep, Tombstones: tombstones,
+		Limit:  func(user string) int { return conf.LimitSessionsPerUser.Get(p.c.ForUser(user)) },
+		Opened: p.metrics.SessionOpened, Failed: p.metrics.SessionFailed,
 	})
 	p.planner = &session.Planner{
 		Resolver:  conf.NewResolver(p.c),
 		Namespace: conf.HANamespace.Get(p.c),
 		Python:    pythonMinor(p.engineBase("")[pythonVariable]),
-		PythonFor: func(minor string) string { path, _ := p.c.Raw(conf.EnginePythonPrefix + minor); return path },
+		PythonFor: p.c.EnginePython,
 		OnlyUser:  onlyUser(p.c),
 	}
 	return err
@@ -247,7 +263,7 @@ func (p *parts) makeREST() (err error) {
 	p.rest, err = rest.New(rest.Options{
 		Listener: p.listener, Authenticator: p.auth,
 		Sessions: restSessions{p.sessions, p.planner, p.engines},
-		Engines:  restEngines{p.engines}, Registrar: restEngines{p.engines},
+		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
 		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
 		Ready:     p.readyErr,
 		Hosts:     hosts(p.c),

@@ -28,11 +28,17 @@ type End struct {
 	Cause Cause
 	// Why is a full sentence for people.
 	Why string
-	At  time.Time
+	// Failure, if not nil, is what calls that wait for the engine get: why its
+	// launch failed.
+	Failure error
+	At      time.Time
 }
 
 // Error is what calls of the ended session get.
 func (e *End) Error(id string) error {
+	if e.Failure != nil {
+		return e.Failure
+	}
 	if e.Cause == Released {
 		return errs.SessionClosed(id)
 	}

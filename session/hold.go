@@ -11,7 +11,8 @@ import (
 	"roundhouse/internal/errs"
 )
 
-// deadlineMargin is left of a client's deadline to answer in.
+// deadlineMargin is left of a client's deadline to answer in, but no more than
+// half of what there is.
 const deadlineMargin = 5 * time.Second
 
 var errHoldOver = errors.New("the call was held for as long as it may be")
@@ -20,8 +21,11 @@ var errHoldOver = errors.New("the call was held for as long as it may be")
 // before the client's deadline, to the hold time, and to the end of the session.
 func (m *Manager) holdContext(ctx context.Context, s *Session) (context.Context, context.CancelFunc) {
 	until := m.Now().Add(m.Hold)
-	if d, ok := ctx.Deadline(); ok && d.Add(-deadlineMargin).Before(until) {
-		until = d.Add(-deadlineMargin)
+	if d, ok := ctx.Deadline(); ok {
+		margin := min(deadlineMargin, d.Sub(m.Now())/2)
+		if d.Add(-margin).Before(until) {
+			until = d.Add(-margin)
+		}
 	}
 	timed, stopTimer := context.WithDeadlineCause(ctx, until, errHoldOver)
 	held, cancel := context.WithCancelCause(timed)
@@ -37,7 +41,7 @@ func (m *Manager) holdError(ctx context.Context, s *Session) error {
 	if !errors.Is(context.Cause(ctx), errHoldOver) {
 		return context.Cause(ctx) // the client is gone
 	}
-	how, ok := m.Engines.Progress(s.Plan.Spec.Path())
+	how, ok := m.Engines.Progress(s.Plan.Spec)
 	if !ok {
 		how = "its engine is being launched"
 	}
@@ -48,11 +52,16 @@ func (m *Manager) holdError(ctx context.Context, s *Session) error {
 // After a failed launch the session is forgotten: the next call starts afresh.
 func (m *Manager) acquireError(ctx context.Context, s *Session, err error) error {
 	switch {
-	case errors.Is(context.Cause(ctx), errHoldOver):
+	case errors.Is(context.Cause(ctx), errHoldOver) && errs.Is(err, errs.EngineStarting):
 		return err // it tells how the launch stands
 	case ctx.Err() != nil:
 		return m.holdError(ctx, s)
 	}
-	m.End(s.Key, End{Cause: Forgotten, Why: "Its engine could not be launched."})
+	m.Failed()
+	end := End{Cause: Forgotten, Why: "Its engine could not be launched.", Failure: err}
+	if s.ahead {
+		end.Cause = Lost // its id is known to somebody who has not come yet
+	}
+	m.End(s.Key, end)
 	return err
 }

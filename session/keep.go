@@ -21,6 +21,7 @@ func (m *Manager) Restore(ctx context.Context) error {
 		s := newSession(Request{Key: Key{r.User, r.SessionID}, Client: r.Client, Address: r.Address}, r.Opened)
 		s.Plan.Options = conf.Options{Choices: r.Options, Name: r.Name}
 		s.used.Store(true)
+		s.confirmed.Store(true)
 		m.mu.Lock()
 		m.mu.live[s.Key] = s
 		m.mu.Unlock()
@@ -80,6 +81,7 @@ func reason(e Engine) string {
 // Launch gets the engine of s in the background, so that it is warm when the
 // client comes. Its failure is logged and forgets the session.
 func (m *Manager) Launch(s *Session) {
+	s.ahead = true
 	m.work.Add(1)
 	go func() { // waited for by Run
 		defer m.work.Done()
@@ -94,11 +96,10 @@ func (m *Manager) Launch(s *Session) {
 func (m *Manager) sweep() {
 	now := m.Now()
 	for _, s := range m.List() {
-		age := now.Sub(s.Opened)
 		switch {
-		case s.Engine() == nil && s.waiters.Load() == 0 && age > m.Linger:
+		case s.Engine() == nil && s.waiters.Load() == 0 && now.Sub(s.waited()) > m.Linger:
 			m.End(s.Key, End{Cause: Forgotten, Why: "Nobody waited for its engine."})
-		case s.Engine() != nil && !s.used.Load() && age > m.Unused:
+		case s.Engine() != nil && !s.used.Load() && now.Sub(s.Opened) > m.Unused:
 			m.End(s.Key, End{Cause: Lost, Why: fmt.Sprintf("It was opened and not used for %v.", m.Unused)})
 		}
 	}

@@ -20,6 +20,9 @@ import (
 // releaseTimeout bounds how long an engine may take to release a session.
 const releaseTimeout = 10 * time.Second
 
+// storeTimeout bounds one write to the store.
+const storeTimeout = 5 * time.Second
+
 // Options are the settings of a Manager.
 type Options struct {
 	Engines Engines
@@ -34,6 +37,11 @@ type Options struct {
 	// TombstoneKeep and Tombstones bound the memory of ended sessions.
 	TombstoneKeep time.Duration
 	Tombstones    int
+	// Limit is how many sessions a user may have; 0 means any number. Optional.
+	Limit func(user string) int
+	// Opened and Failed are told of each session that is opened, or that could
+	// not get its engine. Optional.
+	Opened, Failed func()
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -56,9 +64,7 @@ type Manager struct {
 
 // NewManager returns a Manager; Restore and Run complete it.
 func NewManager(o Options) (*Manager, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.complete()
 	graves, err := newTombstones(o.Tombstones, o.TombstoneKeep, o.Now)
 	if err != nil {
 		return nil, fmt.Errorf("session tombstones: %w", err)
@@ -68,6 +74,21 @@ func NewManager(o Options) (*Manager, error) {
 	m.mu.watched = map[string]bool{}
 	m.life, m.stop = context.WithCancel(context.Background())
 	return m, nil
+}
+
+func (o *Options) complete() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Limit == nil {
+		o.Limit = func(string) int { return 0 }
+	}
+	if o.Opened == nil {
+		o.Opened = func() {}
+	}
+	if o.Failed == nil {
+		o.Failed = func() {}
+	}
 }
 
 // Run sweeps sessions that nobody uses until ctx ends, and then waits for the
@@ -101,17 +122,41 @@ func (m *Manager) Lookup(k Key) (*Session, *End) {
 	return s, nil
 }
 
-// Open returns the live session of r.Key, or opens it as r asks.
-func (m *Manager) Open(r Request) (s *Session, opened bool) {
+// Open returns the live session of r.Key, or opens it as r asks. An error says
+// that the user has as many sessions as allowed.
+func (m *Manager) Open(r Request) (s *Session, opened bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s := m.mu.live[r.Key]; s != nil {
-		return s, false
+		return s, false, nil
+	}
+	if err := m.roomLocked(r.User); err != nil {
+		return nil, false, err
 	}
 	r.Plan.Spec.Session = r.ID // its calls share one launch also where sessions share no engine
 	s = newSession(r, m.Now())
 	m.mu.live[r.Key] = s
-	return s, true
+	m.Opened()
+	return s, true, nil
+}
+
+// roomLocked refuses one more session of user beyond the limit.
+func (m *Manager) roomLocked(user string) error {
+	limit := m.Limit(user)
+	if limit <= 0 {
+		return nil
+	}
+	n := 0
+	for k := range m.mu.live {
+		if k.User == user {
+			n++
+		}
+	}
+	if n < limit {
+		return nil
+	}
+	return errs.New(errs.LimitExceeded, "User %s has %d sessions open and may have %d (kyuubi.server.limit.connections.per.user). "+
+		"End one of them (spark.stop(), or DELETE /api/v1/sessions/<id>).", user, n, limit)
 }
 
 // Engine waits for the engine of s. onHold is called if that takes waiting. The
@@ -122,7 +167,10 @@ func (m *Manager) Engine(ctx context.Context, s *Session, onHold func()) (Engine
 	}
 	onHold()
 	s.waiters.Add(1)
-	defer s.waiters.Add(-1)
+	defer func() {
+		s.left.Store(m.Now().UnixMilli())
+		s.waiters.Add(-1)
+	}()
 	ctx, cancel := m.holdContext(ctx, s)
 	defer cancel()
 	select {
@@ -144,8 +192,13 @@ func (m *Manager) Engine(ctx context.Context, s *Session, onHold func()) (Engine
 // adopt makes the route durable and gives s its engine.
 func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, error) {
 	e := lease.Engine()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
 	if err := m.Store.PutSession(ctx, s.record(e.RefID())); err != nil {
 		lease.Release()
+		if errors.Is(err, discovery.ErrFull) {
+			return nil, errs.Wrap(errs.LimitExceeded, err, "This gateway keeps no more sessions.")
+		}
 		return nil, errs.Wrap(errs.Internal, err, "The route of session %s could not be stored.", s.ID)
 	}
 	if !s.attach(lease) {
@@ -168,12 +221,13 @@ func (m *Manager) Clone(ctx context.Context, parent *Session, newID string) (*Se
 	if !ok {
 		return nil, errs.SessionChanged(parent.ID, reason(e))
 	}
-	r := parent.Request
-	r.ID = newID
-	s, opened := m.Open(r)
-	if !opened {
+	s, opened, err := m.Open(parent.clone(newID))
+	if err == nil && !opened {
+		err = errs.New(errs.Conflict, "A session with the id %s exists already.", newID)
+	}
+	if err != nil {
 		lease.Release()
-		return nil, errs.New(errs.Conflict, "A session with the id %s exists already.", newID)
+		return nil, err
 	}
 	if _, err := m.adopt(ctx, s, lease); err != nil {
 		m.End(s.Key, End{Cause: Forgotten})
@@ -255,7 +309,10 @@ func (m *Manager) SessionClosed(refID, user, id, reason string) {
 		return
 	}
 	if reason == "released" {
-		m.End(s.Key, End{Cause: Cause(s.release.Load()), Why: "The client released it."})
+		// A release of an earlier session of the same id may be told late.
+		if cause, under := s.Released(); under {
+			m.End(s.Key, End{Cause: cause, Why: "The client released it."})
+		}
 		return
 	}
 	m.End(s.Key, End{Cause: Lost, Why: closedBecause(reason)})
@@ -285,7 +342,7 @@ func (m *Manager) List() []*Session {
 }
 
 func (m *Manager) forget(k Key) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.life), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.life), storeTimeout)
 	defer cancel()
 	if err := m.Store.DeleteSession(ctx, k.User, k.ID); err != nil && !errors.Is(err, discovery.ErrNotFound) {
 		m.Log.Error("session record stays behind", "user", k.User, "session", k.ID, "err", err)

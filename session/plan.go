@@ -37,9 +37,9 @@ type Planner struct {
 	Namespace string
 	// Python is the minor version of the engines' own Python, "" if unknown.
 	Python string
-	// PythonFor returns the interpreter for clients of another minor version, ""
-	// if there is none (kyuubi.engine.spark.python.<minor>).
-	PythonFor func(minor string) string
+	// PythonFor returns the interpreter of a user's engines for clients of another
+	// minor version, "" if there is none (kyuubi.engine.spark.python.<minor>).
+	PythonFor func(user, minor string) string
 	// OnlyUser, if set, is the one user whose drivers may run under the gateway's
 	// own OS user: a UDF could read the gateway's files (design, identity rule 1).
 	OnlyUser string
@@ -78,7 +78,7 @@ func (p *Planner) choosePython(plan *Plan, client string) {
 	if m == nil || p.Python == "" || m[1] == p.Python {
 		return
 	}
-	path := p.PythonFor(m[1])
+	path := p.PythonFor(plan.Spec.Owner, m[1])
 	if path == "" {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("[GATEWAY.PYTHON_MISSING] Your Python is %s and the engine's is %s: "+
 			"SQL and DataFrames work, Python functions (UDFs) will fail. Use Python %s, or ask the administrator to set %s%s.",

@@ -46,7 +46,7 @@ type Engines interface {
 	// Resume leases an engine that runs already.
 	Resume(refID string) (Lease, bool)
 	// Progress says in one sentence how the launch of an engine space stands.
-	Progress(path string) (string, bool)
+	Progress(spec engine.Spec) (string, bool)
 }
 
 // Request describes a session that a client opens.
@@ -72,24 +72,28 @@ type Session struct {
 	waiters atomic.Int64
 	used    atomic.Bool
 	touched atomic.Int64
+	// left (epoch ms) is when the last call that waited gave up.
+	left atomic.Int64
+	// ahead says that the session was opened before its client came.
+	ahead bool
 	// confirmed is set when the engine has answered a call: it knows the session.
 	confirmed atomic.Bool
-	// release is the Cause of the ReleaseSession that is under way.
-	release atomic.Int32
-	prepare struct {
-		sync.Once
-		err error
-	}
+	// release is the Cause of the ReleaseSession that is under way, nil if none is.
+	release atomic.Pointer[Cause]
+	// preparing lets one caller at a time run Prepare; prepared ends it.
+	preparing chan struct{}
+	prepared  atomic.Bool
 
 	mu struct {
 		sync.Mutex
 		lease Lease
 		end   *End
+		held  map[*HeldCall]bool
 	}
 }
 
 func newSession(r Request, now time.Time) *Session {
-	s := &Session{Request: r, Opened: now, turn: make(chan struct{}, 1)}
+	s := &Session{Request: r, Opened: now, turn: make(chan struct{}, 1), preparing: make(chan struct{}, 1)}
 	s.life, s.die = context.WithCancel(context.Background())
 	return s
 }
@@ -126,13 +130,37 @@ func (s *Session) Confirmed() bool { return s.confirmed.Load() }
 
 // Releasing notes how the release that is under way ends the session, for the
 // engine may tell of it before its answer arrives.
-func (s *Session) Releasing(c Cause) { s.release.Store(int32(c)) }
+func (s *Session) Releasing(c Cause) { s.release.Store(&c) }
 
-// Prepare runs f once in the life of the session, before its first forwarded
-// call; later callers wait for it and share its error.
-func (s *Session) Prepare(f func() error) error {
-	s.prepare.Do(func() { s.prepare.err = f() })
-	return s.prepare.err
+// Released is the cause of the release that is under way; false if none is.
+func (s *Session) Released() (Cause, bool) {
+	if c := s.release.Load(); c != nil {
+		return *c, true
+	}
+	return 0, false
+}
+
+// Prepare runs f before the first forwarded call of the session, and again
+// before the next one if it fails; callers wait for each other.
+func (s *Session) Prepare(ctx context.Context, f func() error) error {
+	if s.prepared.Load() {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case s.preparing <- struct{}{}:
+		defer func() { <-s.preparing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if s.prepared.Load() {
+		return nil
+	}
+	err := f()
+	s.prepared.Store(err == nil)
+	return err
 }
 
 // attach gives the session its engine; false if it has ended meanwhile.
@@ -160,6 +188,17 @@ func (s *Session) finish(e *End) (Lease, bool) {
 	return l, true
 }
 
+// clone is what a clone of the session is opened with: the engine copies the
+// options that the parent has by now, and its client has had the warnings.
+func (s *Session) clone(id string) Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.Request
+	r.ID = id
+	r.Plan.Options.Session, r.Plan.Warnings = nil, nil
+	return r
+}
+
 // TakeWarnings returns the warnings that the client has not been given yet.
 func (s *Session) TakeWarnings() []string {
 	s.mu.Lock()
@@ -167,6 +206,14 @@ func (s *Session) TakeWarnings() []string {
 	w := s.Plan.Warnings
 	s.Plan.Warnings = nil
 	return w
+}
+
+// waited is when somebody last waited for the engine.
+func (s *Session) waited() time.Time {
+	if at := s.left.Load(); at != 0 {
+		return time.UnixMilli(at)
+	}
+	return s.Opened
 }
 
 // LastAccess is when the last forwarded call of the session began or ended.

@@ -80,7 +80,7 @@ func (f *fakeEngines) Resume(refID string) (Lease, bool) {
 	return fakeLease{f.e, &f.released}, true
 }
 
-func (f *fakeEngines) Progress(string) (string, bool) { return "spark-submit runs for 12 s", true }
+func (f *fakeEngines) Progress(engine.Spec) (string, bool) { return "spark-submit runs for 12 s", true }
 
 type memoryStore struct {
 	sync.Mutex
@@ -149,7 +149,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 }
 
 func (r *rig) open() *Session {
-	s, _ := r.Open(Request{Key: r.key})
+	s, _, _ := r.Open(Request{Key: r.key})
 	return s
 }
 
@@ -264,7 +264,8 @@ func TestEndOfTheEngineEndsItsSessions(t *testing.T) {
 func TestTombstonesAreBoundedInNumberAndAge(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for _, id := range []string{"a", "b", "c"} {
-			r.Open(Request{Key: Key{"alice", id}})
+			_, _, err := r.Open(Request{Key: Key{"alice", id}})
+			require.NoError(t, err)
 			r.End(Key{"alice", id}, End{Cause: Lost})
 		}
 		_, a := r.Lookup(Key{"alice", "a"})
@@ -284,7 +285,8 @@ func TestReleaseWithReconnectFreesTheID(t *testing.T) {
 		s, end := r.Lookup(r.key)
 		require.Nil(t, s)
 		require.Nil(t, end)
-		_, opened := r.Open(Request{Key: r.key})
+		_, opened, err := r.Open(Request{Key: r.key})
+		require.NoError(t, err)
 		require.True(t, opened)
 	})
 }
@@ -302,7 +304,10 @@ func TestSessionClosedByTheEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.opened(t)
+				one := r.opened(t)
+				r.SessionClosed("e1", "alice", "s1", "released") // told late, of an earlier session of this id
+				require.Nil(t, one.Ended())
+				one.Releasing(Released)
 				r.SessionClosed(c.ref, "alice", "s1", c.reason)
 				s, end := r.Lookup(r.key)
 				require.Equal(t, c.ends, s == nil)
@@ -333,7 +338,8 @@ func TestSweepForgetsWhatNobodyUses(t *testing.T) {
 		waiting := r.open()
 		got := make(chan error)
 		go func() { _, err := r.Engine(t.Context(), waiting, func() {}); got <- err }()
-		r.Open(Request{Key: Key{"bob", "left"}})
+		_, _, err := r.Open(Request{Key: Key{"bob", "left"}})
+		require.NoError(t, err)
 		<-time.After(4 * time.Minute) // fake clock
 		s, _ := r.Lookup(Key{"bob", "left"})
 		require.Nil(t, s)
@@ -358,4 +364,77 @@ func TestRestoreServesKnownEnginesAndBuriesTheRest(t *testing.T) {
 		require.Equal(t, Lost, end.Cause)
 		require.NotContains(t, r.store.records, Key{"alice", "s2"})
 	})
+}
+
+func TestUserMayHaveSoManySessions(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Limit = func(user string) int { return map[string]int{"alice": 1}[user] }
+		close(r.engines.ready)
+		parent := r.open()
+		_, err := r.Engine(t.Context(), parent, func() {})
+		require.NoError(t, err)
+		_, _, err = r.Open(Request{Key: Key{"alice", "s2"}})
+		require.Equal(t, codes.ResourceExhausted, status.Code(err))
+		_, err = r.Clone(t.Context(), parent, "s2")
+		require.Equal(t, codes.ResourceExhausted, status.Code(err))
+		require.Equal(t, 1, r.engines.released, "the clone's lease is given back")
+		_, opened, err := r.Open(Request{Key: Key{"bob", "s2"}})
+		require.NoError(t, err)
+		require.True(t, opened)
+		require.True(t, r.End(r.key, End{Cause: Released}))
+		_, opened, err = r.Open(Request{Key: Key{"alice", "s2"}})
+		require.NoError(t, err)
+		require.True(t, opened)
+	})
+}
+
+func TestEveryWaitingCallHearsWhyTheLaunchFailed(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		s := r.open()
+		got := make(chan error, 3)
+		for range 3 {
+			go func() { _, err := r.Engine(t.Context(), s, func() {}); got <- err }()
+		}
+		synctest.Wait()
+		r.engines.fail = errors.New("no memory")
+		close(r.engines.ready)
+		for range 3 {
+			require.ErrorContains(t, <-got, "no memory")
+		}
+	})
+}
+
+func TestFailedLaunchOfASessionOpenedAheadIsRemembered(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.engines.fail = errors.New("no memory")
+		close(r.engines.ready)
+		r.Launch(r.open())
+		synctest.Wait()
+		s, end := r.Lookup(r.key)
+		require.Nil(t, s)
+		require.ErrorContains(t, end.Error("s1"), "no memory")
+	})
+}
+
+func TestShortDeadlinesStillGetAnEngineThatRuns(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		close(r.engines.ready)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := r.Engine(ctx, r.open(), func() {})
+		require.NoError(t, err)
+	})
+}
+
+func TestPrepareIsTriedAgainAfterAFailure(t *testing.T) {
+	s := newSession(Request{}, time.Now())
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	calls := 0
+	count := func(err error) func() error { return func() error { calls++; return err } }
+	require.Error(t, s.Prepare(gone, count(nil)))
+	require.Error(t, s.Prepare(t.Context(), count(errors.New("the hop broke"))))
+	require.NoError(t, s.Prepare(t.Context(), count(nil)))
+	require.NoError(t, s.Prepare(t.Context(), count(errors.New("never run"))))
+	require.Equal(t, 2, calls)
 }

@@ -2,7 +2,12 @@
 
 package local
 
-import "time"
+import (
+	"errors"
+	"time"
+
+	"roundhouse/internal/process"
+)
 
 // waitPoll waits one poll interval; it returns false when free was closed.
 func waitPoll(free <-chan struct{}) bool {
@@ -16,20 +21,16 @@ func waitPoll(free <-chan struct{}) bool {
 	}
 }
 
-// facts are what the system tells about a pid.
-type facts struct {
-	start uint64
-	ended bool // only the unreaped remains are left
-}
-
 // check returns nil while the process of id runs, ErrGone when it has ended,
 // and another error when the system cannot say.
 func check(id Identity) error {
-	f, err := inspect(id.PID)
-	if err != nil {
+	found, err := process.Inspect(id.PID)
+	switch {
+	case errors.Is(err, process.ErrNone):
+		return ErrGone
+	case err != nil:
 		return err
-	}
-	if f.ended || f.start != id.Start {
+	case found.Ended || found.Start != id.Start:
 		return ErrGone
 	}
 	return nil

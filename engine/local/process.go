@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"roundhouse/internal/process"
 )
 
 // ErrGone says that the process does not exist any more, or that its pid
@@ -30,8 +32,7 @@ const pollInterval = 200 * time.Millisecond
 // Identity names a process for as long as the machine is up.
 type Identity struct {
 	PID int
-	// Start is in the system's own unit: clock ticks since boot on Linux
-	// (/proc/PID/stat field 22), microseconds since 1970 on macOS.
+	// Start is when it started (process.Info).
 	Start uint64
 }
 
@@ -73,11 +74,11 @@ func Start(c Command) (*Process, error) {
 	if err := cmd.Process.Release(); err != nil {
 		return nil, fmt.Errorf("release process %d: %w", pid, err)
 	}
-	facts, err := inspect(pid) // a child that has ended is a zombie until watch reaps it
+	child, err := process.Inspect(pid) // a child that has ended is a zombie until watch reaps it
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("identify process %d: %w", pid, err), unix.Kill(-pid, unix.SIGKILL))
 	}
-	return newProcess(Identity{PID: pid, Start: facts.start}, true), nil
+	return newProcess(Identity{PID: pid, Start: child.Start}, true), nil
 }
 
 // Open watches a process that an earlier gateway started; ErrGone if it has

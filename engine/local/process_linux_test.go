@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"roundhouse/internal/process"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -110,8 +112,8 @@ func TestGroupEndsWithItsLeader(t *testing.T) {
 			require.NoError(t, p.End(t.Context(), 0))
 			ended(t, p)
 			require.Eventually(t, func() bool {
-				f, err := inspect(forked)
-				return errors.Is(err, ErrGone) || f.ended
+				f, err := process.Inspect(forked)
+				return errors.Is(err, process.ErrNone) || f.Ended
 			}, 5*time.Second, 5*time.Millisecond)
 		})
 	}
@@ -161,27 +163,4 @@ func TestWithoutPidfdProcessesArePolled(t *testing.T) {
 func TestStartReportsAMissingProgram(t *testing.T) {
 	_, err := Start(Command{Args: []string{"/nonexistent/spark-submit"}})
 	require.ErrorIs(t, err, os.ErrNotExist)
-}
-
-func TestParseStat(t *testing.T) {
-	tail := strings.Repeat(" 1", 18)
-	tests := map[string]struct {
-		data string
-		want facts
-		bad  bool
-	}{
-		"plain":                {data: "7 (sleep) S" + tail + " 4711 9", want: facts{start: 4711}},
-		"zombie":               {data: "7 (sleep) Z" + tail + " 4711", want: facts{start: 4711, ended: true}},
-		"parentheses in names": {data: "7 (a) Z (b) R" + tail + " 4711", want: facts{start: 4711}},
-		"cut":                  {data: "7 (sleep) S 1 2", bad: true},
-		"empty":                {data: "", bad: true},
-		"no number":            {data: "7 (sleep) S" + tail + " x", bad: true},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := parseStat([]byte(test.data))
-			require.Equal(t, test.bad, err != nil)
-			require.Equal(t, test.want, got)
-		})
-	}
 }

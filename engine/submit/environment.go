@@ -27,14 +27,14 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // environment is the whole environment of a driver: the allow-list, then
 // kyuubi.engineEnv.*, then what the gateway itself sets.
-func (l *Launcher) environment(base map[string]string, launch engine.Launch, home string) (map[string]string, error) {
+func (l *Launcher) environment(settings map[string]string, launch engine.Launch, home string) (map[string]string, error) {
 	variables := map[string]string{}
 	for _, name := range inherited {
 		if value := l.opts.Getenv(name); value != "" {
 			variables[name] = value
 		}
 	}
-	for key, value := range base {
+	for key, value := range settings {
 		name, ok := strings.CutPrefix(key, engineEnv)
 		if !ok {
 			continue

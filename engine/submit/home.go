@@ -24,8 +24,8 @@ func submitPath(home string) string { return filepath.Join(home, "bin", "spark-s
 // names the keys to set.
 func (l *Launcher) SparkHome() (string, error) { return l.sparkHome(l.opts.Base("")) }
 
-func (l *Launcher) sparkHome(base map[string]string) (string, error) {
-	home, from := base[engineEnv+"SPARK_HOME"], engineEnv+"SPARK_HOME"
+func (l *Launcher) sparkHome(settings map[string]string) (string, error) {
+	home, from := settings[engineEnv+"SPARK_HOME"], engineEnv+"SPARK_HOME"
 	if home == "" {
 		home, from = l.opts.Getenv("SPARK_HOME"), "SPARK_HOME"
 	}

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	pluginClass   = "org.roundhouse.engine.EnginePlugin"
-	pluginsKey    = "spark.plugins"
 	messageMargin = 64 << 10 // what the gateway's fields may add to a message
 	defaultsLimit = 1 << 20  // bytes of spark-defaults.conf
 )
@@ -48,8 +46,9 @@ var fixed = map[string]string{
 	"spark.submit.proxyUser.allowCustomClasspathInClusterMode": "false",
 }
 
-// properties are all settings of a driver; later steps win.
-func (l *Launcher) properties(base map[string]string, launch engine.Launch, confDir string) (map[string]string, error) {
+// properties are what Spark gets for a driver; later steps win. The plugin adds
+// itself to the administrator's spark.plugins (ConnectEngine).
+func (l *Launcher) properties(settings map[string]string, launch engine.Launch, confDir string) (map[string]string, error) {
 	all := maps.Clone(tunable)
 	all["spark.connect.grpc.maxInboundMessageSize"] = strconv.Itoa(l.opts.MaxMessage + messageMargin)
 	all["spark.app.name"] = appName(launch)
@@ -57,36 +56,26 @@ func (l *Launcher) properties(base map[string]string, launch engine.Launch, conf
 	if err != nil {
 		return nil, err
 	}
-	for _, layer := range []map[string]string{defaults, base, launch.Spec.Options} {
+	for _, layer := range []map[string]string{defaults, settings} {
 		for key, value := range layer {
-			if name, ok := sparkKey(key); ok {
-				all[name] = value
+			if isSparks(key) {
+				all[key] = value
 			}
 		}
 	}
 	delete(all, "spark.connect.authenticate.token") // the plugin sets its own
-	all[pluginsKey] = appendTo(all[pluginsKey], pluginClass)
 	maps.Copy(all, fixed)
-	return all, l.addOurs(all, base, launch)
+	return all, l.addOurs(all, settings, launch)
 }
 
-// sparkKey is the name under which Spark gets a setting. kyuubi.* keys are the
-// gateway's business, except for those that addOurs passes on.
-func sparkKey(key string) (string, bool) {
-	switch {
-	case strings.HasPrefix(key, "spark.kyuubi."):
-		return "", false
-	case strings.HasPrefix(key, "spark."):
-		return key, true
-	case strings.HasPrefix(key, "hadoop."):
-		return "spark.hadoop." + key, true // as Kyuubi does
-	default:
-		return "", false
-	}
+// isSparks says whether Spark itself gets a setting. Those below spark.kyuubi.
+// are the gateway's own; addOurs sets them.
+func isSparks(key string) bool {
+	return strings.HasPrefix(key, "spark.") && !strings.HasPrefix(key, "spark.kyuubi.")
 }
 
 // addOurs adds what the plugin reads (engine/DESIGN.md).
-func (l *Launcher) addOurs(all, base map[string]string, launch engine.Launch) error {
+func (l *Launcher) addOurs(all, settings map[string]string, launch engine.Launch) error {
 	times := map[string]time.Duration{
 		"kyuubi.session.idle.timeout":                  l.opts.Times.SessionIdle,
 		"kyuubi.session.engine.idle.timeout":           l.opts.Times.EngineIdle,
@@ -95,11 +84,7 @@ func (l *Launcher) addOurs(all, base map[string]string, launch engine.Launch) er
 		"kyuubi.session.engine.spark.max.lifetime":     l.opts.Times.Lifetime,
 	}
 	for key, value := range times {
-		for _, layer := range []map[string]string{base, launch.Spec.Options} {
-			text, ok := layer[key]
-			if !ok {
-				continue
-			}
+		if text, ok := settings[key]; ok {
 			parsed, err := l.opts.Duration(text)
 			if err != nil {
 				return fmt.Errorf("the setting %s of this session is no duration: %w", key, err)
@@ -113,7 +98,6 @@ func (l *Launcher) addOurs(all, base map[string]string, launch engine.Launch) er
 		"spark.kyuubi.ha.namespace":                      launch.Spec.Path(),
 		"spark.kyuubi.engine.key.file":                   filepath.Join(launch.WorkDir, keyFile),
 		"spark.kyuubi.engine.gateway.url":                l.opts.GatewayURL(),
-		"spark.kyuubi.engine.share.level":                string(launch.Spec.ShareLevel),
 		"spark.kyuubi.engine.submit.time":                strconv.FormatInt(launch.Submitted.UnixMilli(), 10),
 		"spark.kyuubi.session.engine.initialize.timeout": millis(launch.Timeout),
 	})
@@ -130,19 +114,6 @@ func appName(launch engine.Launch) string {
 		parts = append(parts, s.Subdomain)
 	}
 	return strings.Join(append(parts, launch.RefID), "_")
-}
-
-// appendTo adds an element to a comma-separated list that lacks it.
-func appendTo(list, element string) string {
-	for present := range strings.SplitSeq(list, ",") {
-		if strings.TrimSpace(present) == element {
-			return list
-		}
-	}
-	if strings.TrimSpace(list) == "" {
-		return element
-	}
-	return list + "," + element
 }
 
 // readDefaults reads the admin's spark-defaults.conf, which spark-submit itself

@@ -15,7 +15,7 @@ import (
 // settings are the properties of a launch.
 func (b *bench) settings(t *testing.T, l engine.Launch) map[string]string {
 	t.Helper()
-	got, err := b.launcher.properties(b.base, l, filepath.Join(b.home, "conf"))
+	got, err := b.launcher.properties(b.launcher.settings(l.Spec), l, filepath.Join(b.home, "conf"))
 	require.NoError(t, err)
 	return got
 }
@@ -29,7 +29,6 @@ func TestPropertiesOfThePlugin(t *testing.T) {
 		"spark.kyuubi.ha.namespace":                          "/kyuubi_1_USER_SPARK_CONNECT/alice/default",
 		"spark.kyuubi.engine.key.file":                       l.WorkDir + "/engine.key",
 		"spark.kyuubi.engine.gateway.url":                    "http://127.0.0.1:10099",
-		"spark.kyuubi.engine.share.level":                    "USER",
 		"spark.kyuubi.session.idle.timeout":                  "3600000",
 		"spark.kyuubi.session.engine.idle.timeout":           "300000", // of the session
 		"spark.kyuubi.session.engine.check.interval":         "60000",
@@ -39,7 +38,6 @@ func TestPropertiesOfThePlugin(t *testing.T) {
 		"spark.kyuubi.session.engine.initialize.timeout":     "180000",
 		"spark.driver.memory":                                "2g",
 		"spark.app.name":                                     "kyuubi_USER_SPARK_CONNECT_alice_default_" + l.RefID,
-		"spark.plugins":                                      pluginClass,
 		"spark.connect.grpc.maxInboundMessageSize":           "66536",
 		"spark.ui.enabled":                                   "false",
 	} {
@@ -61,28 +59,27 @@ func TestLayersOfProperties(t *testing.T) {
 		"spark.connect.grpc.arrow.maxBatchSize 4m\nspark.kyuubi.ha.namespace /forged\nspark.app.name mine\n", 0o644)
 	b.base["spark.master"] = "local[2]"
 	b.base["spark.connect.execute.reattachable.senderMaxStreamSize"] = "123"
-	b.base["hadoop.fs.x"] = "y"
-	b.base["kyuubi.server.name"] = "not for Spark"
+	b.base["hadoop.fs.x"] = "not Spark's name"
+	b.base["kyuubi.engine.type"] = "not for Spark"
 	b.base["spark.kyuubi.engine.gateway.url"] = "http://forged"
 	got := b.settings(t, b.launch())
 	for key, want := range map[string]string{
 		"spark.master":                                           "local[2]", // server over admin
 		"spark.driver.memory":                                    "2g",       // session over both
 		"spark.eventLog.dir":                                     "/var/log",
-		"spark.plugins":                                          "com.acme.Plugin," + pluginClass,
+		"spark.plugins":                                          "com.acme.Plugin", // ours adds itself
 		"spark.extraListeners":                                   "com.acme.Listener",
 		"spark.connect.grpc.binding.address":                     "127.0.0.1",
 		"spark.connect.grpc.binding.port":                        "0",
 		"spark.connect.grpc.arrow.maxBatchSize":                  "4m",
 		"spark.connect.execute.reattachable.senderMaxStreamSize": "123",
-		"spark.hadoop.hadoop.fs.x":                               "y",
 		"spark.kyuubi.ha.namespace":                              "/kyuubi_1_USER_SPARK_CONNECT/alice/default",
 		"spark.kyuubi.engine.gateway.url":                        "http://127.0.0.1:10099",
 		"spark.app.name":                                         "mine",
 	} {
 		require.Equal(t, want, got[key], key)
 	}
-	for _, key := range []string{"spark.connect.authenticate.token", "kyuubi.server.name", "spark.kyuubi.server.name"} {
+	for _, key := range []string{"spark.connect.authenticate.token", "hadoop.fs.x", "spark.hadoop.hadoop.fs.x", "kyuubi.engine.type", "spark.kyuubi.engine.type"} {
 		require.NotContains(t, got, key)
 	}
 }
@@ -90,12 +87,6 @@ func TestLayersOfProperties(t *testing.T) {
 func TestConfDirOfTheEnvironment(t *testing.T) {
 	require.Equal(t, "/spark/conf", confDir(map[string]string{}, "/spark"))
 	require.Equal(t, "/etc/spark", confDir(map[string]string{"SPARK_CONF_DIR": "/etc/spark"}, "/spark"))
-}
-
-func TestAppendTo(t *testing.T) {
-	for list, want := range map[string]string{"": "x", " ": "x", "a": "a,x", "a,x": "a,x", "a, x ,b": "a, x ,b", "ax": "ax,x"} {
-		require.Equal(t, want, appendTo(list, "x"))
-	}
 }
 
 func TestFormatProperties(t *testing.T) {

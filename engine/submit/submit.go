@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,8 +31,9 @@ type Options struct {
 	// http://127.0.0.1:10099. It is asked at each launch.
 	GatewayURL func() string
 	// Base returns the configuration for engines of a user: the server's and
-	// the user's own defaults. spark.*, hadoop.*, kyuubi.engineEnv.* and the
-	// keys of Times count. Optional.
+	// the user's own defaults, under the names that Spark reads. spark.*,
+	// kyuubi.engineEnv.* and the keys of Times count. The options of a session
+	// are laid over it. Optional.
 	Base func(user string) map[string]string
 	// Times are the values of the plugin's timers unless Base or the options
 	// of a session say otherwise.
@@ -91,8 +93,8 @@ func (l *Launcher) Open(id local.Identity) (engine.Process, error) {
 // Start prepares the folder of an engine and starts its driver there. What can
 // be known to be wrong before is said at once, with the key to correct.
 func (l *Launcher) Start(_ context.Context, launch engine.Launch) (engine.Process, error) {
-	base := l.opts.Base(launch.Spec.LaunchUser)
-	home, err := l.sparkHome(base)
+	settings := l.settings(launch.Spec)
+	home, err := l.sparkHome(settings)
 	if err != nil {
 		return nil, err
 	}
@@ -102,15 +104,24 @@ func (l *Launcher) Start(_ context.Context, launch engine.Launch) (engine.Proces
 	if err := checkPython(launch.Spec.Python); err != nil {
 		return nil, err
 	}
-	environment, err := l.environment(base, launch, home)
+	environment, err := l.environment(settings, launch, home)
 	if err != nil {
 		return nil, err
 	}
-	properties, err := l.properties(base, launch, confDir(environment, home))
+	properties, err := l.properties(settings, launch, confDir(environment, home))
 	if err != nil {
 		return nil, err
 	}
 	return l.spawn(launch, home, environment, properties)
+}
+
+// settings are the configuration of one engine: the user's, with the options of
+// the session laid over it.
+func (l *Launcher) settings(spec engine.Spec) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, l.opts.Base(spec.LaunchUser))
+	maps.Copy(all, spec.Options)
+	return all
 }
 
 // spawn writes the files and starts the process.

@@ -143,6 +143,27 @@ func TestSparkHomeOfTheConfigurationWins(t *testing.T) {
 	require.Equal(t, []string{"ours"}, b.run(t, b.launch()))
 }
 
+// A profile's settings arrive as options of the launch.
+func TestOptionsOfTheLaunchReachTheEnvironment(t *testing.T) {
+	b := newBench(t, `echo "$SPARK_HOME $LAKE $TEAM"`)
+	b.env["SPARK_HOME"] = "/nonexistent"
+	b.base["kyuubi.engineEnv.SPARK_HOME"] = "/nonexistent/too"
+	b.base["kyuubi.engineEnv.LAKE"], b.base["kyuubi.engineEnv.TEAM"] = "server's", "blue"
+	l := b.launch()
+	l.Spec.Options["kyuubi.engineEnv.SPARK_HOME"] = b.home
+	l.Spec.Options["kyuubi.engineEnv.LAKE"] = "profile's"
+	require.Equal(t, []string{b.home + " profile's blue"}, b.run(t, l))
+	require.Equal(t, "server's", b.base["kyuubi.engineEnv.LAKE"], "the configuration itself stays")
+}
+
+func TestLaunchWithoutOptionsAndConfiguration(t *testing.T) {
+	b := newBench(t, `echo ran`)
+	b.base = nil
+	l := b.launch()
+	l.Spec.Options = nil
+	require.Equal(t, []string{"ran"}, b.run(t, l))
+}
+
 func TestWhatIsMissingIsSaidAtOnce(t *testing.T) {
 	tests := map[string]struct {
 		spoil func(*testing.T, *bench, *engine.Launch)

@@ -84,12 +84,6 @@ func (c *Client) Stderr() string {
 	return c.mu.stderr.String()
 }
 
-// PID is the process id of the program.
-func (c *Client) PID() int { return c.cmd.Process.Pid }
-
-// Kill ends the program without letting it say goodbye.
-func (c *Client) Kill() { _ = c.cmd.Process.Kill(); <-c.over }
-
 // Next returns the next line whose "event" is event.
 func (c *Client) Next(event string, within time.Duration) map[string]any {
 	c.t.Helper()

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"roundhouse/internal/process"
 )
 
 // Root is the top folder of the checkout.
@@ -105,15 +107,10 @@ func FreePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// Alive says whether a process exists and is no zombie.
+// Alive says whether a process exists and has not ended.
 func Alive(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return false
-	}
-	after := stat[bytes.LastIndexByte(stat, ')')+1:]
-	fields := strings.Fields(string(after))
-	return len(fields) > 0 && fields[0] != "Z"
+	found, err := process.Inspect(pid)
+	return err == nil && !found.Ended
 }
 
 // Marked lists the processes whose command line contains text: the ref id of an

@@ -35,6 +35,29 @@ func TestScaleToZero(t *testing.T) {
 	require.NotEqual(t, first.RefID, second.RefID)
 }
 
+// TestReturnAfterTheIdleStop: a client whose session and engine have stopped as
+// idle is told so in one error, and its next getOrCreate() works on a new engine.
+func TestReturnAfterTheIdleStop(t *testing.T) {
+	for _, client := range []string{"4.3", "4.0"} {
+		t.Run(client, func(t *testing.T) {
+			g := env.Start(t, with(quickIdle("PT3S"), "kyuubi.session.engine.idle.timeout", "PT2S"))
+			c := env.StartClient(t, client, "recover.py", "--remote", g.Remote())
+			before := c.Next("ready", 3*time.Minute)
+			eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
+			c.Say("go on")
+			ended := c.Next("ended", time.Minute)
+			require.Contains(t, text(ended, "text"), "INVALID_HANDLE.SESSION_CHANGED")
+			require.Contains(t, text(ended, "text"), "idle", "the text says why")
+			require.EqualValues(t, 1, c.Next("recovered", 3*time.Minute)["one"])
+			after := c.Next("engine_after", time.Minute)
+			require.NotEqual(t, before["application_id"], after["application_id"])
+			require.Equal(t, "2", launches(t, g), "one engine before, one after")
+			code, _ := c.Wait(30 * time.Second)
+			require.Zero(t, code)
+		})
+	}
+}
+
 // useOnce runs a client that ends its session, and returns its engine.
 func useOnce(t *testing.T, g *env.Gateway) env.Engine {
 	t.Helper()

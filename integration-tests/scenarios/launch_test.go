@@ -62,7 +62,7 @@ func (c goClient) release(ctx context.Context) error {
 // TestFiftyColdSessionsOfOneUserShareOneEngine on real Spark.
 func TestFiftyColdSessionsOfOneUserShareOneEngine(t *testing.T) {
 	g := env.Start(t, nil)
-	c := env.StartClient(t, "4.3", "many.py", "--remote", g.Remote(), fmt.Sprint(env.Count(50, 50)))
+	c := env.StartClient(t, "4.3", "many.py", "--remote", g.Remote(), "50")
 	all := c.Next("all", 5*time.Minute)
 	require.EqualValues(t, 50, all["sessions"])
 	require.Len(t, all["engines"], 1)
@@ -241,7 +241,8 @@ func TestGoClientByTheURLForm(t *testing.T) {
 	require.Equal(t, "2048m", onlyEngine(t, g).Attributes["spark.executor.memory"])
 }
 
-// TestNoProcessOutlivesItsFolder: the files of an ended engine go, its log stays.
+// TestFilesOfAnEndedEngine: what is secret goes with the registration, all but
+// the log with the end.
 func TestFilesOfAnEndedEngine(t *testing.T) {
 	g := env.Start(t, fake(t, nil))
 	require.NoError(t, newGoClient(t, g, "alice").version(t.Context()))

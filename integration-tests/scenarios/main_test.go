@@ -6,10 +6,7 @@
 package scenarios
 
 import (
-	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,12 +97,6 @@ func launches(t *testing.T, g *env.Gateway) string {
 			return v
 		}
 	}
-	return "0"
-}
-
-func readJSON(t *testing.T, path string, into any) {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Clean(path))
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(raw, into))
+	require.FailNow(t, "kyuubi_engine_total is not among the metrics")
+	return ""
 }

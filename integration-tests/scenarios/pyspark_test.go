@@ -3,7 +3,6 @@
 package scenarios
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -88,30 +87,26 @@ func startDirect(t *testing.T) string {
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "SPARK_HOME="+home, "PYSPARK_PYTHON="+env.Python(t, "4.3"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	log, err := cmd.StderrPipe()
+	path := filepath.Join(cmd.Dir, "server.log")
+	log, err := os.Create(path)
 	require.NoError(t, err)
+	cmd.Stderr = log
 	require.NoError(t, cmd.Start())
-	port, drained := make(chan string, 1), make(chan struct{})
-	go func() { // ends with the process, which the cleanup ends and waits for
-		defer close(drained)
-		for scan := bufio.NewScanner(log); scan.Scan(); {
-			if m := listening.FindStringSubmatch(scan.Text()); m != nil {
-				port <- m[1]
-			}
-		}
-	}()
+	require.NoError(t, log.Close())
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-drained
 		_ = cmd.Wait()
 	})
-	select {
-	case p := <-port:
-		return "sc://127.0.0.1:" + p
-	case <-time.After(90 * time.Second):
-		require.FailNow(t, "the Spark Connect server does not start")
-		return ""
-	}
+	port := ""
+	eventually(t, 90*time.Second, "the Spark Connect server starts", func() bool {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if m := listening.FindSubmatch(text); m != nil {
+			port = string(m[1])
+		}
+		return port != ""
+	})
+	return "sc://127.0.0.1:" + port
 }
 
 // TestUsersAndWishes: launch options give an engine of their own, equal wishes

@@ -17,12 +17,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"roundhouse/internal/process"
 )
 
 // Process is what a pid file says about a running daemon.
 type Process struct {
 	PID int
-	// Mark tells this process from a later one with the same pid.
+	// Mark tells this process from a later one with the same pid: when it
+	// started (process.Info).
 	Mark uint64
 	// Started is when the pid file was taken.
 	Started time.Time
@@ -61,12 +64,12 @@ func Hold(path string) (*PIDFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	mark, err := startMark(os.Getpid())
+	self, err := process.Inspect(os.Getpid())
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
-	p := &PIDFile{file: file, process: Process{PID: os.Getpid(), Mark: mark, Started: time.Now()}}
+	p := &PIDFile{file: file, process: Process{PID: os.Getpid(), Mark: self.Start, Started: time.Now()}}
 	if err := p.Note(nil); err != nil {
 		file.Close()
 		return nil, err
@@ -154,11 +157,11 @@ func Find(path string) (Process, error) {
 
 // Alive says whether this very process still runs.
 func (p Process) Alive() (bool, error) {
-	mark, err := startMark(p.PID)
-	if err != nil {
-		return false, err
+	found, err := process.Inspect(p.PID)
+	if errors.Is(err, process.ErrNone) {
+		return false, nil
 	}
-	return mark != 0 && mark == p.Mark, nil
+	return err == nil && !found.Ended && found.Start == p.Mark, err
 }
 
 func (p Process) format() []byte {

@@ -83,6 +83,22 @@ var EngineUnreachable = &Class{
 	admin: "If it repeats, look at the network between the gateway and the engine, and at the engine's garbage collection.",
 }
 
+// EngineTimeout: the engine did not answer a call that is bounded.
+var EngineTimeout = &Class{
+	name: "ENGINE_TIMEOUT", code: codes.DeadlineExceeded, http: http.StatusGatewayTimeout,
+	cause: "The engine did not answer in time a call that has a time limit. Spark 4.1 never answers an interrupt of an unknown id.",
+	user:  "Check the id, or interrupt all.",
+	admin: "Look at the log and the garbage collection of the engine that the message names.",
+}
+
+// Interrupted: the client interrupted a call that waited for its engine.
+var Interrupted = &Class{
+	name: "INTERRUPTED", code: codes.Canceled, http: http.StatusConflict,
+	cause: "The client interrupted a call while its engine was still being launched.",
+	user:  "Nothing. A new call joins the launch that is under way.",
+	admin: "Nothing.",
+}
+
 // LimitExceeded: a limit on sessions, engines, streams or bytes.
 var LimitExceeded = &Class{
 	name: "LIMIT_EXCEEDED", code: codes.ResourceExhausted, http: http.StatusTooManyRequests,
@@ -171,7 +187,7 @@ func Classes() []*Class {
 	return []*Class{
 		Unauthenticated, PermissionDenied,
 		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing,
-		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable,
+		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable, EngineTimeout, Interrupted,
 		LimitExceeded, ShuttingDown, NoEngineYet, UnsupportedMethod, NotFound, Conflict, Internal,
 		SessionWasChanged, SessionWasClosed,
 	}

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,27 +124,4 @@ func TestMask(t *testing.T) {
 	require.Equal(t, Hidden+"d", m.Text("abcd"))
 	require.Equal(t, "nothing", m.Text("nothing"))
 	require.Equal(t, "abc", Mask().Text("abc"))
-}
-
-// However a text is cut into writes, the writer gives what Text gives.
-func TestMaskWriterEqualsText(t *testing.T) {
-	m := Mask("aab", "aabaa", "ba")
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 500 {
-		text := make([]byte, random.IntN(40))
-		for i := range text {
-			text[i] = "abc"[random.IntN(3)]
-		}
-		var out bytes.Buffer
-		w := m.Writer(&out)
-		for rest := text; len(rest) > 0; {
-			n := 1 + random.IntN(len(rest))
-			written, err := w.Write(rest[:n])
-			require.NoError(t, err)
-			require.Equal(t, n, written)
-			rest = rest[n:]
-		}
-		require.NoError(t, w.Close())
-		require.Equal(t, m.Text(string(text)), out.String(), "input %s", text)
-	}
 }

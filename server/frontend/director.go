@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"roundhouse/auth"
@@ -21,7 +20,7 @@ import (
 // Sessions is what the frontend needs of the session manager.
 type Sessions interface {
 	Lookup(session.Key) (*session.Session, *session.End)
-	Open(session.Request) (s *session.Session, opened bool)
+	Open(session.Request) (s *session.Session, opened bool, err error)
 	Engine(ctx context.Context, s *session.Session, onHold func()) (session.Engine, error)
 	Clone(ctx context.Context, parent *session.Session, newID string) (*session.Session, error)
 	End(session.Key, session.End) bool
@@ -100,7 +99,11 @@ func (d *Director) clientError(c *proxy.Call, err error) error {
 }
 
 func (d *Director) callDone(c *proxy.Call, err error) {
-	d.Observer.CallDone("/"+proxy.Service+"/"+c.Method, status.Code(err).String())
+	code := codes.OK
+	if err != nil {
+		code = errs.Status(err).Code()
+	}
+	d.Observer.CallDone("/"+proxy.Service+"/"+c.Method, code.String())
 }
 
 func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request) (*proxy.Route, error) {
@@ -114,12 +117,15 @@ func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request)
 	k := session.Key{User: id.User, ID: req.SessionID}
 	call := &call{Call: c, req: req, rule: d.rules[c.Method], id: id, key: k}
 	s, end := d.Sessions.Lookup(k)
-	reply, err := d.localReply(call, s, end)
+	reply, err := d.localReply(ctx, call, s, end)
 	if err != nil {
 		return nil, err
 	}
 	if reply != nil {
 		return &proxy.Route{Reply: reply}, nil
+	}
+	if s == nil {
+		s, end = d.Sessions.Lookup(k) // an Interrupt may have waited for it
 	}
 	if s == nil {
 		if s, err = d.open(call, end); err != nil {
@@ -139,7 +145,10 @@ type call struct {
 }
 
 // localReply answers calls that need no engine when the session has none.
-func (d *Director) localReply(c *call, s *session.Session, end *session.End) ([]proto.Message, error) {
+func (d *Director) localReply(ctx context.Context, c *call, s *session.Session, end *session.End) ([]proto.Message, error) {
+	if c.Method == "Interrupt" && end == nil && (s == nil || s.Engine() == nil) {
+		return d.interrupt(ctx, c)
+	}
 	if c.rule.local == nil || (s != nil && s.Engine() != nil) || (end != nil && !c.rule.evenEnded) {
 		return nil, nil
 	}
@@ -168,21 +177,13 @@ func (d *Director) open(c *call, end *session.End) (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _ := d.Sessions.Open(session.Request{Key: c.key, Plan: plan, Client: wishes.Client, Address: host(c.Peer)})
-	return s, nil
+	s, _, err := d.Sessions.Open(session.Request{Key: c.key, Plan: plan, Client: wishes.Client, Address: host(c.Peer)})
+	return s, err
 }
 
 // toEngine waits for the engine of s and routes the call there.
 func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session) (*proxy.Route, error) {
-	held := false
-	e, err := d.Sessions.Engine(ctx, s, func() {
-		held = true
-		d.Observer.HoldStarted()
-		c.SendHeader()
-	})
-	if held {
-		d.Observer.HoldEnded()
-	}
+	e, err := d.hold(ctx, c, s)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +202,19 @@ func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session) (*
 	}
 	d.count(s, r)
 	return r, nil
+}
+
+// hold waits for the engine of s, unless the client interrupts the call.
+func (d *Director) hold(ctx context.Context, c *call, s *session.Session) (session.Engine, error) {
+	if e := s.Engine(); e != nil {
+		return e, nil
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer s.Held(heldCall(c, end))()
+	d.Observer.HoldStarted()
+	defer d.Observer.HoldEnded()
+	return d.Sessions.Engine(ctx, s, c.SendHeader)
 }
 
 // count counts the call as one of s while it lasts.

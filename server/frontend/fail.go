@@ -39,8 +39,8 @@ func (d *Director) translate(ctx context.Context, s *session.Session, e session.
 	code := status.Code(err)
 	switch {
 	case code == codes.DeadlineExceeded && r.timeout > 0:
-		return errs.New(errs.EngineUnreachable, "Engine %s did not answer within %v.", e.RefID(), r.timeout)
-	case code == codes.Unavailable, code == codes.Canceled:
+		return errs.New(errs.EngineTimeout, "Engine %s did not answer within %v.", e.RefID(), r.timeout)
+	case code == codes.Unavailable, code == codes.Canceled, code == codes.Unauthenticated: // the last: another server has its port
 		return d.diagnose(ctx, s, e, errs.New(errs.EngineUnreachable,
 			"The connection to engine %s broke; the engine is alive. The client tries again by itself.", e.RefID()))
 	case code == codes.Internal || code == codes.Unknown:
@@ -61,6 +61,9 @@ func (d *Director) engineError(ctx context.Context, s *session.Session, e sessio
 		return err
 	}
 	end := session.End{Cause: session.Lost, Why: fmt.Sprintf("Engine %s closed the session, most likely because it was idle.", e.RefID())}
+	if cause, under := s.Released(); under {
+		end = session.End{Cause: cause, Why: "The client released it."}
+	}
 	d.Sessions.End(s.Key, end)
 	return endError(s, end)
 }
@@ -88,7 +91,11 @@ func (d *Director) diagnose(ctx context.Context, s *session.Session, e session.E
 
 // lost ends s and its engine, and is what the client gets.
 func (d *Director) lost(s *session.Session, e session.Engine, why string) error {
-	d.Discard(e.RefID(), why)
+	select {
+	case <-e.Done(): // it ends already, maybe gently
+	default:
+		d.Discard(e.RefID(), why)
+	}
 	if err := e.Err(); err != nil {
 		why = strings.TrimRight(err.Error(), ".") + "."
 	}

@@ -72,7 +72,7 @@ func (t *testEngines) Acquire(ctx context.Context, _ engine.Spec) (session.Lease
 }
 
 func (t *testEngines) Resume(string) (session.Lease, bool) { return testLease{t.e}, true }
-func (t *testEngines) Progress(string) (string, bool)      { return "", false }
+func (t *testEngines) Progress(engine.Spec) (string, bool) { return "", false }
 
 type quiet struct{}
 
@@ -357,4 +357,62 @@ func TestHealth(t *testing.T) {
 	r, err := healthpb.NewHealthClient(h.conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
 	require.NoError(t, err)
 	require.Equal(t, healthpb.HealthCheckResponse_SERVING, r.Status)
+}
+
+func (h *house) interrupt(t *testing.T, client string) (*pb.InterruptResponse, error) {
+	t.Helper()
+	return h.Interrupt(t.Context(), &pb.InterruptRequest{
+		SessionId: h.id, UserContext: h.userContext(), ClientType: proto.String(client),
+		InterruptType: pb.InterruptRequest_INTERRUPT_TYPE_TAG, Interrupt: &pb.InterruptRequest_OperationTag{OperationTag: "mine"},
+	})
+}
+
+// execute starts a query with a tag and returns its first error.
+func (h *house) execute(ctx context.Context, operation, tag string) error {
+	s, err := h.ExecutePlan(ctx, &pb.ExecutePlanRequest{
+		SessionId: h.id, UserContext: h.userContext(), OperationId: &operation, Tags: []string{tag}, Plan: sqlPlan("SELECT 1"),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.Recv()
+	return err
+}
+
+func TestInterruptEndsTheHeldCallThatIsMeant(t *testing.T) {
+	h := newHouse(t, nil)
+	h.engines.ready = make(chan struct{})
+	operation := uuid.NewString()
+	mine, others := make(chan error, 1), make(chan error, 1)
+	go func() { mine <- h.execute(t.Context(), operation, "mine") }()
+	go func() { others <- h.execute(t.Context(), uuid.NewString(), "yours") }()
+	require.Eventually(t, func() bool { return h.engines.launches.Load() > 0 }, 5*time.Second, time.Millisecond)
+	got, err := h.interrupt(t, "go")
+	require.NoError(t, err)
+	require.Equal(t, []string{operation}, got.InterruptedIds)
+	err = <-mine
+	require.Equal(t, codes.Canceled, status.Code(err))
+	require.ErrorContains(t, err, "[GATEWAY.INTERRUPTED]")
+	close(h.engines.ready)
+	require.NoError(t, <-others, "the launch goes on for the others")
+}
+
+func TestInterruptBesideAnOpeningSessionReachesTheEngine(t *testing.T) {
+	h := newHouse(t, nil)
+	got := make(chan error, 1)
+	go func() { _, err := h.interrupt(t, "_SPARK_CONNECT_PYTHON spark/4.3.0"); got <- err }()
+	require.NoError(t, h.version(t.Context()))
+	require.NoError(t, <-got, "PySpark gets the engine's answer with its server_side_session_id")
+}
+
+func TestConfAfterACloneIsTheParents(t *testing.T) {
+	h := newHouse(t, nil)
+	url := metadata.AppendToOutgoingContext(t.Context(), "spark.sql.shuffle.partitions", "5")
+	require.NoError(t, h.version(url))
+	_, err := h.set(url, "spark.sql.shuffle.partitions", "9")
+	require.NoError(t, err)
+	r, err := h.CloneSession(url, &pb.CloneSessionRequest{SessionId: h.id, UserContext: h.userContext()})
+	require.NoError(t, err)
+	h.id = r.NewSessionId
+	require.Equal(t, "9", h.get(t, "spark.sql.shuffle.partitions"))
 }

@@ -92,13 +92,6 @@ func artifactStatusReply(req proxy.Request, _ string) ([]proto.Message, error) {
 	return []proto.Message{out}, nil
 }
 
-func interruptReply(req proxy.Request, client string) ([]proto.Message, error) {
-	if strings.HasPrefix(client, pythonClient) {
-		return nil, errs.New(errs.NoEngineYet, "Session %s has no engine yet, so there is nothing to interrupt.", req.SessionID)
-	}
-	return []proto.Message{&pb.InterruptResponse{SessionId: req.SessionID}}, nil
-}
-
 func releaseExecuteReply(req proxy.Request, _ string) ([]proto.Message, error) {
 	return []proto.Message{&pb.ReleaseExecuteResponse{SessionId: req.SessionID}}, nil
 }

@@ -33,7 +33,7 @@ func ruleTable() map[string]rule {
 		"Config":            {opens: true, observed: 8, client: 4, local: planCompressionReply},
 		"AddArtifacts":      {opens: true, observed: 7, client: 6},
 		"ArtifactStatus":    {observed: 5, client: 3, local: artifactStatusReply},
-		"Interrupt":         {observed: 7, client: 3, local: interruptReply, timeout: interruptTimeout},
+		"Interrupt":         {observed: 7, client: 3, timeout: interruptTimeout},
 		"ReattachExecute":   {observed: 6, client: 4},
 		"ReleaseExecute":    {observed: 7, client: 4, local: releaseExecuteReply, evenEnded: true},
 		"ReleaseSession":    {client: 3, local: releaseSessionReply, evenEnded: true},

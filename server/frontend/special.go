@@ -76,7 +76,7 @@ func (d *Director) prepare(ctx context.Context, c *call, s *session.Session, e s
 	if len(s.Plan.Options.Session) == 0 {
 		return nil
 	}
-	return s.Prepare(func() error {
+	return s.Prepare(ctx, func() error {
 		set := &pb.ConfigRequest_Set{}
 		for k, v := range s.Plan.Options.Session {
 			set.Pairs = append(set.Pairs, &pb.KeyValue{Key: k, Value: proto.String(v)})

@@ -18,14 +18,12 @@ type LaunchFailure string
 
 // The reasons of LaunchFailed.
 const (
-	// LaunchExited: spark-submit or the driver ended by itself.
-	LaunchExited LaunchFailure = "exited"
+	// LaunchError: spark-submit could not be started, or it or the driver ended by itself.
+	LaunchError LaunchFailure = "error"
 	// LaunchTimeout: the engine did not register in time.
 	LaunchTimeout LaunchFailure = "timeout"
 	// LaunchCancelled: nobody waited for it any longer, or an administrator ended it.
 	LaunchCancelled LaunchFailure = "cancelled"
-	// LaunchNotStarted: spark-submit could not be started at all.
-	LaunchNotStarted LaunchFailure = "not_started"
 )
 
 // Rejection is why a registration was not accepted.
@@ -33,14 +31,11 @@ type Rejection string
 
 // The reasons of NodeRejected.
 const (
-	// RejectedMalformed: the node cannot be read.
-	RejectedMalformed Rejection = "malformed"
-	// RejectedMAC: the node is not signed by the key of its engine.
-	RejectedMAC Rejection = "mac"
+	// RejectedInvalid: the node is not signed by the key of its engine, or not
+	// in its space.
+	RejectedInvalid Rejection = "invalid"
 	// RejectedUnknown: nobody waits for this engine.
 	RejectedUnknown Rejection = "unknown"
-	// RejectedSurplus: the engine space has its engine already.
-	RejectedSurplus Rejection = "surplus"
 )
 
 // methodLabel keeps the methods of the service apart; anything else that a

@@ -31,8 +31,6 @@ func NewRegistry() *Registry { return prometheus.NewRegistry() }
 // concurrent use and cheap enough for every call.
 type Metrics struct {
 	calls          *prometheus.CounterVec
-	toEngine       prometheus.Counter
-	toClient       prometheus.Counter
 	held           prometheus.Gauge
 	sessionsTotal  prometheus.Counter
 	sessionsFailed prometheus.Counter
@@ -50,13 +48,9 @@ var launchBuckets = []float64{1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 
 // New makes the figures and registers them. An error means that the registerer
 // has one of them already.
 func New(reg prometheus.Registerer) (*Metrics, error) {
-	bytes := counters("roundhouse_bytes_total",
-		"Bytes of messages forwarded, by direction.", "direction")
 	m := &Metrics{
 		calls: counters("roundhouse_calls_total",
 			"Spark Connect calls that ended, by method and gRPC status code.", "method", "code"),
-		toEngine: bytes.WithLabelValues("to_engine"),
-		toClient: bytes.WithLabelValues("to_client"),
 		held: gauge("roundhouse_held_calls",
 			"Calls that wait for an engine to start or to answer again."),
 		sessionsTotal: counter("kyuubi_connection_total", "Sessions opened since the start."),
@@ -74,7 +68,7 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 		restCalls: counters("roundhouse_rest_calls_total",
 			"REST calls, by route and HTTP status.", "route", "status"),
 	}
-	err := register(reg, m.calls, bytes, m.held, m.sessionsTotal, m.sessionsFailed, m.launches,
+	err := register(reg, m.calls, m.held, m.sessionsTotal, m.sessionsFailed, m.launches,
 		m.launchFailures, m.launchSeconds, m.rejectedNodes, m.restCalls)
 	if err != nil {
 		return nil, err
@@ -98,12 +92,6 @@ func RegisterProcess(reg prometheus.Registerer) error {
 func (m *Metrics) CallDone(fullMethod, code string) {
 	m.calls.WithLabelValues(methodLabel(fullMethod), codeLabel(code)).Inc()
 }
-
-// BytesToEngine counts n bytes forwarded from a client.
-func (m *Metrics) BytesToEngine(n int) { m.toEngine.Add(float64(n)) }
-
-// BytesToClient counts n bytes forwarded from an engine.
-func (m *Metrics) BytesToClient(n int) { m.toClient.Add(float64(n)) }
 
 // HoldStarted counts a call that begins to wait; HoldEnded follows.
 func (m *Metrics) HoldStarted() { m.held.Inc() }

@@ -32,8 +32,6 @@ func TestExposition(t *testing.T) {
 	}))
 	m.CallDone("/spark.connect.SparkConnectService/ExecutePlan", "OK")
 	m.CallDone("/spark.connect.SparkConnectService/Config", "Internal")
-	m.BytesToEngine(10)
-	m.BytesToClient(20)
 	m.HoldStarted()
 	m.HoldStarted()
 	m.HoldEnded()
@@ -42,7 +40,7 @@ func TestExposition(t *testing.T) {
 	m.LaunchStarted()
 	m.LaunchSucceeded(4 * time.Second)
 	m.LaunchFailed(LaunchTimeout)
-	m.NodeRejected(RejectedMAC)
+	m.NodeRejected(RejectedInvalid)
 	m.RESTCall("GET /api/v1/ping", 200)
 
 	const golden = "testdata/metrics.txt"

@@ -7,11 +7,11 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
+
+	"roundhouse/internal/errs"
 )
 
 // The methods of the service by shape. Methods that Spark adds later are
@@ -56,7 +56,7 @@ func (p *Proxy) UnknownHandler(_ any, s grpc.ServerStream) error {
 	full, _ := grpc.MethodFromServerStream(s)
 	method, ok := strings.CutPrefix(full, "/"+Service+"/")
 	if !ok {
-		return status.Errorf(codes.Unimplemented, "[GATEWAY.UNSUPPORTED_METHOD] This gateway serves %s and grpc.health.v1.Health, not %q.", Service, full)
+		return errs.Status(errs.New(errs.UnsupportedMethod, "This gateway serves %s and grpc.health.v1.Health, not %q.", Service, full)).Err()
 	}
 	return p.duplexHandler(method)(nil, s)
 }
@@ -84,7 +84,7 @@ func (p *Proxy) route(ctx context.Context, c *Call, raw []byte) (*Route, Request
 	if r.Message != nil {
 		if req, err = Scan(r.Message); err != nil {
 			r.done(err)
-			return nil, req, status.Errorf(codes.Internal, "[GATEWAY.INTERNAL] The rewritten %s request cannot be read: %v.", c.Method, err)
+			return nil, req, errs.Status(errs.New(errs.Internal, "The rewritten %s request cannot be read: %v.", c.Method, err)).Err()
 		}
 	}
 	return r, req, nil
@@ -103,7 +103,7 @@ func (r *Route) upstream(ctx context.Context) (context.Context, context.CancelCa
 }
 
 func malformed(method string, err error) error {
-	return status.Errorf(codes.InvalidArgument, "[GATEWAY.INVALID_REQUEST] The %s request cannot be read: %v.", method, err)
+	return errs.Status(errs.New(errs.InvalidRequest, "The %s request cannot be read: %v.", method, err)).Err()
 }
 
 // passTrailer is what goes on of the engine's trailer. The details of a status

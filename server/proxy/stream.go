@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
+
+	"roundhouse/internal/errs"
 )
 
 // streamHandler carries a call with one request and many responses in one
@@ -57,7 +59,7 @@ func (p *Proxy) open(s grpc.ServerStream, method string) (*Call, *Route, Request
 
 func firstMessageError(method string, err error) error {
 	if errors.Is(err, io.EOF) {
-		return status.Errorf(codes.InvalidArgument, "[GATEWAY.INVALID_REQUEST] The %s call ended without a request message.", method)
+		return errs.Status(errs.New(errs.InvalidRequest, "The %s call ended without a request message.", method)).Err()
 	}
 	return err
 }
@@ -121,7 +123,8 @@ func (r *Route) ended(ctx, up context.Context, err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
-	if cause := context.Cause(up); cause != nil && status.Code(cause) == codes.InvalidArgument {
+	switch cause := context.Cause(up); status.Code(cause) {
+	case codes.InvalidArgument, codes.ResourceExhausted: // malformed, or too large
 		return cause
 	}
 	return r.fail(ctx, err)

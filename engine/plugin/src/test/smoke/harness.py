@@ -107,7 +107,6 @@ class Engine:
             "spark.kyuubi.ha.namespace": self.path,
             "spark.kyuubi.engine.key.file": self.key_file,
             "spark.kyuubi.engine.gateway.url": self.gateway.url,
-            "spark.kyuubi.engine.share.level": "USER",
             "spark.kyuubi.session.idle.timeout": "0",
             "spark.kyuubi.session.engine.idle.timeout": "0",
             "spark.kyuubi.session.engine.check.interval": "1000",
