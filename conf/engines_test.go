@@ -67,3 +67,10 @@ func TestProfilesLeaveInterpretersAlone(t *testing.T) {
 	require.ErrorContains(t, err, "conf:2: kyuubi.engine.spark.python.3.11: a profile cannot set this")
 	require.ErrorContains(t, err, "conf:3: kyuubi.session.engine.initialize.timeout: a profile cannot set this")
 }
+
+func TestTheClientsRuntimeOptionsWinOverTheProfiles(t *testing.T) {
+	r := resolver(t, "", map[string]string{"p": "spark.sql.shuffle.partitions=200\nspark.sql.ansi.enabled=false"})
+	o, err := r.Resolve("alice", pairs("kyuubi.session.conf.profile", "p", "spark.sql.shuffle.partitions", "5"))
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"spark.sql.shuffle.partitions": "5", "spark.sql.ansi.enabled": "false"}, o.Session)
+}

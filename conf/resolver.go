@@ -64,13 +64,14 @@ func (r *Resolver) Resolve(user string, client []Pair) (Options, error) {
 	}
 	c := r.conf.ForUser(user)
 	o := Options{Launch: map[string]string{}, Session: map[string]string{}, Choices: map[string]string{}}
-	wished, errs := takeClient(c, &o, client)
+	wished, runtime, errs := takeClient(c, client)
 	if err := o.applyProfiles(c, wished[SessionProfile.Key]); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
 		return Options{}, errors.Join(errs...)
 	}
+	maps.Copy(o.Session, runtime)
 	o.choose(wished)
 	o.bound(c, wished)
 	o.settle(c)
@@ -96,15 +97,15 @@ func (r *Resolver) Chosen(o Options, p Pair) bool {
 
 // takeClient sorts the client's options: session ones into o, launch ones into
 // the answer.
-func takeClient(c *Conf, o *Options, client []Pair) (wished map[string]string, errs []error) {
-	wished = map[string]string{}
+func takeClient(c *Conf, client []Pair) (wished, runtime map[string]string, errs []error) {
+	wished, runtime = map[string]string{}, map[string]string{}
 	for _, p := range client {
 		v := classify(c, p.Key)
 		switch v.Kind {
 		case Refused:
 			errs = append(errs, v.Err)
 		case Runtime:
-			o.Session[v.Key] = p.Value
+			runtime[v.Key] = p.Value
 		case Launch:
 			text, err := checkValue(v.Key, p.Value, c)
 			if err != nil {
@@ -113,7 +114,7 @@ func takeClient(c *Conf, o *Options, client []Pair) (wished map[string]string, e
 			wished[v.Key] = text
 		}
 	}
-	return wished, errs
+	return wished, runtime, errs
 }
 
 // What a client may send: more is no configuration but a load.

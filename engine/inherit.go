@@ -11,12 +11,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"roundhouse/discovery"
+	"roundhouse/engine/control"
 	"roundhouse/engine/local"
 )
 
 const (
 	inheritTimeout  = 30 * time.Second
 	inheritParallel = 8
+	// inheritTries is how often an engine is asked that does not answer in time:
+	// it may be in a long garbage collection.
+	inheritTries = 3
 )
 
 // inherit takes over what earlier gateways left in the store: engines that
@@ -112,12 +116,7 @@ func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, s
 		return err
 	}
 	e.submitted, e.workDir = r.Submitted, r.WorkDir
-	ctx, cancel := context.WithTimeout(ctx, statusLimit)
-	defer cancel()
-	status, err := e.control.Status(ctx)
-	if err == nil && status.RefID != r.RefID {
-		err = fmt.Errorf("engine %s answers in its place", status.RefID)
-	}
+	status, err := greet(ctx, e)
 	if err != nil {
 		m.disconnect(e)
 		return err
@@ -133,4 +132,23 @@ func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, s
 	m.later(func() { m.watch(e) })
 	m.later(func() { m.follow(e) })
 	return nil
+}
+
+// greet asks an engine of an earlier gateway whether it is the one.
+func greet(ctx context.Context, e *Engine) (status control.Status, err error) {
+	for range inheritTries {
+		if status, err = askOnce(ctx, e); err == nil || errors.Is(err, control.ErrUnauthorized) || ctx.Err() != nil {
+			break
+		}
+	}
+	if err == nil && status.RefID != e.refID {
+		err = fmt.Errorf("engine %s answers in its place", status.RefID)
+	}
+	return status, err
+}
+
+func askOnce(ctx context.Context, e *Engine) (control.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	return e.control.Status(ctx)
 }

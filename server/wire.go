@@ -178,7 +178,7 @@ func (p *parts) launchEnded(took time.Duration, err error) {
 
 // engineBase is the configuration of the engines of a user.
 func (p *parts) engineBase(user string) map[string]string {
-	base := p.c.ForUser(user).WithPrefix("")
+	base := p.c.EngineBase(user)
 	if python := venvPython(sparkHome(p.c)); base[pythonVariable] == "" && python != "" {
 		base[pythonVariable] = python
 	}

@@ -30,7 +30,7 @@ func TestOnlyTheGatewaysOwnUserMayHaveLocalDrivers(t *testing.T) {
 }
 
 func TestClientsWithAnotherPythonGetAnEngineWithTheirs(t *testing.T) {
-	p := planner(t, map[string]string{"kyuubi.engine.spark.python.3.12": "/opt/python3.12", "___bob___.kyuubi.engine.spark.python.3.12": "/home/bob/python"})
+	p := planner(t, map[string]string{"kyuubi.engine.spark.python.3.12": "/opt/python3.12", "___bob___.kyuubi.engine.spark.python.3.12": "/opt/bob/python"})
 	plan := func(user, client string) Plan {
 		got, err := p.Plan(Wishes{User: user, Client: client})
 		require.NoError(t, err)
@@ -42,7 +42,7 @@ func TestClientsWithAnotherPythonGetAnEngineWithTheirs(t *testing.T) {
 	other := plan("alice", "_SPARK_CONNECT_PYTHON spark/4.3.0 os/linux python/3.12.1")
 	require.Equal(t, "/opt/python3.12", other.Spec.Python)
 	require.NotEqual(t, same.Spec.Subdomain, other.Spec.Subdomain)
-	require.Equal(t, "/home/bob/python", plan("bob", "python/3.12").Spec.Python)
+	require.Equal(t, "/opt/bob/python", plan("bob", "python/3.12").Spec.Python)
 	require.Len(t, plan("alice", "python/3.9.1").Warnings, 1)
 	require.Empty(t, plan("alice", "_SPARK_CONNECT_SCALA").Warnings)
 }

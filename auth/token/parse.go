@@ -72,7 +72,7 @@ func parseLine(fields []string) (entry, error) {
 	}
 	user := fields[1]
 	if err := auth.ValidUser(user); err != nil {
-		return entry{}, err
+		return entry{}, fmt.Errorf("the second word is no user name (is the token second?); a line is: %s", usage)
 	}
 	id := auth.Identity{User: user, RealUser: user, Method: Method}
 	for _, word := range fields[2:] {
@@ -106,11 +106,11 @@ func addWord(id *auth.Identity, word string) error {
 	}
 	list, ok := strings.CutPrefix(word, groupsWord)
 	if !ok {
-		return fmt.Errorf("%q is not understood; a line is: %s", word, usage)
+		return fmt.Errorf("a word after the user is not understood; a line is: %s", usage)
 	}
 	for group := range strings.SplitSeq(list, ",") {
 		if auth.ValidUser(group) != nil {
-			return fmt.Errorf("%q is no group name", group)
+			return errors.New("a group has a name that is not allowed")
 		}
 		id.Groups = append(id.Groups, group)
 	}

@@ -115,7 +115,7 @@ func TestNewRefusesFaults(t *testing.T) {
 		bobToken + " bob groups=a,\n" + aliceToken + " alice\n" + aliceToken + " eve\n"
 	_, err := New(newFile(t, text), slog.New(slog.DiscardHandler))
 	for _, want := range []string{
-		"line 1: a token has 16 to 4096 characters", "line 2: a line is", "line 3: [GATEWAY.INVALID_REQUEST]",
+		"line 1: a token has 16 to 4096 characters", "line 2: a line is", "line 3: the second word is no user name",
 		`line 4: "root" is not understood`, "line 5: sha256: must be followed by 64", `line 6: "" is no group name`,
 		"line 8: the token is that of line 7",
 	} {
