@@ -50,7 +50,7 @@ func TestEngineKilledByAnAdministrator(t *testing.T) {
 	killed := time.Now()
 	g.KillEngine(victim.RefID)
 	ended := c.Next("ended", 10*time.Second)
-	require.Less(t, time.Since(killed), 3*time.Second)
+	require.Less(t, time.Since(killed), 2*time.Second)
 	requireSessionChanged(t, ended, victim.RefID)
 	require.Contains(t, text(ended, "text"), "killed it over REST")
 	require.EqualValues(t, 1, c.Next("recovered", 3*time.Minute)["one"])
