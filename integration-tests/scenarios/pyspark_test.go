@@ -120,12 +120,12 @@ func TestUsersAndWishes(t *testing.T) {
 		return c, engine, conf
 	}
 	_, byConfig, conf := wish(g.Remote("user_id=alice"), "--conf", "spark.driver.memory=700m", "--conf", "spark.app.name=one")
-	require.Contains(t, fmt.Sprint(conf), "spark.driver.memory:700m")
+	require.Contains(t, fmt.Sprint(conf), "spark.driver.memory:map[config:700m sql:700m]")
 	_, byURL, _ := wish(g.Remote("user_id=alice", "spark.driver.memory=700M"))
 	require.Equal(t, byConfig, byURL, "equal wishes share an engine")
 	_, other, conf := wish(g.Remote("user_id=alice", "spark.executor.memory=650m"))
 	require.NotEqual(t, byConfig, other)
-	require.Contains(t, fmt.Sprint(conf), "spark.executor.memory:650m")
+	require.Contains(t, fmt.Sprint(conf), "spark.executor.memory:map[config:650m sql:650m]")
 	_, bobs, _ := wish(g.Remote("user_id=bob", "spark.driver.memory=700m"))
 	require.NotEqual(t, byConfig, bobs, "two users get two engines")
 	users := map[string]int{}
