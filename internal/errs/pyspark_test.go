@@ -105,8 +105,7 @@ func TestPySparkReadsOurErrors(t *testing.T) {
 				text := "Engine e1 did not start: spark-submit ended with 1:\nline\tÄ 100 %"
 				o := runPySpark(t, python, func(string) error { return New(EngineLaunchFailed, "%s", text) })
 				require.Equal(t, "[GATEWAY.ENGINE_LAUNCH_FAILED] "+text, o.Error)
-				require.Equal(t, "GATEWAY.ENGINE_LAUNCH_FAILED", o.Condition)
-				require.Equal(t, "SparkException", o.Type)
+				require.Equal(t, "SparkConnectGrpcException", o.Type)
 				require.False(t, o.Stopped)
 				require.Less(t, o.Seconds, 2.0)
 			})
