@@ -6,6 +6,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -52,11 +54,14 @@ type Director struct {
 	Log     *slog.Logger
 
 	rules map[string]rule
+	// lastRefusal (epoch seconds) is when a refusal was last logged.
+	lastRefusal *atomic.Int64
 }
 
 // NewDirector completes d with the declared rules.
 func NewDirector(d Director) *Director {
 	d.rules = ruleTable()
+	d.lastRefusal = &atomic.Int64{}
 	return &d
 }
 
@@ -65,6 +70,7 @@ func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
 	id, err := d.Auth.Authenticate(ctx, auth.Request{Header: c.Header, Peer: c.Peer, Secure: c.Secure})
 	if err != nil {
 		d.callDone(c, err)
+		d.refused(c, "", err)
 		return errs.Status(err).Err()
 	}
 	c.Admitted = id
@@ -88,10 +94,24 @@ func (d *Director) Route(ctx context.Context, c *proxy.Call, req proxy.Request) 
 	return r, nil
 }
 
+// refused tells the administrator who was not let in and why, at most once a
+// second: the client is told little, and whoever tries may try often.
+func (d *Director) refused(c *proxy.Call, user string, err error) {
+	now, last := time.Now().Unix(), d.lastRefusal.Load()
+	if now == last || !d.lastRefusal.CompareAndSwap(last, now) {
+		return
+	}
+	d.Log.Warn("call refused", "method", c.Method, "peer", c.Peer, "user", user, "err", err)
+}
+
 // clientError is what the client reads of err; what the gateway could not
 // foresee goes to the log.
 func (d *Director) clientError(c *proxy.Call, err error) error {
 	answer := errs.Status(err)
+	if answer.Code() == codes.PermissionDenied {
+		id, _ := c.Admitted.(auth.Identity)
+		d.refused(c, id.User, err)
+	}
 	if answer.Code() == codes.Internal && errs.ClassOf(err) != errs.SessionWasChanged && errs.ClassOf(err) != errs.SessionWasClosed {
 		d.Log.Error("call failed", "method", c.Method, "err", err)
 	}

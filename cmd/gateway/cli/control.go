@@ -51,6 +51,9 @@ func (a *app) restartCommand() *cobra.Command {
 	var stop stopFlags
 	cmd := a.withVerbose(a.withConf(command("restart", "Stop the gateway if it runs, then start it",
 		func(ctx context.Context) error {
+			if _, err := a.settings(); err != nil {
+				return fmt.Errorf("nothing was stopped, because the gateway could not start again: %w", err)
+			}
 			if err := a.stop(ctx, stop); err != nil {
 				return err
 			}
