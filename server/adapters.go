@@ -149,6 +149,7 @@ func (s restSessions) view(one *session.Session, engines map[string]engine.Info)
 	v := rest.SessionView{
 		ID: one.ID, User: one.User, Name: one.Plan.Options.Name, ClientAddress: one.Address, Client: one.Client,
 		Options: one.Plan.Options.Choices, Opened: one.Opened, LastAccess: one.LastAccess(), RemoteID: one.ID,
+		Operations: one.Operations(),
 	}
 	if e := one.Engine(); e != nil {
 		i := engines[e.RefID()]

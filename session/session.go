@@ -76,6 +76,8 @@ type Session struct {
 	left atomic.Int64
 	// ahead says that the session was opened before its client came.
 	ahead bool
+	// operations counts the operations that were sent to the engine.
+	operations atomic.Int64
 	// confirmed is set when the engine has answered a call: it knows the session.
 	confirmed atomic.Bool
 	// release is the Cause of the ReleaseSession that is under way, nil if none is.
@@ -121,6 +123,12 @@ func (s *Session) Begin() (done func()) {
 	s.touched.Store(time.Now().UnixMilli())
 	return func() { s.touched.Store(time.Now().UnixMilli()) }
 }
+
+// Executing notes that an operation (an ExecutePlan) goes to the engine.
+func (s *Session) Executing() { s.operations.Add(1) }
+
+// Operations is how many operations went to the engine through this gateway.
+func (s *Session) Operations() int { return int(s.operations.Load()) }
 
 // Confirm says that the engine has answered a call of the session.
 func (s *Session) Confirm() { s.confirmed.Store(true) }

@@ -416,3 +416,14 @@ func TestConfAfterACloneIsTheParents(t *testing.T) {
 	h.id = r.NewSessionId
 	require.Equal(t, "9", h.get(t, "spark.sql.shuffle.partitions"))
 }
+
+func TestOperationsAreCounted(t *testing.T) {
+	h := newHouse(t, nil)
+	require.NoError(t, h.version(t.Context()))
+	s, _ := h.sessions.Lookup(session.Key{User: "alice", ID: h.id})
+	require.Zero(t, s.Operations(), "an analysis is no operation")
+	for range 2 {
+		require.NoError(t, h.execute(t.Context(), uuid.NewString(), "tag"))
+	}
+	require.Equal(t, 2, s.Operations())
+}

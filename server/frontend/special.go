@@ -23,6 +23,8 @@ func (d *Director) special(ctx context.Context, c *call, s *session.Session, r *
 	switch c.Method {
 	case "Config":
 		return d.configSet(c, s, r)
+	case "ExecutePlan":
+		s.Executing()
 	case "CloneSession":
 		return d.clone(ctx, c, s, r)
 	case "ReleaseSession":
