@@ -73,7 +73,7 @@ func sameOperation(p *probe) {
 		return p.drain(p.stub.ExecutePlan(p.ctx, r))
 	}
 	p.see("not reattachable", "%s", once())
-	p.see("not reattachable, once more", "%s", once())
+	p.see("not reattachable, once more", "%s", p.lasting("INVALID_CURSOR.NOT_REATTACHABLE", once))
 	plain = newID()
 	req := p.request(plain, sqlPlan(sleepSQL))
 	req.RequestOptions = nil
@@ -86,6 +86,17 @@ func sameOperation(p *probe) {
 	_, err = p.interrupt(connect.InterruptRequest_INTERRUPT_TYPE_ALL, "")
 	p.see("interrupt", "%s", explain(err))
 	p.see("its end", "%s", p.drain(s, nil).end())
+}
+
+// lasting is the answer of the call that is not the passing one: Spark removes
+// an operation a moment after the end of its stream.
+func (p *probe) lasting(passing string, call func() segment) segment {
+	var answer segment
+	require.Eventually(p.t, func() bool {
+		answer = call()
+		return answer.err == nil || !strings.Contains(answer.err.Error(), passing)
+	}, waitLimit, pollEvery, "the answer stayed %s", passing)
+	return answer
 }
 
 func preempted(p *probe) {
