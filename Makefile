@@ -50,6 +50,10 @@ test: ## Build, then run every test that this machine can run; names what it ski
 test-long: ## The same tests with their full counts
 	@ROUNDHOUSE_LONG=1 bin/lib/test.sh
 
+.PHONY: dist
+dist: plugin ## Make the tarball for an edge node, dist/roundhouse-<version>-linux-<arch>.tar.gz
+	@bin/lib/dist.sh
+
 .PHONY: bench
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /integration-tests/)

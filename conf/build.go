@@ -52,9 +52,10 @@ func (b *builder) addTo(into map[string]value, l line, key string) {
 			b.fault(l, err.Error())
 			return
 		}
-		b.warnIfVisible(l, isRef)
 		if isRef {
 			v.text = secret
+		} else {
+			b.noteClear(l)
 		}
 	}
 	if !strings.HasPrefix(key, "kyuubi.") {
@@ -93,10 +94,25 @@ func mayBeReference(key string) bool {
 	return holdsSecret.MatchString(key) && !namesFile.MatchString(key)
 }
 
-func (b *builder) warnIfVisible(l line, isRef bool) {
-	if l.from.File == overrideSource && !isRef && l.text != "" {
-		b.warn(l, "every user of this machine can read a secret on the command line; give file:/path or env:NAME")
+// noteClear keeps account of secrets that stand where they are used, and refuses
+// them on the command line.
+func (b *builder) noteClear(l line) {
+	if l.text == "" || isAboutSecrets(l) {
+		return
 	}
+	if l.from.File == overrideSource {
+		b.fault(l, "every user of this machine can read a secret on the command line; give file:/path or env:NAME")
+		return
+	}
+	b.c.clear = append(b.c.clear, l)
+}
+
+// isAboutSecrets is true for a flag, a time or a count whose name merely speaks
+// of secrets (x.token.renewal.enabled).
+func isAboutSecrets(l line) bool {
+	_, notFlag := parseBool(l.text)
+	_, notTime := ParseDuration(l.text)
+	return notFlag == nil || notTime == nil && !endsInSecret.MatchString(l.key)
 }
 
 // renameDeprecated reads deprecated names where the new one is not set.

@@ -93,13 +93,18 @@ func classifySpark(key string) Verdict {
 	switch {
 	case registered && !known.static && (why == "" || why == isOurs), key == "spark.app.name":
 		return Verdict{Key: key, Kind: Runtime}
+	case why == isOurs && meantOption(key) != "":
+		return refuse(key, "there is no such option; did you mean "+meantOption(key)+"?")
 	case why != "":
 		return refuse(key, "clients may not set it, because "+why+"; "+askAdmin)
 	case strings.HasPrefix(lower, "spark.sql."):
 		return Verdict{Key: key, Kind: Runtime}
 	}
-	v := refuse(key, "it is not among the launch options that a client may choose; "+askAdmin+
-		", or, if it is a setting of your own program, set it on the session")
+	advice := askAdmin + ", or, if it is a setting of your own program, set it on the session"
+	if name := meantOption(key); name != "" {
+		advice = "did you mean " + name + "?"
+	}
+	v := refuse(key, "it is not among the launch options that a client may choose; "+advice)
 	v.Err.Unlisted = true
 	return v
 }

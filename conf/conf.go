@@ -37,6 +37,7 @@ type Conf struct {
 	users    map[string]map[string]value
 	warnings []string
 	foreign  []string
+	clear    []line // secrets that were written where they are used
 }
 
 // Home is the installation folder; "" when nobody named one.

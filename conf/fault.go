@@ -14,6 +14,8 @@ func (s Source) String() string {
 	switch {
 	case s.File == "":
 		return ""
+	case s.Line == 0:
+		return s.File
 	case s.File == overrideSource:
 		return fmt.Sprintf("%s #%d", s.File, s.Line)
 	}

@@ -3,6 +3,8 @@
 package conf
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,4 +158,81 @@ func FuzzResolve(f *testing.F) {
 			require.Equal(t, canonicalText, again)
 		}
 	})
+}
+
+// fileKeys are the settings that make Spark or the gateway read, write or run a
+// file. The driver would do so with its own rights, as the gateway's user.
+var fileKeys = []string{
+	"spark.jars", "spark.jars.ivy", "spark.jars.ivySettings", "spark.files", "spark.archives", "spark.pyFiles", "spark.submit.pyFiles", "spark.repl.local.jars",
+	"spark.repl.class.outputDir", "spark.driver.extraClassPath", "spark.driver.extraLibraryPath", "spark.executor.extraClassPath", "spark.executor.extraLibraryPath",
+	"spark.yarn.keytab", "spark.yarn.jars", "spark.yarn.archive", "spark.yarn.dist.files", "spark.yarn.dist.jars", "spark.yarn.dist.archives",
+	"spark.yarn.dist.pyFiles", "spark.yarn.stagingDir", "spark.yarn.config.gatewayPath", "spark.yarn.am.extraLibraryPath", "spark.kerberos.keytab",
+	"spark.kerberos.access.hadoopFileSystems", "spark.kubernetes.kerberos.krb5.path", "spark.kubernetes.driver.podTemplateFile",
+	"spark.kubernetes.executor.podTemplateFile", "spark.kubernetes.file.upload.path", "spark.kubernetes.authenticate.caCertFile",
+	"spark.kubernetes.authenticate.clientKeyFile", "spark.kubernetes.authenticate.clientCertFile", "spark.kubernetes.authenticate.oauthTokenFile",
+	"spark.kubernetes.authenticate.submission.caCertFile", "spark.kubernetes.driver.volumes.hostPath.x.options.path",
+	"spark.pyspark.python", "spark.pyspark.driver.python", "spark.r.command", "spark.r.driver.command", "spark.r.shell.command",
+	"spark.local.dir", "spark.eventLog.dir", "spark.history.fs.logDirectory", "spark.driver.log.dfsDir", "spark.driver.log.localDir",
+	"spark.metrics.conf", "spark.scheduler.allocation.file", "spark.checkpoint.dir", "spark.authenticate.secret.file",
+	"spark.authenticate.secret.driver.file", "spark.ssl.keyStore", "spark.ssl.trustStore", "spark.ssl.ui.keyStore", "spark.ssl.rpc.privateKey", "spark.home",
+	"spark.worker.resourcesFile", "spark.driver.resourcesFile", "spark.driver.resource.gpu.discoveryScript",
+	"spark.executor.resource.gpu.discoveryScript", "spark.storage.decommission.fallbackStorage.path",
+	"spark.hadoop.hadoop.security.credential.provider.path", "spark.hadoop.fs.s3a.security.credential.provider.path",
+	"spark.hadoop.hadoop.ssl.server.conf", "spark.hadoop.javax.jdo.option.ConnectionURL", "spark.sql.warehouse.dir", "spark.sql.hive.metastore.jars",
+	"spark.sql.hive.metastore.jars.path", "spark.kyuubi.engine.key.file",
+	"kyuubi.session.engine.spark.main.resource", "kyuubi.engine.spark.python", "kyuubi.engineEnv.SPARK_HOME", "kyuubi.engineEnv.SPARK_CONF_DIR",
+	"kyuubi.engineEnv.HADOOP_CONF_DIR", "kyuubi.engineEnv.JAVA_HOME", "kyuubi.authentication.token.file", "kyuubi.session.local.dir.allow.list",
+}
+
+// filePlaces are ways to name a file of the driver's machine.
+var filePlaces = []string{
+	"/etc/passwd", "//etc/passwd", "file:/etc/passwd", "file:///etc/passwd", "FILE:/etc/passwd", "File:///etc/passwd", "local:/etc/passwd", "LOCAL:///etc/passwd",
+	"LoCaL:/etc/passwd", "hdfs:///x,file:/etc/passwd", "a,/etc/passwd", "../../etc/passwd", "jar:file:/etc/passwd!/x", "file:%2fetc%2fpasswd", "ivy://a:b:c",
+	"http://169.254.169.254/latest", "classpath:x", " file:/etc/passwd", "file:/etc/passwd#alias", "localjceks://file/etc/x",
+}
+
+// TestFilesOfTheDriverCannotBeNamed: no setting that takes a file gets one from
+// a client, whatever the spelling of key and place, neither at the launch nor
+// by the gateway's own Set before the first call.
+func TestFilesOfTheDriverCannotBeNamed(t *testing.T) {
+	r := resolver(t, "", nil)
+	for _, key := range fileKeys {
+		for _, spelled := range []string{key, strings.ToLower(key), strings.ToUpper(key), "x-" + key, "set:" + key} {
+			for _, place := range filePlaces {
+				checkFilePlace(t, r, key, pairs(spelled, place))
+			}
+		}
+	}
+}
+
+func checkFilePlace(t *testing.T, r *Resolver, key string, sent []Pair) {
+	t.Helper()
+	o, err := r.Resolve("alice", sent)
+	require.Empty(t, o.Launch, "%v", sent)
+	require.NotContains(t, strings.Join(slices.Collect(maps.Values(o.Choices)), " "), "passwd")
+	if err == nil {
+		require.Contains(t, judgedBySpark, key, "%v is let in", sent)
+	}
+}
+
+// judgedBySpark are static settings that pass to the Spark session, which
+// refuses to change them.
+var judgedBySpark = []string{"spark.sql.warehouse.dir", "spark.sql.hive.metastore.jars.path"}
+
+// TestSetOfARunningSession: what the Config call of a running session refuses,
+// as a second line behind Spark's own checks. SQL SET does not pass here.
+func TestSetOfARunningSession(t *testing.T) {
+	r := resolver(t, "", nil)
+	for _, key := range []string{
+		"spark.sql.legacy.setCommandRejectsSparkCoreConfs", "spark.sql.artifact.copyFromLocalToFs.allowDestLocal", "spark.connect.copyFromLocalToFs.allowDestLocal",
+		"spark.redaction.regex", "spark.redaction.string.regex", "spark.sql.redaction.options.regex", "spark.sql.redaction.string.regex", "spark.hadoop.fs.defaultFS",
+		"spark.hadoop.fs.s3a.secret.key", "spark.kerberos.principal", "spark.kerberos.keytab", "spark.yarn.queue", "spark.yarn.keytab", "spark.security.credentials.hive.enabled",
+	} {
+		for _, spelled := range []string{key, strings.ToUpper(key), " " + key, "x-" + key, "set:" + key} {
+			v := r.Classify("alice", spelled)
+			require.Equal(t, Refused, v.Kind, spelled)
+			require.False(t, v.Err.Unlisted, "%s: the gateway itself refuses it, with a reason", spelled)
+			require.Contains(t, v.Err.Why, "because", spelled)
+		}
+	}
 }

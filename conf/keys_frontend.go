@@ -32,7 +32,7 @@ var (
 
 	// ConnectMaxMessageSize is kyuubi.frontend.spark.connect.max.message.size, in bytes.
 	ConnectMaxMessageSize = Entry[int]{Meta{Key: "kyuubi.frontend.spark.connect.max.message.size", Default: "134217728", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Largest message in bytes, both ways. 134217728 (128 MiB) is what Spark's own clients and server allow; a smaller value breaks large local relations."}, intKind(1<<20, 1<<30)}
+		Doc: "Largest message in bytes, both ways. 134217728 (128 MiB) is what Spark's own clients and server allow; a smaller value breaks large local relations. A larger message is refused with `RESOURCE_EXHAUSTED`, \"received message larger than max\"."}, intKind(1<<20, 1<<30)}
 
 	// ConnectSSLEnabled is kyuubi.frontend.spark.connect.ssl.enabled.
 	ConnectSSLEnabled = Entry[bool]{Meta{Key: "kyuubi.frontend.spark.connect.ssl.enabled", Default: "false", Since: "0.1.0", Scope: ScopeServer,

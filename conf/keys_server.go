@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The gateway itself: its files, its limits.
+// The gateway itself: its files, its end.
 var (
 	// ServerWorkDir is kyuubi.server.work.dir.
 	ServerWorkDir = Entry[string]{Meta{Key: "kyuubi.server.work.dir", Default: "{{KYUUBI_WORK_DIR_ROOT}}", Ours: true, Since: "0.1.0", Scope: ScopeServer,
@@ -28,19 +28,4 @@ var (
 	// ServerRedaction is kyuubi.server.redaction.regex.
 	ServerRedaction = Entry[*regexp.Regexp]{Meta{Key: "kyuubi.server.redaction.regex", Default: `(?i)secret|password|token|access[.]key`, Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Settings whose key or value matches are shown as `*********(redacted)`."}, regexKind()}
-
-	// LimitEngineStartup is kyuubi.server.limit.engine.startup.
-	LimitEngineStartup = Entry[int]{Meta{Key: "kyuubi.server.limit.engine.startup", Default: "2", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Launches that run at the same time; further ones queue, in order. Kyuubi has no limit by default."}, intKind(1, 1000)}
-
-	// LimitEnginesPerUser is kyuubi.server.limit.engines.per.user.
-	LimitEnginesPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.engines.per.user", Default: "10", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Engines that one user may have at the same time. 0 means no limit."}, limitKind()}
-
-	// LimitSessionsPerUser is kyuubi.server.limit.connections.per.user.
-	LimitSessionsPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.connections.per.user", Default: "0", Since: "0.1.0", Scope: ScopeBoth,
-		Doc: "Sessions that one user may have open at the same time. 0, and Kyuubi's unset, mean no limit."}, limitKind()}
 )
-
-// limitKind is a count for which 0 means no limit.
-func limitKind() kind[int] { return intKind(0, 1<<20) }

@@ -45,7 +45,7 @@ func Load(o LoadOptions) (*Conf, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		c.file = ""
 	} else if err != nil {
-		return nil, Faults{{At: Source{File: c.file}, Text: "cannot be read: " + err.Error()}}
+		return nil, Faults{{At: Source{File: c.file}, Text: fmt.Sprintf("cannot be read (%v): make it readable for the gateway's user (uid %d), or name another folder by KYUUBI_CONF_DIR", err, os.Geteuid())}}
 	}
 	b := builder{c: c, getenv: o.Getenv}
 	fileLines, faults := parseProperties(c.file, string(text))

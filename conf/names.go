@@ -75,6 +75,21 @@ func nearest(key string) string {
 	return best
 }
 
+// meantOption is the option that a client may choose for its engine and that
+// differs from key by a slip of the finger; "" if there is none.
+func meantOption(key string) string {
+	lower, best, least := strings.ToLower(key), "", 3
+	for name, k := range allowed {
+		if len(name)-len(lower) >= least || len(lower)-len(name) >= least {
+			continue
+		}
+		if d := distance(lower, name); d > 0 && (d < least || d == least && best != "" && k.key < best) {
+			best, least = k.key, d
+		}
+	}
+	return best
+}
+
 // distance is the number of inserted, removed or exchanged bytes between a and b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)

@@ -51,7 +51,7 @@ func readProfile(dir, name string) (file, text string, err error) {
 	if err := checkProfileName(name); err != nil {
 		return "", "", err
 	}
-	file = "kyuubi-session-" + name + ".conf"
+	file = profilePrefix + name + profileSuffix
 	missing := fmt.Errorf("there is no profile %s (file %s in the configuration folder); check the name or ask the administrator", name, file)
 	if dir == "" {
 		return "", "", missing

@@ -30,6 +30,22 @@ func pairs(keysAndValues ...string) []Pair {
 	return all
 }
 
+func TestTyposOfOptionsAreNamed(t *testing.T) {
+	r := NewResolver(&Conf{})
+	for typo, meant := range map[string]string{
+		"spark.driver.memmory": "spark.driver.memory", "spark.executor.memry": "spark.executor.memory",
+		"spark.dynamicAllocation.enable": "spark.dynamicAllocation.enabled", "spark.driver.core": "spark.driver.cores",
+	} {
+		_, err := r.Resolve("alice", []Pair{{typo, "1g"}})
+		require.ErrorContains(t, err, "did you mean "+meant+"?", typo)
+	}
+	for _, known := range []string{"spark.driver.host", "spark.jars", "spark.driver.extraJavaOptions"} {
+		_, err := r.Resolve("alice", []Pair{{known, "x"}})
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "did you mean", known)
+	}
+}
+
 func TestLayers(t *testing.T) {
 	r := resolver(t, `
 spark.master=local[2]

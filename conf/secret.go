@@ -19,6 +19,9 @@ var holdsSecret = regexp.MustCompile(`(?i)secret|password|token|access[.]?_?key`
 // secret: their "file:" is theirs, not a reference.
 var namesFile = regexp.MustCompile(`(?i)(file|path|dir|keytab|location|class|provider|providers)$`)
 
+// endsInSecret are the names of settings that are a secret, whatever it looks like.
+var endsInSecret = regexp.MustCompile(`(?i)(secret|password|token|key)$`)
+
 // secretReference resolves a value of the form file:/path or env:NAME. isRef is
 // false for any other value. Errors name the reference, never the secret.
 func secretReference(text string, getenv func(string) string) (found string, isRef bool, err error) {

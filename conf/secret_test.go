@@ -67,10 +67,15 @@ func TestBadReferencesNeverShowSecrets(t *testing.T) {
 	}
 }
 
-func TestSecretOnTheCommandLineWarns(t *testing.T) {
-	c, err := Load(LoadOptions{Overrides: []string{HAZooKeeperDigest.Key + "=u:hunter2", "spark.x=1"}, ConfDir: t.TempDir()})
-	require.NoError(t, err)
-	require.Len(t, c.Warnings(), 1)
-	require.Contains(t, c.Warnings()[0], "--conf #1: "+HAZooKeeperDigest.Key)
-	require.NotContains(t, c.Warnings()[0], "hunter2")
+func TestSecretsOnTheCommandLineAreRefused(t *testing.T) {
+	_, err := Load(LoadOptions{ConfDir: t.TempDir(), Overrides: []string{
+		HAZooKeeperDigest.Key + "=u:hunter2", "spark.x=1", "spark.hadoop.fs.s3a.secret.key=hunter2", "spark.ssl.keyPassword=20262026",
+		"spark.token.renewal.enabled=true", "spark.token.renewal.interval=1h", "spark.my.password=",
+	}})
+	var faults Faults
+	require.ErrorAs(t, err, &faults)
+	require.Len(t, faults, 3)
+	require.ErrorContains(t, err, "--conf #1: "+HAZooKeeperDigest.Key)
+	require.NotContains(t, err.Error(), "hunter2")
+	require.NotContains(t, err.Error(), "20262026")
 }

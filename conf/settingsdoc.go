@@ -21,7 +21,7 @@ accepted and named in one line at the start. ` + "`spark.*`" + ` settings go to 
 - **Durations**: ISO-8601 (` + "`PT30M`, `P1D`, `PT1.5S`" + `), whole milliseconds, or short (` + "`500ms`, `10s`, `30m`, `2h`, `1d`" + `).
 - **Sizes**: ` + "`2g`, `2048m`" + `; a bare number counts mebibytes.
 - **Secrets**: ` + "`file:/path`" + ` (a plain file of the gateway's user with mode 0600, no link) or ` + "`env:NAME`" + ` instead of the secret
-  itself. This also works for settings outside the table whose name says that they hold a secret, such as ` + "`spark.hadoop.fs.s3a.secret.key`" + `.
+  itself. A secret may stand in the file only if others cannot read it, and never on the command line. This also works for settings outside the table whose name says that they hold a secret, such as ` + "`spark.hadoop.fs.s3a.secret.key`" + `.
 - **Defaults of a user**: ` + "`___alice___.spark.executor.memory=4g`" + ` replaces the server's value for alice. Settings of scope
   *server* hold for the whole gateway and cannot differ by user.
 - **Profiles**: ` + "`kyuubi-session-<name>.conf`" + ` in the same folder, chosen by ` + "`kyuubi.session.conf.profile`" + `.

@@ -24,8 +24,10 @@ var areas = []area{
 	{"Engines", []setting{EngineType, EngineShareLevel, EngineSubdomain, EnginePython, EngineMainResource}},
 	{"Life of an engine", []setting{EngineInitTimeout, EngineLaunchLinger, EngineIdleTimeout, EngineCheckInterval, EngineMaxInitialWait,
 		EngineMaxLifetime, EngineErrorMaxSize, EngineMaxLogLines, EngineDestroyTimeout, EngineLogTimeout}},
-	{"Server and limits", []setting{ServerWorkDir, ServerDataDir, ServerClusterSecretFile, ServerShutdownTimeout,
-		ServerRedaction, LimitEngineStartup, LimitEnginesPerUser, LimitSessionsPerUser}},
+	{"Server", []setting{ServerWorkDir, ServerDataDir, ServerClusterSecretFile, ServerShutdownTimeout, ServerRedaction}},
+	{"Limits", []setting{LimitSessionsPerUser, LimitSessionsPerAddress, LimitSessionsPerUserAddress, LimitUnlimitedUsers, LimitDeniedUsers,
+		LimitDeniedAddresses, LimitStrangers, LimitEngineStartup, LimitEnginesPerUser, LimitEnginesPerGroup, LimitCallsPerUser,
+		LimitHeldCallsPerUser, LimitArtifactsPerCall, LimitArtifactsPerSession, ArtifactIdleTimeout}},
 }
 
 // byKey finds a setting by its name, byOldName by a deprecated one.

@@ -12,16 +12,43 @@ import (
 type rule func(*Conf) Faults
 
 // rules are all checks of Validate.
-var rules = []rule{checkAuth, checkTokenFile, checkTokenTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts}
+var rules = []rule{
+	checkAuth, checkTokenFile, checkTokenTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts,
+	checkHosts, checkUserNames, checkUserLists, checkOptionLists, checkRedaction, checkApart, checkEngineSettings,
+	checkSparkValues,
+}
+
+// look is one check of what settings name on this machine.
+type look func(c *Conf, getenv func(string) string) Faults
+
+// looks are all of them.
+var looks = []look{
+	checkEnvironment, checkOwnFiles, checkClearSecrets, checkProfiles, checkSecretFiles, checkCertificate, checkFolders, checkSparkHomes,
+	checkJava, checkPrograms,
+}
 
 // Validate checks what the settings mean together. It is pure: it reads no
 // file and asks no network. The error is a Faults with every fault.
 func (c *Conf) Validate() error {
-	var faults Faults
+	return c.broken().err()
+}
+
+// Check is Validate, and looks at the files, folders and programs that the
+// settings and the environment name, as the user who calls it. It changes
+// nothing.
+func (c *Conf) Check(getenv func(string) string) error {
+	faults := c.broken()
+	for _, look := range looks {
+		faults = append(faults, look(c, getenv)...)
+	}
+	return faults.err()
+}
+
+func (c *Conf) broken() (faults Faults) {
 	for _, check := range rules {
 		faults = append(faults, check(c)...)
 	}
-	return faults.err()
+	return faults
 }
 
 // blame makes a fault that points at the line which set key, if one did.

@@ -59,10 +59,12 @@ type SessionRecord struct {
 	SessionID string            `json:"sessionId"`
 	EngineRef string            `json:"engineRef,omitempty"`
 	Options   map[string]string `json:"options,omitempty"`
-	Client    string            `json:"client,omitempty"`
-	Address   string            `json:"address,omitempty"`
-	Name      string            `json:"name,omitempty"`
-	Opened    time.Time         `json:"opened"`
+	// Runtime are the options that are set in the engine before the first call.
+	Runtime map[string]string `json:"runtime,omitempty"`
+	Client  string            `json:"client,omitempty"`
+	Address string            `json:"address,omitempty"`
+	Name    string            `json:"name,omitempty"`
+	Opened  time.Time         `json:"opened"`
 }
 
 // SessionStore keeps session records. A record that Put returned for is
@@ -85,6 +87,8 @@ type EngineRecord struct {
 	ShareLevel string            `json:"shareLevel"`
 	Subdomain  string            `json:"subdomain"`
 	Options    map[string]string `json:"options,omitempty"`
+	// Session is the one session that a CONNECTION engine is for.
+	Session string `json:"session,omitempty"`
 	// PID and StartTime (clock ticks since boot, /proc/PID/stat field 22)
 	// identify the local process; both are 0 before the spawn.
 	PID       int       `json:"pid,omitempty"`

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +28,12 @@ func (m *Manager) Acquire(ctx context.Context, spec Spec) (*Lease, error) {
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if m.opts.GroupLimit > 0 {
+		spec.Group = m.opts.Groups.Primary(ctx, spec.LaunchUser)
+		if ctx.Err() != nil { // it may not have been asked to the end
+			return nil, context.Cause(ctx)
+		}
 	}
 	e, l, err := m.join(spec, refID)
 	if err != nil {
@@ -89,12 +93,12 @@ func (m *Manager) join(spec Spec, refID string) (*Engine, *launch, error) {
 		l.join()
 		return nil, l, nil
 	}
-	if err := m.roomLocked(spec.LaunchUser); err != nil {
+	if err := m.roomLocked(spec); err != nil {
 		return nil, nil, err
 	}
 	l := newLaunch(m.life, spec, refID)
 	l.workDir = m.opts.Launcher.WorkDir(spec.LaunchUser, refID)
-	l.ticket = m.queue.enter()
+	l.ticket = m.queue.enter(spec.LaunchUser)
 	l.join()
 	m.addLocked(l)
 	m.backgroundLocked(func() { m.run(l) })
@@ -104,31 +108,6 @@ func (m *Manager) join(spec Spec, refID string) (*Engine, *launch, error) {
 func (m *Manager) addLocked(l *launch) {
 	m.mu.launches[l.spec.spaceKey()] = l
 	m.mu.starting[l.refID] = l
-}
-
-// roomLocked refuses one more engine of user beyond the limit.
-func (m *Manager) roomLocked(user string) error {
-	if m.opts.UserLimit <= 0 {
-		return nil
-	}
-	var ids []string
-	for id, e := range m.mu.engines {
-		if e.spec.LaunchUser == user && e.State() != Ended {
-			ids = append(ids, id)
-		}
-	}
-	for id, l := range m.mu.starting {
-		if l.spec.LaunchUser == user {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) < m.opts.UserLimit {
-		return nil
-	}
-	slices.Sort(ids)
-	return errs.New(errs.LimitExceeded, "User %s has %d engines and may have %d: %s. End the sessions of one of them and wait "+
-		"until it stops as idle, ask an administrator to stop one (DELETE /api/v1/admin/engine), or use launch options that an engine has already.",
-		user, len(ids), m.opts.UserLimit, strings.Join(ids, ", "))
 }
 
 // claim is the end of a wait: the lease that settle booked, or the error.

@@ -51,10 +51,12 @@ func dial(address string, keys Keys, sparkVersion string, maxMessage int) (*grpc
 
 // keepaliveFor pings as often as the engine permits: Spark 4.3 takes a ping
 // every 10 s, older ones one in 5 minutes and only during calls (facts:
-// reliability 1.8). A faster ping costs the connection of every session.
+// reliability 1.8). A faster ping costs the connection of every session. A
+// connection that went dark is noticed within 24 s; a driver may pause for the
+// 13 s of the timeout before its streams have to reattach.
 func keepaliveFor(sparkVersion string) keepalive.ClientParameters {
 	if atLeast(sparkVersion, 4, 3) {
-		return keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second, PermitWithoutStream: true}
+		return keepalive.ClientParameters{Time: 11 * time.Second, Timeout: 13 * time.Second, PermitWithoutStream: true}
 	}
 	return keepalive.ClientParameters{Time: 6 * time.Minute, Timeout: 20 * time.Second}
 }

@@ -8,11 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -76,12 +79,12 @@ func TestConnectionToNobodyFailsAtOnce(t *testing.T) {
 
 func TestKeepaliveSuitsTheEngine(t *testing.T) {
 	for version, want := range map[string]time.Duration{
-		"4.3.0": 30 * time.Second, "4.3.0-SNAPSHOT": 30 * time.Second, "4.10.1": 30 * time.Second, "5.0.0": 30 * time.Second,
+		"4.3.0": 11 * time.Second, "4.3.0-SNAPSHOT": 11 * time.Second, "4.10.1": 11 * time.Second, "5.0.0": 11 * time.Second,
 		"4.2.0": 6 * time.Minute, "4.0.1": 6 * time.Minute, "3.5.5": 6 * time.Minute, "": 6 * time.Minute, "x.y": 6 * time.Minute,
 	} {
 		got := keepaliveFor(version)
 		require.Equal(t, want, got.Time, version)
-		require.Equal(t, want == 30*time.Second, got.PermitWithoutStream, version)
+		require.Equal(t, want == 11*time.Second, got.PermitWithoutStream, version)
 	}
 }
 
@@ -157,4 +160,46 @@ func TestKeysDoNotPrint(t *testing.T) {
 		require.NotContains(t, text, keys.Control)
 	}
 	require.Equal(t, "********", keys.LogValue().String())
+}
+
+func TestWantOfTheGatewayIsNoSilenceOfTheEngine(t *testing.T) {
+	for err, want := range map[error]Health{
+		syscall.EMFILE: Unknown, syscall.ENFILE: Unknown, syscall.EADDRNOTAVAIL: Unknown, syscall.ENOMEM: Unknown,
+		syscall.ECONNRESET: Silent, syscall.ETIMEDOUT: Silent, context.DeadlineExceeded: Silent,
+	} {
+		require.Equal(t, want, silentOr(&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", err)}), err)
+	}
+}
+
+// TestCheckWithoutDescriptors runs out of descriptors for real.
+func TestCheckWithoutDescriptors(t *testing.T) {
+	address := controlServer(t, 200, `{"refId":"r"}`)
+	client := control.New(address, "key")
+	defer client.Close()
+	e := &Engine{
+		refID: "r", process: newFakeProcess(7), control: client, done: make(chan struct{}),
+		node:   discovery.Node{Address: address, Attributes: map[string]string{attrControl: address}},
+		failed: func(*Engine, string) {},
+	}
+	var before unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	var taken []*os.File
+	giveBack := func() {
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+		for _, f := range taken {
+			f.Close()
+		}
+	}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 256, Max: before.Max}))
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		taken = append(taken, f)
+	}
+	health := e.Check(t.Context())
+	giveBack()
+	require.Equal(t, Unknown, health)
+	require.Equal(t, Alive, e.Check(t.Context()))
 }

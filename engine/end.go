@@ -20,13 +20,14 @@ const (
 
 // watch waits for the end of an engine's process and buries it.
 func (m *Manager) watch(e *Engine) {
+	m.background(func() { m.followEngine(e) })
 	select {
 	case <-e.process.Done():
 	case <-m.life.Done():
 		e.process.Release()
 		return
 	}
-	m.end(e, e.died())
+	m.end(e, m.whyEnded(e, e.died()))
 	e.process.Release()
 	m.forget(e.refID, e.workDir)
 	m.mu.Lock()
@@ -54,7 +55,7 @@ func (m *Manager) end(e *Engine, why error) {
 
 // foundDead ends an engine that a check found dead, whatever its process does.
 func (m *Manager) foundDead(e *Engine, why string) {
-	m.end(e, fmt.Errorf("engine %s of %s (application %s) is dead: %s", e.refID, e.spec.LaunchUser, e.AppID(), why))
+	m.end(e, m.whyEnded(e, fmt.Errorf("engine %s of %s (application %s) is dead: %s", e.refID, e.spec.LaunchUser, e.AppID(), why)))
 	m.background(func() { m.terminate(e, true, why) })
 }
 

@@ -4,7 +4,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,113 +119,12 @@ func TestStopOfALaunchTellsItsWaiters(t *testing.T) {
 func TestClosedSessionsAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, l, _ := running(t)
-		events := w.controlOf(l).events
-		events <- control.Event{Type: control.SessionOpened, User: "alice", SessionID: "s1"}
-		events <- control.Event{Type: control.SessionClosed, User: warmUpUser, SessionID: "w", Reason: "released"}
-		events <- control.Event{Type: control.SessionClosed, User: "alice", SessionID: "s1", Reason: "idle"}
+		driver := w.controlOf(l)
+		driver.emit(control.SessionOpened, "alice", "s1", "")
+		driver.emit(control.SessionClosed, warmUpUser, "w", "released")
+		driver.emit(control.SessionClosed, "alice", "s1", "idle")
 		require.Equal(t, "alice s1 idle", <-w.closed)
 		synctest.Wait()
 		require.Empty(t, w.closed)
-	})
-}
-
-// The engines of an earlier gateway.
-
-func TestNextGatewayAdoptsWhatAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, l, lease := running(t)
-		w.stop()
-		process := w.launcher.process(l.RefID)
-		w.launcher.old[process.id.PID] = process
-		w.controlOf(l).refID = l.RefID
-		w.start()
-
-		resumed, ok := w.m.Resume(l.RefID)
-		require.True(t, ok)
-		require.Equal(t, lease.Engine().node, resumed.Engine().node)
-		again, err := w.m.Acquire(t.Context(), userSpec("alice"))
-		require.NoError(t, err)
-		require.Same(t, resumed.Engine(), again.Engine())
-		_, err = w.register(l)
-		require.NoError(t, err, "its driver finds the new gateway")
-
-		process.exit("killed by signal 9 (killed)")
-		<-resumed.Engine().Done()
-	})
-}
-
-func TestNextGatewayEndsWhatDoesNotAnswer(t *testing.T) {
-	for name, spoil := range map[string]func(*fakeControl){
-		"silent":         func(c *fakeControl) { c.down = errors.New("no answer") },
-		"another engine": func(c *fakeControl) { c.refID = "another" },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w, l, _ := running(t)
-				w.stop()
-				process := w.launcher.process(l.RefID)
-				w.launcher.old[process.id.PID] = process
-				spoil(w.controlOf(l))
-				w.start()
-				synctest.Wait()
-				require.NotEmpty(t, process.Status())
-				require.Empty(t, w.m.Engines())
-				require.Empty(t, w.store.records)
-				require.Equal(t, []string{l.WorkDir}, w.launcher.swept)
-			})
-		})
-	}
-}
-
-func TestNextGatewayForgetsWhatHasEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, l, _ := running(t)
-		w.stop()
-		w.start()
-		require.Empty(t, w.store.records)
-		require.Equal(t, []string{l.WorkDir}, w.launcher.swept)
-		_, err := w.register(l)
-		require.ErrorIs(t, err, ErrGone)
-	})
-}
-
-func TestNextGatewayTakesOverALaunch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.acquire(t.Context(), userSpec("alice"))
-		synctest.Wait()
-		l := w.launcher.launches()[0]
-		process := w.launcher.process(l.RefID)
-		w.launcher.old[process.id.PID] = process
-		time.Sleep(time.Minute)
-		w.stop()
-		w.start()
-		back := w.acquire(t.Context(), userSpec("alice"))
-		synctest.Wait()
-		require.Len(t, w.launcher.launches(), 1, "the client's retry joins it")
-		_, err := w.register(l)
-		require.NoError(t, err)
-		require.NoError(t, (<-back).err)
-	})
-}
-
-func TestInheritedLaunchKeepsItsDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.acquire(t.Context(), userSpec("alice"))
-		synctest.Wait()
-		l := w.launcher.launches()[0]
-		process := w.launcher.process(l.RefID)
-		w.launcher.old[process.id.PID] = process
-		time.Sleep(2 * time.Minute)
-		w.stop()
-		w.start()
-		back := w.acquire(t.Context(), userSpec("alice"))
-		before := time.Now()
-		require.True(t, errs.Is((<-back).err, errs.EngineLaunchTimeout))
-		require.Equal(t, time.Minute, time.Since(before))
-		synctest.Wait()
-		require.NotEmpty(t, process.Status())
-		require.Empty(t, w.store.records)
 	})
 }

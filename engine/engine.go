@@ -28,9 +28,10 @@ type Health int
 
 // The results of Check.
 const (
-	Alive  Health = iota // the driver answered
-	Dead                 // the driver is gone; Done is closed
-	Silent               // the process lives but does not answer
+	Alive   Health = iota // the driver answered
+	Dead                  // the driver is gone; Done is closed
+	Silent                // the process lives but does not answer
+	Unknown               // the process lives; the gateway itself lacks what it takes to ask
 )
 
 // Attributes of a node.
@@ -53,6 +54,7 @@ type Engine struct {
 	process   Process
 	conn      *grpc.ClientConn
 	control   Control
+	look      Look // nil when there is no resource manager to ask
 	// failed ends the engine when Check finds it dead.
 	failed func(e *Engine, why string)
 
@@ -62,13 +64,19 @@ type Engine struct {
 	life context.Context
 	over context.CancelFunc
 
+	// after is the last event that was taken in, and behind says that events
+	// were missed. Only follow touches them, and before it CatchUp.
+	after  int64
+	behind bool
+
 	mu struct {
 		sync.Mutex
 		state   State
 		leases  int
 		err     error
-		parting string // why the driver said that it stops
-		leaving bool   // the driver was allowed to stop as unused
+		parting string      // why the driver said that it stops
+		leaving bool        // the driver was allowed to stop as unused
+		app     Application // as last seen
 	}
 }
 

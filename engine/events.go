@@ -17,23 +17,37 @@ const (
 
 // follow reads the events of an engine until it ends.
 func (m *Manager) follow(e *Engine) {
-	after, failing := int64(0), false
+	failing := false
 	for e.life.Err() == nil {
-		got, err := e.control.Events(e.life, after, eventWait)
+		err := m.followOn(e)
 		if err != nil {
 			m.pause(e, err, !failing)
-			failing = true
-			continue
 		}
-		failing = false
-		if got.Lost {
-			m.opts.Log.Warn("events of an engine were lost", "engine", e.refID, "after", after)
-		}
-		for _, event := range got.Events {
-			m.handle(e, event)
-		}
-		after = got.Last
+		failing = err != nil
 	}
+}
+
+// followOn waits for the next events, or makes up for missed ones.
+func (m *Manager) followOn(e *Engine) error {
+	if e.behind {
+		return m.catchUp(e.life, e)
+	}
+	got, err := e.control.Events(e.life, e.after, eventWait)
+	if err != nil {
+		return err
+	}
+	if got.Lost {
+		m.opts.Log.Warn("events of an engine were lost; its sessions are compared", "engine", e.refID, "after", e.after)
+		e.behind = true
+		return nil
+	}
+	e.after = got.Last
+	for _, event := range got.Events {
+		if !m.handle(e, event) {
+			e.behind = true
+		}
+	}
+	return nil
 }
 
 // pause waits before the next attempt; only the first failure in a row is logged.
@@ -49,16 +63,21 @@ func (m *Manager) pause(e *Engine, err error, first bool) {
 	}
 }
 
-func (m *Manager) handle(e *Engine, event control.Event) {
+// handle takes in one event; false when only a census can tell what it means.
+func (m *Manager) handle(e *Engine, event control.Event) bool {
 	switch event.Type {
 	case control.SessionClosed:
-		if event.User != warmUpUser {
-			m.opts.OnSessionClosed(e.refID, event.User, event.SessionID, event.Reason)
-		}
+		return event.User == warmUpUser || m.opts.OnSessionClosed(e.refID, event.User, event.SessionID, event.Reason)
 	case control.Draining, control.Stopping:
-		e.retire(partingWords(event.Reason, event.Detail))
-		m.mu.Lock()
-		m.retireLocked(e)
-		m.mu.Unlock()
+		m.leaving(e, partingWords(event.Reason, event.Detail))
 	}
+	return true
+}
+
+// leaving gives e no more sessions, for the driver is going to stop.
+func (m *Manager) leaving(e *Engine, why string) {
+	e.retire(why)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.retireLocked(e)
 }

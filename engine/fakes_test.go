@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type fakeProcess struct {
 	done     chan struct{}
 	status   string
 	stubborn bool // ends on SIGKILL only
+	undead   bool // does not end at all
 	released chan struct{}
 }
 
@@ -56,6 +58,9 @@ func (p *fakeProcess) Status() string {
 }
 func (p *fakeProcess) Release() { p.released <- struct{}{} }
 func (p *fakeProcess) End(ctx context.Context, grace time.Duration) error {
+	if p.undead {
+		return errors.New("it is blocked in the kernel")
+	}
 	if grace > 0 && !p.stubborn {
 		p.exit("exit code 143")
 	}
@@ -75,6 +80,9 @@ type fakeLauncher struct {
 	started   []Launch
 	processes map[string]*fakeProcess // by ref id
 	old       map[int]*fakeProcess    // of earlier gateways, by pid
+	lost      map[string]*fakeProcess // of earlier gateways that did not record them, by folder
+	blind     error                   // of Open
+	stuck     error                   // of Sweep
 	swept     []string
 	dropped   []string
 	fail      error
@@ -95,9 +103,15 @@ func (f *fakeLauncher) Start(_ context.Context, l Launch) (Process, error) {
 	return p, nil
 }
 
-func (f *fakeLauncher) Open(id local.Identity) (Process, error) {
+func (f *fakeLauncher) Open(id local.Identity, workDir string) (Process, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.blind != nil {
+		return nil, f.blind
+	}
+	if id == (local.Identity{}) && f.lost[workDir] != nil {
+		return f.lost[workDir], nil
+	}
 	if p := f.old[id.PID]; p != nil && p.id == id {
 		return p, nil
 	}
@@ -126,9 +140,20 @@ func (f *fakeLauncher) DropSecrets(dir string) error {
 func (f *fakeLauncher) Sweep(dir string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.stuck != nil {
+		return f.stuck
+	}
 	f.swept = append(f.swept, dir)
 	return nil
 }
+
+// sweeps is how often a folder was swept.
+func (f *fakeLauncher) sweeps() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.swept)
+}
+
 func (f *fakeLauncher) Expire(time.Time, map[string]bool) error { return nil }
 func (f *fakeLauncher) Reason(_ string, hide secret.Masker) string {
 	return hide.Text(f.reason)
@@ -160,6 +185,9 @@ func (s *memoryStore) PutEngine(_ context.Context, r discovery.EngineRecord) err
 func (s *memoryStore) DeleteEngine(_ context.Context, refID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
 	delete(s.records, refID)
 	return nil
 }
@@ -179,25 +207,53 @@ func (s *memoryStore) get(refID string) (discovery.EngineRecord, bool) {
 
 // fakeControl is the control endpoint of one driver.
 type fakeControl struct {
-	refID  string
-	events chan control.Event
-	onStop func(reason string) error
-	down   error
+	mu       sync.Mutex
+	refID    string
+	state    string // "" is running
+	sessions []control.Session
+	history  []control.Event // with the numbers 1, 2, ...
+	oldest   int             // events up to this number have fallen out
+	news     chan struct{}
+	onStop   func(reason string) error
+	down     error
 }
 
 func (c *fakeControl) Status(context.Context) (control.Status, error) {
-	return control.Status{RefID: c.refID, State: "running"}, c.down
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return control.Status{RefID: c.refID, State: cmp.Or(c.state, "running"), Sessions: c.sessions}, c.down
+}
+
+// emit makes the driver tell of something that happens now.
+func (c *fakeControl) emit(kind, user, id, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history = append(c.history, control.Event{TimeMs: time.Now().UnixMilli(), Type: kind, User: user, SessionID: id, Reason: reason})
+	close(c.news)
+	c.news = make(chan struct{})
 }
 
 func (c *fakeControl) Events(ctx context.Context, after int64, wait time.Duration) (control.Events, error) {
+	c.mu.Lock()
+	news, found := c.news, c.since(int(after))
+	c.mu.Unlock()
+	if len(found.Events) > 0 || wait == 0 {
+		return found, c.down
+	}
 	select {
-	case e := <-c.events:
-		return control.Events{Events: []control.Event{e}, Last: after + 1}, nil
+	case <-news:
 	case <-time.After(wait):
-		return control.Events{Last: after}, nil
 	case <-ctx.Done():
 		return control.Events{}, ctx.Err()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.since(int(after)), c.down
+}
+
+func (c *fakeControl) since(after int) control.Events {
+	from := max(after, c.oldest)
+	return control.Events{Events: c.history[from:], Last: int64(len(c.history)), Lost: from > after}
 }
 
 func (c *fakeControl) Stop(_ context.Context, reason string) error {
@@ -216,6 +272,8 @@ type world struct {
 	store    *memoryStore
 	controls map[string]*fakeControl // by address
 	closed   chan string             // "user session reason" of OnSessionClosed
+	doubt    bool                    // OnSessionClosed cannot tell
+	census   chan Census             // of OnCensus
 	launched chan error              // of OnLaunch
 	stop     func()
 }
@@ -224,10 +282,11 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	t.Helper()
 	w := &world{
 		t:        t,
-		launcher: &fakeLauncher{processes: map[string]*fakeProcess{}, old: map[int]*fakeProcess{}},
+		launcher: &fakeLauncher{processes: map[string]*fakeProcess{}, old: map[int]*fakeProcess{}, lost: map[string]*fakeProcess{}},
 		store:    &memoryStore{records: map[string]discovery.EngineRecord{}},
 		controls: map[string]*fakeControl{},
 		closed:   make(chan string, 100),
+		census:   make(chan Census, 100),
 		launched: make(chan error, 100),
 	}
 	w.start(change...)
@@ -240,7 +299,8 @@ func (w *world) options() Options {
 		Log:         slog.New(slog.DiscardHandler),
 		LaunchLimit: 2, InitializeTimeout: 3 * time.Minute, Linger: 2 * time.Minute, DestroyTimeout: 5 * time.Second,
 		Heartbeat: 10 * time.Second, LogTimeout: time.Hour, MaxMessage: 1 << 20,
-		OnSessionClosed: func(refID, user, id, reason string) { w.closed <- user + " " + id + " " + reason },
+		OnSessionClosed: func(_, user, id, reason string) bool { w.closed <- user + " " + id + " " + reason; return !w.doubt },
+		OnCensus:        func(_ string, c Census) { w.census <- c },
 		OnLaunch:        func(_ time.Duration, err error) { w.launched <- err },
 		DialControl:     func(address, _ string) Control { return w.control(address) },
 	}
@@ -255,6 +315,7 @@ func (w *world) start(change ...func(*Options)) {
 	}
 	m, err := NewManager(options)
 	require.NoError(w.t, err)
+	m.CatchUp(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { // ends with stop
@@ -268,7 +329,7 @@ func (w *world) start(change ...func(*Options)) {
 
 func (w *world) control(address string) *fakeControl {
 	if w.controls[address] == nil {
-		w.controls[address] = &fakeControl{events: make(chan control.Event, 10)}
+		w.controls[address] = &fakeControl{news: make(chan struct{})}
 	}
 	return w.controls[address]
 }

@@ -21,7 +21,8 @@ const (
 
 // Check finds out within two seconds whether the engine lives. Dead is final:
 // Done is closed then and the process is ended. Silent is no verdict: a driver
-// in a long garbage collection looks like that.
+// in a long garbage collection looks like that. Unknown tells of the gateway
+// alone, which is out of descriptors, ports or memory.
 func (e *Engine) Check(ctx context.Context) Health {
 	select {
 	case <-e.done:
@@ -46,7 +47,7 @@ func (e *Engine) probe(ctx context.Context) (Health, string) {
 		return Dead, fmt.Sprintf("nothing listens on its port %s any more", e.node.Address)
 	}
 	if err != nil {
-		return Silent, ""
+		return silentOr(err), ""
 	}
 	conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
@@ -56,10 +57,26 @@ func (e *Engine) probe(ctx context.Context) (Health, string) {
 	case errors.Is(err, control.ErrUnauthorized):
 		return Dead, fmt.Sprintf("another engine answers at %s", e.node.Attributes[attrControl])
 	case err != nil:
-		return Silent, ""
+		return silentOr(err), ""
 	case status.RefID != e.refID:
 		return Dead, fmt.Sprintf("engine %s answers at %s in its place", status.RefID, e.node.Attributes[attrControl])
 	default:
 		return Alive, ""
 	}
+}
+
+// scarce are the errors of a call that fails for want of something on the
+// gateway's own side.
+var scarce = [...]error{
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL, syscall.EAGAIN,
+}
+
+// silentOr is what a failed question says about an engine.
+func silentOr(err error) Health {
+	for _, own := range scarce {
+		if errors.Is(err, own) {
+			return Unknown
+		}
+	}
+	return Silent
 }

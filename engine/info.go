@@ -24,6 +24,10 @@ type Info struct {
 	Submitted  time.Time         // zero in the launch queue
 	PID        int               // 0 in the launch queue
 	LogPath    string
+	// Queue is the place in the launch queue, 1 for the next one; 0 outside of it.
+	Queue int
+	// Application is what the resource manager said last; zero without one.
+	Application Application
 }
 
 // Engines lists engines and launches, oldest first, those in the queue last.
@@ -34,7 +38,11 @@ func (m *Manager) Engines() []Info {
 		all = append(all, e.info())
 	}
 	for _, l := range m.mu.starting {
-		all = append(all, l.info())
+		i := l.info()
+		if l.ticket != nil {
+			i.Queue, _ = m.queue.position(l.ticket)
+		}
+		all = append(all, i)
 	}
 	m.mu.Unlock()
 	slices.SortFunc(all, func(a, b Info) int {
@@ -55,7 +63,7 @@ func (e *Engine) info() Info {
 	i.Submitted, i.PID = e.submitted, e.process.Identity().PID
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	i.State, i.Sessions = e.mu.state, e.mu.leases
+	i.State, i.Sessions, i.Application = e.mu.state, e.mu.leases, e.mu.app
 	return i
 }
 
@@ -63,7 +71,7 @@ func (e *Engine) info() Info {
 func (l *launch) info() Info {
 	i := specInfo(l.spec)
 	i.RefID, i.State, i.Sessions, i.Submitted = l.refID, Starting, l.waiters, l.submitted
-	i.LogPath = logPath(l.workDir)
+	i.LogPath, i.Application = logPath(l.workDir), l.app
 	if l.process != nil {
 		i.PID = l.process.Identity().PID
 	}

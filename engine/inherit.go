@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,14 +19,11 @@ import (
 const (
 	inheritTimeout  = 30 * time.Second
 	inheritParallel = 8
-	// inheritTries is how often an engine is asked that does not answer in time:
-	// it may be in a long garbage collection.
-	inheritTries = 3
 )
 
-// inherit takes over what earlier gateways left in the store: engines that
-// answer serve on, launches with a living process may still register, and all
-// else is ended and swept.
+// inherit takes over what earlier gateways left in the store: engines serve on,
+// launches may still register, and all else is ended and swept. A gateway that
+// cannot find out what lives does not start: it would launch second engines.
 func (m *Manager) inherit() error {
 	ctx, cancel := context.WithTimeout(context.Background(), inheritTimeout)
 	defer cancel()
@@ -36,52 +34,52 @@ func (m *Manager) inherit() error {
 	var group errgroup.Group
 	group.SetLimit(inheritParallel)
 	for _, record := range records {
-		group.Go(func() error { m.inheritOne(ctx, record); return nil })
+		group.Go(func() error { return m.inheritOne(ctx, record) })
 	}
 	return group.Wait()
 }
 
-func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) {
+func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) error {
 	log := m.opts.Log.With("engine", r.RefID, "user", r.User, "pid", r.PID)
-	process, err := m.opts.Launcher.Open(local.Identity{PID: r.PID, Start: r.StartTime})
+	process, err := m.opts.Launcher.Open(local.Identity{PID: r.PID, Start: r.StartTime}, r.WorkDir)
 	if errors.Is(err, local.ErrGone) {
 		log.Info("an engine of an earlier gateway has ended")
 		m.forget(r.RefID, r.WorkDir)
-		return
+		return nil
 	}
 	if err != nil {
-		log.Error("an engine of an earlier gateway cannot be looked at; its record is kept", "err", err)
-		return
+		return fmt.Errorf("engine %s of %s, which an earlier gateway launched, cannot be looked at: %w", r.RefID, r.User, err)
 	}
 	spec, err := specOf(r)
+	if m.opts.GroupLimit > 0 {
+		spec.Group = m.opts.Groups.Primary(ctx, spec.LaunchUser)
+	}
 	switch {
 	case err != nil:
 		m.disown(r, process, err)
 	case r.Node == "":
 		log.Info("a launch of an earlier gateway goes on")
-		m.inheritLaunch(r, spec, process)
+		return m.inheritLaunch(r, spec, process)
 	default:
 		if err := m.inheritEngine(ctx, r, spec, process); err != nil {
 			m.disown(r, process, err)
-			return
+			return nil
 		}
 		log.Info("an engine of an earlier gateway serves on")
 	}
+	return nil
 }
 
 func specOf(r discovery.EngineRecord) (Spec, error) {
 	spec, err := parsePath(r.Path)
-	spec.LaunchUser, spec.Options = r.User, r.Options
+	spec.LaunchUser, spec.Options, spec.Session = r.User, r.Options, r.Session
 	return spec, err
 }
 
 // disown ends a process that cannot be used.
 func (m *Manager) disown(r discovery.EngineRecord, process Process, why error) {
-	m.opts.Log.Warn("an engine of an earlier gateway is ended", "engine", r.RefID, "user", r.User, "pid", r.PID, "why", why)
-	m.later(func() {
-		m.kill(process, r.RefID)
-		m.forget(r.RefID, r.WorkDir)
-	})
+	m.opts.Log.Warn("an engine of an earlier gateway is ended", "engine", r.RefID, "user", r.User, "pid", process.Identity().PID, "why", why)
+	m.later(func() { m.remove(process, r.RefID, r.WorkDir) })
 }
 
 // later leaves task to Run.
@@ -91,9 +89,15 @@ func (m *Manager) later(task func()) {
 	m.inherited = append(m.inherited, task)
 }
 
-func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Process) {
+// inheritLaunch goes on with a launch. Its record gets the pid if the earlier
+// gateway had no time for that.
+func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Process) error {
 	l := newLaunch(m.life, spec, r.RefID)
-	l.workDir, l.process, l.submitted = r.WorkDir, process, r.Submitted
+	l.workDir, l.process, l.submitted, l.look = r.WorkDir, process, r.Submitted, m.opts.Track(spec, r.RefID)
+	if err := m.store(l.record()); err != nil {
+		process.Release()
+		return fmt.Errorf("record the process of engine %s: %w", r.RefID, err)
+	}
 	close(l.spawned)
 	m.mu.Lock()
 	m.addLocked(l)
@@ -104,6 +108,7 @@ func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Pro
 		defer l.cancel(nil)
 		m.await(l, process, l.submitted.Add(m.opts.InitializeTimeout))
 	})
+	return nil
 }
 
 func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, spec Spec, process Process) error {
@@ -115,15 +120,18 @@ func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, s
 	if err != nil {
 		return err
 	}
-	e.submitted, e.workDir = r.Submitted, r.WorkDir
-	status, err := greet(ctx, e)
+	e.submitted, e.workDir, e.behind = r.Submitted, r.WorkDir, true
+	state, err := greet(ctx, e)
 	if err != nil {
 		m.disconnect(e)
 		return err
 	}
+	if err := m.opts.Files.DropSecrets(r.WorkDir); err != nil {
+		m.opts.Log.Warn("the properties file of an engine stays behind", "engine", r.RefID, "err", err)
+	}
 	m.mu.Lock()
 	m.mu.engines[r.RefID] = e
-	if status.State == string(Running) {
+	if state == Running {
 		m.mu.spaces[spec.spaceKey()] = e
 	} else {
 		e.retire("")
@@ -134,21 +142,22 @@ func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, s
 	return nil
 }
 
-// greet asks an engine of an earlier gateway whether it is the one.
-func greet(ctx context.Context, e *Engine) (status control.Status, err error) {
-	for range inheritTries {
-		if status, err = askOnce(ctx, e); err == nil || errors.Is(err, control.ErrUnauthorized) || ctx.Err() != nil {
-			break
-		}
-	}
-	if err == nil && status.RefID != e.refID {
-		err = fmt.Errorf("engine %s answers in its place", status.RefID)
-	}
-	return status, err
-}
-
-func askOnce(ctx context.Context, e *Engine) (control.Status, error) {
+// greet asks an engine of an earlier gateway whether it is the one, and how it
+// stands. Silence is no verdict, as in Check: its process is there, and the first
+// call that gets no answer either will judge it.
+func greet(ctx context.Context, e *Engine) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
-	return e.control.Status(ctx)
+	status, err := e.control.Status(ctx)
+	switch {
+	case errors.Is(err, control.ErrUnauthorized):
+		return "", fmt.Errorf("another engine answers in its place: %w", err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "", fmt.Errorf("its process lives, but nothing listens on its ports any more: %w", err)
+	case err != nil:
+		return Running, nil
+	case status.RefID != e.refID:
+		return "", fmt.Errorf("engine %s answers in its place", status.RefID)
+	}
+	return State(status.State), nil
 }

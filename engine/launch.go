@@ -10,6 +10,7 @@ import (
 	"roundhouse/discovery"
 	"roundhouse/engine/local"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/failpoint"
 )
 
 // launch is one attempt to get an engine. The fields above the first gap never
@@ -34,7 +35,9 @@ type launch struct {
 	err     error   // outcome
 
 	process   Process
-	submitted time.Time // the spawn; zero in the queue
+	submitted time.Time   // the spawn; zero in the queue
+	look      Look        // set before spawned is closed; nil when there is no resource manager to ask
+	app       Application // as last seen
 }
 
 func newLaunch(life context.Context, spec Spec, refID string) *launch {
@@ -57,7 +60,7 @@ func (l *launch) join() {
 func (l *launch) record() discovery.EngineRecord {
 	r := discovery.EngineRecord{
 		RefID: l.refID, Path: l.spec.Path(), User: l.spec.LaunchUser, ShareLevel: string(l.spec.ShareLevel),
-		Subdomain: l.spec.Subdomain, Options: l.spec.Options, WorkDir: l.workDir, Submitted: l.submitted,
+		Subdomain: l.spec.Subdomain, Options: l.spec.Options, Session: l.spec.Session, WorkDir: l.workDir, Submitted: l.submitted,
 	}
 	if l.process != nil {
 		id := l.process.Identity()
@@ -121,13 +124,15 @@ func (m *Manager) run(l *launch) {
 // spawn records the engine, starts its process and records that.
 func (m *Manager) spawn(l *launch) (Process, error) {
 	m.opts.OnSpawn()
+	l.look = m.opts.Track(l.spec, l.refID)
 	m.mu.Lock()
 	l.submitted = time.Now()
 	record := l.record()
 	m.mu.Unlock()
 	if err := m.store(record); err != nil {
-		return nil, errs.Wrap(errs.Internal, err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
+		return nil, errs.Fault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
 	}
+	failpoint.Hit(failpoint.BeforeSpawn)
 	process, err := m.opts.Launcher.Start(l.ctx, Launch{
 		Spec: l.spec, RefID: l.refID, WorkDir: l.workDir, Keys: keysOf(m.opts.Secret, l.refID),
 		Submitted: l.submitted, Timeout: m.opts.InitializeTimeout,
@@ -135,14 +140,16 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 	if err != nil {
 		return nil, asLaunchError(l, err)
 	}
+	failpoint.Hit(failpoint.Spawned)
 	m.mu.Lock()
 	l.process = process
 	record = l.record()
 	m.mu.Unlock()
 	if err := m.store(record); err != nil {
 		m.kill(process, l.refID)
-		return nil, errs.Wrap(errs.Internal, err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
+		return nil, errs.Fault(err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
 	}
+	failpoint.Hit(failpoint.Recorded)
 	close(l.spawned)
 	m.opts.Log.Info("engine submitted", "engine", l.refID, "user", l.spec.LaunchUser, "path", l.spec.Path(), "pid", record.PID, "dir", l.workDir)
 	return process, nil
@@ -153,6 +160,7 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 func (m *Manager) await(l *launch, process Process, deadline time.Time) {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
+	m.background(func() { m.followLaunch(l) })
 	var err error
 	select {
 	case <-l.done: // registered or cancelled
@@ -172,8 +180,7 @@ func (m *Manager) await(l *launch, process Process, deadline time.Time) {
 		return // its process is the engine's now
 	}
 	m.report(l, l.err)
-	m.kill(process, l.refID)
-	m.forget(l.refID, l.workDir)
+	m.remove(process, l.refID, l.workDir)
 }
 
 // abandon leaves a launch to the next gateway.
@@ -192,12 +199,23 @@ func isDone(p Process) bool {
 	}
 }
 
-// kill ends a process that nobody may use any more.
-func (m *Manager) kill(process Process, refID string) {
-	defer process.Release()
-	if err := process.End(context.Background(), m.opts.DestroyTimeout); err != nil && !errors.Is(err, local.ErrGone) {
-		m.opts.Log.Error("a process of an engine does not end", "engine", refID, "pid", process.Identity().PID, "err", err)
+// remove ends a process that nobody may use any more, and forgets it. If it does
+// not end, its record stays for the next gateway.
+func (m *Manager) remove(process Process, refID, workDir string) {
+	if m.kill(process, refID) {
+		m.forget(refID, workDir)
 	}
+}
+
+// kill ends a process; false if it goes on.
+func (m *Manager) kill(process Process, refID string) bool {
+	defer process.Release()
+	err := process.End(context.Background(), m.opts.DestroyTimeout)
+	if err == nil || errors.Is(err, local.ErrGone) {
+		return true
+	}
+	m.opts.Log.Error("a process of an engine does not end", "engine", refID, "pid", process.Identity().PID, "err", err)
+	return false
 }
 
 func (m *Manager) report(l *launch, err error) {

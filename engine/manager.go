@@ -54,6 +54,9 @@ type Manager struct {
 		starting map[string]*launch // the same, by ref id
 		spaces   map[string]*Engine // take new sessions, by space key
 		engines  map[string]*Engine // registered and not buried, by ref id
+		// leftovers are the folders of gone engines, by ref id, that forget could
+		// not clear: the disk was full, or the gateway out of descriptors.
+		leftovers map[string]string
 	}
 }
 
@@ -70,6 +73,7 @@ func NewManager(o Options) (*Manager, error) {
 	m.mu.starting = map[string]*launch{}
 	m.mu.spaces = map[string]*Engine{}
 	m.mu.engines = map[string]*Engine{}
+	m.mu.leftovers = map[string]string{}
 	if err := m.inherit(); err != nil {
 		m.stop(errClosing)
 		return nil, err
@@ -85,7 +89,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		m.background(task)
 	}
 	m.inherited = nil
-	m.sweepLogs(ctx)
+	m.sweep(ctx)
 	m.mu.Lock()
 	m.mu.closed = true
 	m.mu.Unlock()
@@ -117,8 +121,9 @@ func (m *Manager) backgroundLocked(task func()) bool {
 	return true
 }
 
-// sweepLogs removes old logs now and then until ctx ends.
-func (m *Manager) sweepLogs(ctx context.Context) {
+// sweep removes old logs, and what could not be removed before, now and then
+// until ctx ends.
+func (m *Manager) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
@@ -129,6 +134,13 @@ func (m *Manager) sweepLogs(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		m.mu.Lock()
+		leftovers := m.mu.leftovers
+		m.mu.leftovers = map[string]string{}
+		m.mu.Unlock()
+		for refID, workDir := range leftovers {
+			m.forget(refID, workDir)
 		}
 	}
 }
@@ -175,14 +187,16 @@ func (m *Manager) store(r discovery.EngineRecord) error {
 }
 
 // forget removes the record and the files of an engine whose process is gone.
-// Only the log stays for a while.
+// Only the log stays for a while. What cannot be removed is tried again later.
 func (m *Manager) forget(refID, workDir string) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := m.opts.Files.Sweep(workDir); err != nil {
-		m.opts.Log.Warn("files of an engine stay behind", "engine", refID, "dir", workDir, "err", err)
+	err := errors.Join(m.opts.Files.Sweep(workDir), m.opts.Store.DeleteEngine(ctx, refID))
+	if err == nil {
+		return
 	}
-	if err := m.opts.Store.DeleteEngine(ctx, refID); err != nil {
-		m.opts.Log.Error("the record of an engine stays behind", "engine", refID, "err", err)
-	}
+	m.opts.Log.Warn("files or the record of an engine stay behind; they are removed later", "engine", refID, "dir", workDir, "err", err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.leftovers[refID] = workDir
 }

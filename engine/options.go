@@ -28,6 +28,10 @@ type Options struct {
 	LaunchLimit int
 	// UserLimit is how many engines one user may have; 0 means any number.
 	UserLimit int
+	// GroupLimit is how many engines the users of one primary group may have
+	// together; 0 means any number. Groups is needed with it.
+	GroupLimit int
+	Groups     Groups
 	// InitializeTimeout is the time from the spawn to the registration.
 	InitializeTimeout time.Duration
 	// Linger is how long a launch goes on that nobody waits for.
@@ -41,9 +45,17 @@ type Options struct {
 	// MaxMessage is the largest message in bytes that calls to engines carry.
 	MaxMessage int
 
+	// Track returns how to look at the application of an engine, nil when there
+	// is no resource manager to ask. Optional.
+	Track func(spec Spec, refID string) Look
+
 	// OnSessionClosed is told of sessions that a driver closed: reason is idle,
-	// released or expired. It must not block for long. Optional.
-	OnSessionClosed func(refID, user, sessionID, reason string)
+	// released or expired. It returns false to get a census, because it cannot
+	// tell which session is meant. It must not block for long. Optional.
+	OnSessionClosed func(refID, user, sessionID, reason string) bool
+	// OnCensus is told what a driver knows of sessions, after events of it were
+	// missed. Optional.
+	OnCensus func(refID string, c Census)
 	// OnSpawn is told of each launch that leaves the queue. Optional.
 	OnSpawn func()
 	// OnLaunch is told of each launch that ended: how long it took since the
@@ -60,8 +72,10 @@ type Launcher interface {
 	// Start writes the engine's files and starts its driver. An error is a
 	// whole sentence for people.
 	Start(ctx context.Context, l Launch) (Process, error)
-	// Open finds the process of an earlier gateway; local.ErrGone if it ended.
-	Open(id local.Identity) (Process, error)
+	// Open finds the process of an earlier gateway that runs for the engine of
+	// workDir, also if the id is zero because that gateway ended before it could
+	// record it; local.ErrGone if there is none.
+	Open(id local.Identity, workDir string) (Process, error)
 }
 
 // Files looks after the folders of engines.
@@ -148,14 +162,22 @@ func (o *Options) complete() error {
 		return errors.New("engine: a part is missing: Launcher, Files, Store or Log")
 	case o.LaunchLimit < 1:
 		return fmt.Errorf("engine: the launch limit is %d; at least 1 is needed", o.LaunchLimit)
+	case o.GroupLimit > 0 && o.Groups == nil:
+		return errors.New("engine: a limit per group needs Groups")
 	case o.InitializeTimeout <= 0 || o.Heartbeat <= 0 || o.DestroyTimeout <= 0 || o.MaxMessage <= 0:
 		return errors.New("engine: a timeout or the message size is not positive")
 	}
 	if o.DialControl == nil {
 		o.DialControl = func(address, key string) Control { return control.New(address, key) }
 	}
+	if o.Track == nil {
+		o.Track = func(Spec, string) Look { return nil }
+	}
 	if o.OnSessionClosed == nil {
-		o.OnSessionClosed = func(string, string, string, string) {}
+		o.OnSessionClosed = func(string, string, string, string) bool { return true }
+	}
+	if o.OnCensus == nil {
+		o.OnCensus = func(string, Census) {}
 	}
 	if o.OnSpawn == nil {
 		o.OnSpawn = func() {}

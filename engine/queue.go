@@ -4,28 +4,39 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 )
 
-// queue lets a limited number of launches run, in the order of their coming.
+// queue lets a limited number of launches run. Users take turns, so that one
+// who wants many engines does not keep the others waiting; the launches of one
+// user run in the order of their coming.
 type queue struct {
 	mu      sync.Mutex
 	free    int
-	waiting []*ticket
+	waiting map[string][]*ticket // by user, never empty
+	order   []string             // users who wait, next first
 }
 
 // ticket is a place in the queue.
-type ticket struct{ turn chan struct{} }
+type ticket struct {
+	user string
+	turn chan struct{}
+}
 
-func newQueue(limit int) *queue { return &queue{free: limit} }
+func newQueue(limit int) *queue { return &queue{free: limit, waiting: map[string][]*ticket{}} }
 
 // enter takes a place.
-func (q *queue) enter() *ticket {
+func (q *queue) enter(user string) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t := &ticket{turn: make(chan struct{})}
-	q.waiting = append(q.waiting, t)
+	t := &ticket{user: user, turn: make(chan struct{})}
+	if len(q.waiting[user]) == 0 {
+		q.order = append(q.order, user)
+	}
+	q.waiting[user] = append(q.waiting[user], t)
 	q.admit()
 	return t
 }
@@ -39,12 +50,9 @@ func (q *queue) wait(ctx context.Context, t *ticket) error {
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	i := slices.Index(q.waiting, t)
-	if i >= 0 {
-		q.waiting = slices.Delete(q.waiting, i, i+1)
-	}
+	waited := q.remove(t)
 	q.mu.Unlock()
-	if i < 0 { // the turn came at the same moment
+	if !waited { // the turn came at the same moment
 		q.done()
 	}
 	return context.Cause(ctx)
@@ -58,18 +66,93 @@ func (q *queue) done() {
 	q.admit()
 }
 
-// position is 1 for the next in line and 0 for a ticket that does not wait.
-func (q *queue) position(t *ticket) int {
+// slots is how many launches could start at once.
+func (q *queue) slots() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.Index(q.waiting, t) + 1
+	return q.free
 }
 
-// admit hands free slots to the first in line; mu is held.
+// admit hands free slots to the next users in turn; mu is held.
 func (q *queue) admit() {
-	for q.free > 0 && len(q.waiting) > 0 {
+	for q.free > 0 && len(q.order) > 0 {
 		q.free--
-		close(q.waiting[0].turn)
-		q.waiting = q.waiting[1:]
+		user := q.order[0]
+		first := q.waiting[user][0]
+		q.remove(first)
+		if len(q.waiting[user]) > 0 { // its next turn comes after everybody's
+			q.order = append(q.order[1:], user)
+		}
+		close(first.turn)
 	}
+}
+
+// remove takes t out; false if it does not wait. mu is held.
+func (q *queue) remove(t *ticket) bool {
+	own := q.waiting[t.user]
+	i := slices.Index(own, t)
+	if i < 0 {
+		return false
+	}
+	q.waiting[t.user] = slices.Delete(own, i, i+1)
+	if len(own) == 1 {
+		delete(q.waiting, t.user)
+		q.order = slices.DeleteFunc(q.order, func(user string) bool { return user == t.user })
+	}
+	return true
+}
+
+// ahead is how many launches of a user come before a ticket.
+type ahead struct {
+	user  string
+	count int
+}
+
+// position is 1 for the next in line and 0 for a ticket that does not wait; the
+// launches before it are told by user, next one first.
+func (q *queue) position(t *ticket) (position int, before []ahead) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	own := slices.Index(q.waiting[t.user], t)
+	if own < 0 {
+		return 0, nil
+	}
+	position, passed := 1, false
+	for _, user := range q.order {
+		turns := own // each user has one turn for each of ours before this one
+		switch {
+		case user == t.user:
+			passed = true
+		case !passed:
+			turns++
+		}
+		if n := min(turns, len(q.waiting[user])); n > 0 {
+			before = append(before, ahead{user, n})
+			position += n
+		}
+	}
+	return position, before
+}
+
+// namedAhead is how many users a text about the queue names.
+const namedAhead = 5
+
+// behind tells who comes before, a clause to add to a sentence.
+func behind(before []ahead) string {
+	var parts []string
+	more := 0
+	for i, a := range before {
+		if i < namedAhead {
+			parts = append(parts, fmt.Sprintf("%s (%d)", a.user, a.count))
+		} else {
+			more += a.count
+		}
+	}
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("others (%d)", more))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ", behind launches of " + strings.Join(parts, ", ")
 }

@@ -21,12 +21,12 @@ func TestTurnThatComesWithTheEndOfTheWaitIsNotLost(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("left"))
 	for range 100 { // wait picks at random between a turn and an end
-		ticket := q.enter()
+		ticket := q.enter("alice")
 		if q.wait(ctx, ticket) == nil {
 			q.done()
 		}
 	}
-	require.NoError(t, q.wait(t.Context(), q.enter()), "the slot is still there")
+	require.NoError(t, q.wait(t.Context(), q.enter("alice")), "the slot is still there")
 }
 
 func TestWaiterThatLeavesWithTheOutcomeGivesItsLeaseBack(t *testing.T) {

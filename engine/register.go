@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roundhouse/discovery"
+	"roundhouse/internal/failpoint"
 	"roundhouse/internal/secret"
 )
 
@@ -57,6 +58,9 @@ func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, _ 
 	case <-l.done:
 	case <-ctx.Done():
 		return Welcome{}, context.Cause(ctx)
+	}
+	if err := m.wait(ctx, l); err != nil {
+		return Welcome{}, err
 	}
 	welcome.WarmUp, err = m.admit(l, node)
 	return welcome, err
@@ -128,6 +132,7 @@ func (m *Manager) admit(l *launch, node discovery.Node) (warmUp bool, err error)
 	if !admitted {
 		return false, m.refuse(l, e)
 	}
+	failpoint.Hit(failpoint.Registered)
 	if err := m.opts.Files.DropSecrets(l.workDir); err != nil {
 		m.opts.Log.Warn("the properties file of an engine stays behind", "engine", l.refID, "err", err)
 	}
@@ -160,6 +165,7 @@ func (m *Manager) newEngine(refID string, spec Spec, node discovery.Node, proces
 	e := &Engine{
 		refID: refID, spec: spec, node: node, keys: keys, process: process, conn: conn,
 		control: m.opts.DialControl(node.Attributes[attrControl], keys.Control),
+		look:    m.opts.Track(spec, refID),
 		failed:  m.foundDead,
 		done:    make(chan struct{}), buried: make(chan struct{}),
 	}

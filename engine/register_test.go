@@ -128,7 +128,7 @@ func TestDeregister(t *testing.T) {
 func TestDrainingEngineKeepsItsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, l, lease := running(t)
-		w.controlOf(l).events <- control.Event{Seq: 1, Type: control.Draining, Reason: "lifetime"}
+		w.controlOf(l).emit(control.Draining, "", "", "lifetime")
 		synctest.Wait()
 		require.Equal(t, Draining, lease.Engine().State())
 		more, ok := w.m.Resume(l.RefID)

@@ -45,6 +45,9 @@ type Spec struct {
 	// same session join one launch. It is no part of Path, and other share
 	// levels ignore it.
 	Session string
+	// Group is the primary group of LaunchUser. The manager finds it out where a
+	// limit needs it; it is no part of Path.
+	Group string
 	// Python is the interpreter for the engine's Python workers; "" is the default one.
 	Python string
 }

@@ -18,6 +18,9 @@ func asLaunchError(l *launch, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
+	if errs.Shortage(err) != "" {
+		return errs.Fault(err, "Engine %s of %s was not started: %v.", l.refID, l.spec.LaunchUser, err)
+	}
 	return errs.Wrap(errs.EngineLaunchFailed, err, "Engine %s of %s was not started: %v", l.refID, l.spec.LaunchUser, err)
 }
 
@@ -32,6 +35,9 @@ func (m *Manager) cancelled(l *launch, cause error) error {
 // diedError says why the process of a launch ended, in the words of its log.
 func (m *Manager) diedError(l *launch, process Process) error {
 	hide := keysOf(m.opts.Secret, l.refID).masker()
+	if app, ok := look(m.life, l.look); ok && app.Forced {
+		return takenError(l, app)
+	}
 	reason := m.opts.Files.Reason(l.workDir, hide)
 	return errs.New(errs.EngineLaunchFailed, "Engine %s of %s did not start: spark-submit ended after %s (%s) before the engine registered. %s\n"+
 		"The whole log is %s on the gateway's machine. Correct what it names (options of the session, Spark's configuration), then connect again.",
@@ -41,9 +47,9 @@ func (m *Manager) diedError(l *launch, process Process) error {
 // timeoutError says how far a launch came that took too long.
 func (m *Manager) timeoutError(l *launch) error {
 	lines := m.opts.Files.Tail(l.workDir, timeoutLines, keysOf(m.opts.Secret, l.refID).masker())
-	return errs.New(errs.EngineLaunchTimeout, "Engine %s of %s did not register within %s (kyuubi.session.engine.initialize.timeout) and was stopped. %s\n"+
+	return errs.New(errs.EngineLaunchTimeout, "Engine %s of %s did not register within %s (kyuubi.session.engine.initialize.timeout) and was stopped%s. %s\n"+
 		"The whole log is %s on the gateway's machine. If the machine is merely slow, raise the timeout; then connect again.",
-		l.refID, l.spec.LaunchUser, seconds(m.opts.InitializeTimeout), lastLines(lines), logPath(l.workDir))
+		l.refID, l.spec.LaunchUser, seconds(m.opts.InitializeTimeout), m.waiting(l), lastLines(lines), logPath(l.workDir))
 }
 
 const timeoutLines = 10
@@ -84,8 +90,8 @@ func (e *Engine) died() error {
 func (m *Manager) story(l *launch) string {
 	who := fmt.Sprintf("engine %s of %s", l.refID, l.spec.LaunchUser)
 	if l.ticket != nil {
-		if position := m.queue.position(l.ticket); position > 0 {
-			return fmt.Sprintf("%s waits in the launch queue of the gateway, number %d in line", who, position)
+		if position, before := m.queue.position(l.ticket); position > 0 {
+			return fmt.Sprintf("%s waits in the launch queue of the gateway, number %d in line%s", who, position, behind(before))
 		}
 	}
 	m.mu.Lock()
@@ -94,7 +100,7 @@ func (m *Manager) story(l *launch) string {
 	if submitted.IsZero() {
 		return who + " is about to be started"
 	}
-	story := fmt.Sprintf("%s has been starting for %s", who, seconds(time.Since(submitted)))
+	story := fmt.Sprintf("%s has been starting for %s%s", who, seconds(time.Since(submitted)), m.waiting(l))
 	lines := m.opts.Files.Tail(l.workDir, 1, keysOf(m.opts.Secret, l.refID).masker())
 	if len(lines) > 0 {
 		story += fmt.Sprintf("; the last line of its log: %q", lines[len(lines)-1])

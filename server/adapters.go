@@ -53,7 +53,8 @@ func (e restEngines) Engines() []rest.EngineView {
 			RefID: i.RefID, Version: engine.ProtocolVersion, User: i.User, Type: engine.TypeSparkConnect,
 			ShareLevel: string(i.ShareLevel), Subdomain: i.Subdomain, Address: i.Address, Path: i.Path,
 			Attributes: i.Attributes, State: string(i.State), Sessions: i.Sessions,
-			Submitted: i.Submitted, PID: i.PID, LogPath: i.LogPath,
+			Submitted: i.Submitted, PID: i.PID, LogPath: i.LogPath, Queue: i.Queue,
+			AppState: i.Application.State, AppDiagnostic: i.Application.Waiting,
 		})
 	}
 	return all
@@ -94,7 +95,7 @@ type restSessions struct {
 	engines *engine.Manager
 }
 
-func (s restSessions) Open(_ context.Context, caller auth.Identity, configs map[string]string) (rest.SessionView, error) {
+func (s restSessions) Open(_ context.Context, caller auth.Identity, from string, configs map[string]string) (rest.SessionView, error) {
 	w := session.Wishes{User: caller.User}
 	for k, v := range configs {
 		w.Pairs = append(w.Pairs, conf.Pair{Key: k, Value: v})
@@ -103,7 +104,7 @@ func (s restSessions) Open(_ context.Context, caller auth.Identity, configs map[
 	if err != nil {
 		return rest.SessionView{}, err
 	}
-	opened, _, err := s.Manager.Open(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan})
+	opened, _, err := s.Manager.Open(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan, Address: from})
 	if err != nil {
 		return rest.SessionView{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 
 	"roundhouse/conf"
@@ -40,6 +41,28 @@ func venvPython(sparkHome string) string {
 		return ""
 	}
 	return python
+}
+
+// pythons remembers the versions of interpreters by path. Each is asked once:
+// one that changes its version is seen after a restart. The zero value is ready
+// for use.
+type pythons struct {
+	mu    sync.Mutex
+	asked map[string]func() string
+}
+
+func (p *pythons) minor(path string) string {
+	p.mu.Lock()
+	ask := p.asked[path]
+	if ask == nil {
+		if p.asked == nil {
+			p.asked = map[string]func() string{}
+		}
+		ask = sync.OnceValue(func() string { return pythonMinor(path) })
+		p.asked[path] = ask
+	}
+	p.mu.Unlock()
+	return ask()
 }
 
 var pythonVersion = regexp.MustCompile(`^Python ([0-9]+\.[0-9]+)`)

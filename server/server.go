@@ -9,7 +9,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,7 +35,8 @@ type Server struct {
 	log      *slog.Logger
 	ready    chan struct{}
 	draining atomic.Bool
-	address  string
+	// address and restAddress are how people reach the two doors.
+	address, restAddress string
 }
 
 // New builds a gateway of a configuration and binds its ports; nothing is served
@@ -52,10 +55,11 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 func (s *Server) ConnectAddr() string { return s.address }
 
 // RESTAddr is the host:port of the REST API.
-func (s *Server) RESTAddr() string { return s.rest.Addr().String() }
+func (s *Server) RESTAddr() string { return s.restAddress }
 
 // Run serves until ctx ends. Sessions are there before the first event of an
-// engine is read. At the end the Connect frontend closes first and lets its calls
+// engine is read, and what happened to them while no gateway ran is known before
+// the first call. At the end the Connect frontend closes first and lets its calls
 // end for the shutdown time, while engines can still register; then the REST
 // door, sessions and engines are let go, and the store is closed last.
 func (s *Server) Run(ctx context.Context) error {
@@ -65,6 +69,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.front.Close()
 		return errors.Join(err, s.store.Close())
 	}
+	s.catchUp(ctx)
 	var parts errgroup.Group
 	parts.Go(func() error { return s.engines.Run(inner) })
 	parts.Go(func() error { return s.sessions.Run(inner) })
@@ -72,8 +77,37 @@ func (s *Server) Run(ctx context.Context) error {
 		parts.Go(func() error { return a.Run(inner) })
 	}
 	err := s.serve(ctx)
+	if errors.Is(context.Cause(ctx), ErrStopEngines) {
+		s.stopEngines(inner)
+	}
 	stopInner()
 	return errors.Join(err, parts.Wait(), s.store.Close())
+}
+
+// ErrStopEngines as the cause of the end of Run's context stops the engines, too.
+var ErrStopEngines = errors.New("the gateway is stopped together with its engines")
+
+// stopEngines asks all engines to stop and waits until they are gone.
+func (s *Server) stopEngines(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, e := range s.engines.Engines() {
+		all.Go(func() {
+			if err := s.engines.Stop(ctx, e.RefID, false, ErrStopEngines.Error()); err != nil {
+				s.log.Warn("an engine was not stopped", "engine", e.RefID, "err", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// catchUpTime is how long engines of an earlier gateway may take to tell of
+// their sessions before calls are served all the same.
+const catchUpTime = 1500 * time.Millisecond
+
+func (s *Server) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, catchUpTime)
+	defer cancel()
+	s.engines.CatchUp(ctx)
 }
 
 // serve opens both doors until ctx ends or one of them fails.
@@ -117,4 +151,20 @@ func dialable(bound net.Addr) string {
 		return bound.String()
 	}
 	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: tcp.Port}).String()
+}
+
+// reachable is an address that people can use for a bound one: the wildcard
+// address becomes the name of this machine.
+func reachable(bound net.Addr, name string) string {
+	host, port, err := net.SplitHostPort(bound.String())
+	if err != nil || !wildcard(host) || name == "" {
+		return dialable(bound)
+	}
+	return net.JoinHostPort(name, port)
+}
+
+// wildcard says whether a host means all addresses.
+func wildcard(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }

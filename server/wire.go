@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -88,6 +89,7 @@ func (p *parts) listenREST() (err error) {
 		return fmt.Errorf("the REST API cannot listen on %s (%s and %s): %w", address, conf.RESTBindHost.Key, conf.RESTBindPort.Key, err)
 	}
 	p.undo = append(p.undo, func() { _ = p.listener.Close() })
+	p.restAddress = reachable(p.listener.Addr(), machine(p.c))
 	return nil
 }
 
@@ -125,6 +127,10 @@ func (p *parts) makeEngines() error {
 	if err != nil {
 		return err
 	}
+	userGroups, err := userGroups(p.c)
+	if err != nil {
+		return err
+	}
 	launcher, err := submit.New(submit.Options{
 		WorkRoot:   conf.ServerWorkDir.Get(p.c),
 		PluginJar:  pluginJar(p.c),
@@ -142,21 +148,24 @@ func (p *parts) makeEngines() error {
 		return err
 	}
 	p.engines, err = engine.NewManager(engine.Options{
-		Secret: key, Launcher: launcher, Store: p.store, Log: p.log,
+		Secret: key, Launcher: launcher, Track: launcher.Track, Store: p.store, Log: p.log,
 		Files: submit.Files{
 			Root: conf.ServerWorkDir.Get(p.c), ReasonSize: conf.EngineErrorMaxSize.Get(p.c), ReasonLines: conf.EngineMaxLogLines.Get(p.c),
 		},
 		LaunchLimit:       conf.LimitEngineStartup.Get(p.c),
 		UserLimit:         conf.LimitEnginesPerUser.Get(p.c),
+		GroupLimit:        conf.LimitEnginesPerGroup.Get(p.c),
+		Groups:            userGroups,
 		InitializeTimeout: conf.EngineInitTimeout.Get(p.c),
 		Linger:            conf.EngineLaunchLinger.Get(p.c),
 		DestroyTimeout:    conf.EngineDestroyTimeout.Get(p.c),
 		Heartbeat:         heartbeat,
 		LogTimeout:        conf.EngineLogTimeout.Get(p.c),
 		MaxMessage:        conf.ConnectMaxMessageSize.Get(p.c),
-		OnSessionClosed: func(refID, user, id, reason string) {
-			p.sessions.SessionClosed(refID, user, id, reason)
+		OnSessionClosed: func(refID, user, id, reason string) bool {
+			return p.sessions.SessionClosed(refID, user, id, reason)
 		},
+		OnCensus: func(refID string, c engine.Census) { p.sessions.Census(refID, c) },
 		OnSpawn:  p.metrics.LaunchStarted,
 		OnLaunch: p.launchEnded,
 	})
@@ -185,19 +194,34 @@ func (p *parts) engineBase(user string) map[string]string {
 	return base
 }
 
+// enginePython tells the minor version of the Python that an engine with these
+// launch options of a user would have.
+func (p *parts) enginePython() func(user string, launch map[string]string) string {
+	var known pythons
+	of := func(user string, launch map[string]string) string {
+		path := launch[pythonVariable]
+		if path == "" {
+			path = p.engineBase(user)[pythonVariable]
+		}
+		return known.minor(path)
+	}
+	of("", nil) // most users have this one: no session waits for its answer
+	return of
+}
+
 func (p *parts) makeSessions() (err error) {
 	p.sessions, err = session.NewManager(session.Options{
 		Engines: sessionEngines{p.engines}, Store: p.store, Log: p.log,
 		Hold:   conf.ConnectMaxHold.Get(p.c),
 		Linger: conf.EngineLaunchLinger.Get(p.c),
 		Unused: unusedSession, TombstoneKeep: tombstoneKeep, Tombstones: tombstones,
-		Limit:  func(user string) int { return conf.LimitSessionsPerUser.Get(p.c.ForUser(user)) },
+		Limits: sessionLimits(p.c),
 		Opened: p.metrics.SessionOpened, Failed: p.metrics.SessionFailed,
 	})
 	p.planner = &session.Planner{
 		Resolver:  conf.NewResolver(p.c),
 		Namespace: conf.HANamespace.Get(p.c),
-		Python:    pythonMinor(p.engineBase("")[pythonVariable]),
+		Python:    p.enginePython(),
 		PythonFor: p.c.EnginePython,
 		OnlyUser:  onlyUser(p.c),
 	}
@@ -214,10 +238,11 @@ func (p *parts) makeFrontend() error {
 		TLS:          tlsConfig,
 		MaxMessage:   conf.ConnectMaxMessageSize.Get(p.c),
 		DrainTimeout: conf.ServerShutdownTimeout.Get(p.c),
+		Strangers:    conf.LimitStrangers.Get(p.c),
 		Log:          p.log,
 		Director: frontend.NewDirector(frontend.Director{
 			Auth: p.auth, Sessions: p.sessions, Planner: p.planner, Keys: p.planner.Resolver, Observer: p.metrics, Log: p.log,
-			Discard: p.discard,
+			Discard: p.discard, Limits: callLimits(p.c), Denied: p.sessions.Limits.Denied,
 		}),
 	})
 	if err != nil {
@@ -228,12 +253,12 @@ func (p *parts) makeFrontend() error {
 	return nil
 }
 
-// advertised is how clients reach a bound address.
+// advertised is how clients reach the Spark Connect port.
 func (p *parts) advertised(bound net.Addr) string {
 	name := conf.FrontendAdvertisedHost.Get(p.c)
 	_, port, err := net.SplitHostPort(bound.String())
 	if name == "" || err != nil {
-		return dialable(bound)
+		return reachable(bound, machine(p.c))
 	}
 	return net.JoinHostPort(name, port)
 }
@@ -255,7 +280,8 @@ func (p *parts) makeREST() (err error) {
 		QueuedLaunches: func() int {
 			return len(slices.DeleteFunc(p.engines.Engines(), func(i engine.Info) bool { return !i.Submitted.IsZero() }))
 		},
-		States: states,
+		FreeLaunches: p.engines.FreeLaunches,
+		States:       states,
 	})
 	if err != nil {
 		return err
@@ -275,12 +301,27 @@ func (p *parts) makeREST() (err error) {
 	return err
 }
 
-// hosts are the names by which callers may address the REST port.
+// hosts are the names by which callers may address the REST port: the
+// advertised one, else that of the machine where it listens on all addresses.
 func hosts(c *conf.Conf) []string {
-	if name := conf.FrontendAdvertisedHost.Get(c); name != "" {
-		return []string{name}
+	name := machine(c)
+	if name == "" || !wildcard(c.RESTHost()) && conf.FrontendAdvertisedHost.Get(c) == "" {
+		return nil
 	}
-	return nil
+	return []string{name}
+}
+
+// machine is the name of this machine for people: the advertised one, else its
+// own; "" if it has none.
+func machine(c *conf.Conf) string {
+	if name := conf.FrontendAdvertisedHost.Get(c); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 func countStates(all []engine.Info) map[string]int {
@@ -303,15 +344,24 @@ func serverTLS(c *conf.Conf) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}, nil
 }
 
-// pluginJar is kyuubi.session.engine.spark.main.resource, or the jar beside the
-// gateway: lib/ in a distribution, build/ in a checkout.
+// pluginJar is kyuubi.session.engine.spark.main.resource, or the jar of the
+// installation: lib/ in a distribution, build/ in a checkout. The gateway's home
+// may be elsewhere, so the folder above that of the program counts as well.
 func pluginJar(c *conf.Conf) string {
 	if set := conf.EngineMainResource.Get(c); set != "" {
 		return set
 	}
 	const name = "roundhouse-engine.jar"
-	if lib := filepath.Join(c.Home(), "lib", name); isFile(lib) {
-		return lib
+	homes := []string{c.Home()}
+	if program, err := os.Executable(); err == nil {
+		homes = append(homes, filepath.Dir(filepath.Dir(program)))
 	}
-	return filepath.Join(c.Home(), "build", name)
+	for _, home := range homes {
+		for _, folder := range []string{"lib", "build"} {
+			if jar := filepath.Join(home, folder, name); isFile(jar) {
+				return jar
+			}
+		}
+	}
+	return filepath.Join(c.Home(), "lib", name)
 }

@@ -45,6 +45,37 @@ func (e *End) Error(id string) error {
 	return errs.SessionChanged(id, e.Why)
 }
 
+// SessionClosed is told by the engine's plugin that it closed a session. It
+// returns false when that may have been an earlier session of the same id, so
+// that only a Census can tell.
+func (m *Manager) SessionClosed(refID, user, id, reason string) bool {
+	s, _ := m.Lookup(Key{user, id})
+	if s == nil || !s.on(refID) {
+		return true
+	}
+	if _, under := s.Released(); reason == released && !under {
+		return false
+	}
+	m.End(s.Key, s.closed(reason))
+	return true
+}
+
+// released is the plugin's word for a session that its client released.
+const released = "released"
+
+// closed is the end of a session that the engine closed for a reason, one of
+// the plugin's words.
+func (s *Session) closed(reason string) End {
+	switch reason {
+	case "idle":
+		return End{Cause: Lost, Why: "The session was idle for longer than kyuubi.session.idle.timeout and was closed."}
+	case released:
+		cause, _ := s.Released() // Released, unless the client said otherwise
+		return End{Cause: cause, Why: "The client released it."}
+	}
+	return End{Cause: Lost, Why: "The engine closed the session (" + reason + ")."}
+}
+
 // tombstones remember ended sessions, bounded in number and age.
 type tombstones struct {
 	byKey *lru.Cache[Key, *End]

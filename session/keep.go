@@ -3,39 +3,9 @@
 package session
 
 import (
-	"context"
 	"fmt"
 	"strings"
-
-	"roundhouse/conf"
 )
-
-// Restore serves the sessions of the store again after a restart. Sessions
-// whose engine is gone end with a tombstone.
-func (m *Manager) Restore(ctx context.Context) error {
-	records, err := m.Store.Sessions(ctx)
-	if err != nil {
-		return fmt.Errorf("reading session records: %w", err)
-	}
-	for _, r := range records {
-		s := newSession(Request{Key: Key{r.User, r.SessionID}, Client: r.Client, Address: r.Address}, r.Opened)
-		s.Plan.Options = conf.Options{Choices: r.Options, Name: r.Name}
-		s.used.Store(true)
-		s.confirmed.Store(true)
-		m.mu.Lock()
-		m.mu.live[s.Key] = s
-		m.mu.Unlock()
-		lease, ok := m.Engines.Resume(r.EngineRef)
-		if !ok {
-			m.End(s.Key, End{Cause: Lost, Why: "Its engine ended while the gateway was down."})
-			m.forget(s.Key)
-			continue
-		}
-		s.attach(lease)
-		m.watch(lease.Engine())
-	}
-	return nil
-}
 
 // watch ends every session of e when e ends. One goroutine per engine.
 func (m *Manager) watch(e Engine) {

@@ -37,8 +37,7 @@ type Options struct {
 	// TombstoneKeep and Tombstones bound the memory of ended sessions.
 	TombstoneKeep time.Duration
 	Tombstones    int
-	// Limit is how many sessions a user may have; 0 means any number. Optional.
-	Limit func(user string) int
+	Limits        Limits
 	// Opened and Failed are told of each session that is opened, or that could
 	// not get its engine. Optional.
 	Opened, Failed func()
@@ -53,7 +52,7 @@ type Manager struct {
 
 	mu struct {
 		sync.Mutex
-		live    map[Key]*Session
+		live    book
 		watched map[string]bool // engines whose end is watched
 	}
 	// work counts the goroutines that Run waits for; life ends them.
@@ -70,7 +69,7 @@ func NewManager(o Options) (*Manager, error) {
 		return nil, fmt.Errorf("session tombstones: %w", err)
 	}
 	m := &Manager{Options: o, graves: graves}
-	m.mu.live = map[Key]*Session{}
+	m.mu.live = newBook(o.Limits)
 	m.mu.watched = map[string]bool{}
 	m.life, m.stop = context.WithCancel(context.Background())
 	return m, nil
@@ -79,9 +78,6 @@ func NewManager(o Options) (*Manager, error) {
 func (o *Options) complete() {
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Limit == nil {
-		o.Limit = func(string) int { return 0 }
 	}
 	if o.Opened == nil {
 		o.Opened = func() {}
@@ -111,7 +107,7 @@ func (m *Manager) Run(ctx context.Context) error {
 // Lookup returns the live session of k, or how it ended, or neither.
 func (m *Manager) Lookup(k Key) (*Session, *End) {
 	m.mu.Lock()
-	s := m.mu.live[k]
+	s := m.mu.live.sessions[k]
 	m.mu.Unlock()
 	if s == nil {
 		return nil, m.graves.get(k)
@@ -123,40 +119,24 @@ func (m *Manager) Lookup(k Key) (*Session, *End) {
 }
 
 // Open returns the live session of r.Key, or opens it as r asks. An error says
-// that the user has as many sessions as allowed.
+// that a limit is reached, or that a deny list names the user or the address.
 func (m *Manager) Open(r Request) (s *Session, opened bool, err error) {
+	if err := m.Limits.Denied(r.User, r.Address); err != nil {
+		return nil, false, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := m.mu.live[r.Key]; s != nil {
+	if s := m.mu.live.sessions[r.Key]; s != nil {
 		return s, false, nil
 	}
-	if err := m.roomLocked(r.User); err != nil {
+	if err := m.mu.live.room(r.User, r.Address); err != nil {
 		return nil, false, err
 	}
 	r.Plan.Spec.Session = r.ID // its calls share one launch also where sessions share no engine
 	s = newSession(r, m.Now())
-	m.mu.live[r.Key] = s
+	m.mu.live.put(s)
 	m.Opened()
 	return s, true, nil
-}
-
-// roomLocked refuses one more session of user beyond the limit.
-func (m *Manager) roomLocked(user string) error {
-	limit := m.Limit(user)
-	if limit <= 0 {
-		return nil
-	}
-	n := 0
-	for k := range m.mu.live {
-		if k.User == user {
-			n++
-		}
-	}
-	if n < limit {
-		return nil
-	}
-	return errs.New(errs.LimitExceeded, "User %s has %d sessions open and may have %d (kyuubi.server.limit.connections.per.user). "+
-		"End one of them (spark.stop(), or DELETE /api/v1/sessions/<id>).", user, n, limit)
 }
 
 // Engine waits for the engine of s. onHold is called if that takes waiting. The
@@ -196,10 +176,10 @@ func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, e
 	defer cancel()
 	if err := m.Store.PutSession(ctx, s.record(e.RefID())); err != nil {
 		lease.Release()
-		if errors.Is(err, discovery.ErrFull) {
-			return nil, errs.Wrap(errs.LimitExceeded, err, "This gateway keeps no more sessions.")
-		}
-		return nil, errs.Wrap(errs.Internal, err, "The route of session %s could not be stored.", s.ID)
+		m.Failed()
+		err = routeError(s, err)
+		m.End(s.Key, End{Cause: Forgotten, Why: "Its route could not be stored.", Failure: err})
+		return nil, err
 	}
 	if !s.attach(lease) {
 		lease.Release()
@@ -209,6 +189,13 @@ func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, e
 	m.watch(e)
 	m.Log.Info("session opened", "user", s.User, "session", s.ID, "engine", e.RefID(), "client", s.Client)
 	return e, nil
+}
+
+func routeError(s *Session, err error) error {
+	if errors.Is(err, discovery.ErrFull) {
+		return errs.Wrap(errs.LimitExceeded, err, "This gateway keeps no more sessions. End some (spark.stop(), or DELETE /api/v1/sessions/<id>).")
+	}
+	return errs.Fault(err, "The route of session %s could not be stored, so the call was not forwarded.", s.ID)
 }
 
 // Clone registers newID as a session beside parent, on the same engine.
@@ -229,6 +216,7 @@ func (m *Manager) Clone(ctx context.Context, parent *Session, newID string) (*Se
 		lease.Release()
 		return nil, err
 	}
+	s.uploaded.Store(parent.uploaded.Load()) // the engine copies the artifacts
 	if _, err := m.adopt(ctx, s, lease); err != nil {
 		m.End(s.Key, End{Cause: Forgotten})
 		return nil, err
@@ -248,14 +236,10 @@ func (s *Session) errorOr(otherwise error) error {
 // its record goes, and a tombstone tells later calls. It reports whether k was
 // live.
 func (m *Manager) End(k Key, e End) bool {
-	m.mu.Lock()
-	s := m.mu.live[k]
-	m.mu.Unlock()
-	if s == nil {
-		return false
-	}
 	e.At = m.Now()
-	lease, first := s.finish(&e)
+	m.mu.Lock()
+	lease, first := m.mu.live.end(k, &e)
+	m.mu.Unlock()
 	if !first {
 		return false
 	}
@@ -265,7 +249,7 @@ func (m *Manager) End(k Key, e End) bool {
 		lease.Release()
 	}
 	m.mu.Lock()
-	delete(m.mu.live, k)
+	m.mu.live.remove(k)
 	m.mu.Unlock()
 	m.Log.Info("session ended", "user", k.User, "session", k.ID, "why", e.Why)
 	return true
@@ -299,39 +283,11 @@ func (m *Manager) release(ctx context.Context, k Key, e Engine) {
 	}
 }
 
-// SessionClosed is told by the engine's plugin that it closed a session.
-func (m *Manager) SessionClosed(refID, user, id, reason string) {
-	s, _ := m.Lookup(Key{user, id})
-	if s == nil {
-		return
-	}
-	if e := s.Engine(); e == nil || e.RefID() != refID {
-		return
-	}
-	if reason == "released" {
-		// A release of an earlier session of the same id may be told late.
-		if cause, under := s.Released(); under {
-			m.End(s.Key, End{Cause: cause, Why: "The client released it."})
-		}
-		return
-	}
-	m.End(s.Key, End{Cause: Lost, Why: closedBecause(reason)})
-}
-
-func closedBecause(reason string) string {
-	switch reason {
-	case "idle":
-		return "The session was idle for longer than kyuubi.session.idle.timeout and was closed."
-	default:
-		return "The engine closed the session (" + reason + ")."
-	}
-}
-
 // List returns the live sessions, oldest first.
 func (m *Manager) List() []*Session {
 	m.mu.Lock()
-	all := make([]*Session, 0, len(m.mu.live))
-	for _, s := range m.mu.live {
+	all := make([]*Session, 0, len(m.mu.live.sessions))
+	for _, s := range m.mu.live.sessions {
 		all = append(all, s)
 	}
 	m.mu.Unlock()
@@ -352,6 +308,7 @@ func (m *Manager) forget(k Key) {
 func (s *Session) record(refID string) discovery.SessionRecord {
 	return discovery.SessionRecord{
 		User: s.User, SessionID: s.ID, EngineRef: refID, Options: s.Plan.Options.Choices,
-		Client: s.Client, Address: s.Address, Name: s.Plan.Options.Name, Opened: s.Opened,
+		Runtime: s.Plan.Options.Session,
+		Client:  s.Client, Address: s.Address, Name: s.Plan.Options.Name, Opened: s.Opened,
 	}
 }

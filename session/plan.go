@@ -35,8 +35,9 @@ type Planner struct {
 	Resolver *conf.Resolver
 	// Namespace is kyuubi.ha.namespace.
 	Namespace string
-	// Python is the minor version of the engines' own Python, "" if unknown.
-	Python string
+	// Python is the minor version of the Python that an engine of a user with
+	// these launch options has, "" if unknown.
+	Python func(user string, launch map[string]string) string
 	// PythonFor returns the interpreter of a user's engines for clients of another
 	// minor version, "" if there is none (kyuubi.engine.spark.python.<minor>).
 	PythonFor func(user, minor string) string
@@ -75,20 +76,22 @@ var clientPython = regexp.MustCompile(`\bpython/([0-9]+\.[0-9]+)`)
 // versions. Where there is none the client is told early, in one sentence.
 func (p *Planner) choosePython(plan *Plan, client string) {
 	m := clientPython.FindStringSubmatch(client)
-	if m == nil || p.Python == "" || m[1] == p.Python {
+	if m == nil {
+		return
+	}
+	own := p.Python(plan.Spec.Owner, plan.Options.Launch)
+	if own == "" || m[1] == own {
 		return
 	}
 	path := p.PythonFor(plan.Spec.Owner, m[1])
 	if path == "" {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("[GATEWAY.PYTHON_MISSING] Your Python is %s and the engine's is %s: "+
 			"SQL and DataFrames work, Python functions (UDFs) will fail. Use Python %s, or ask the administrator to set %s%s.",
-			m[1], p.Python, p.Python, conf.EnginePythonPrefix, m[1]))
+			m[1], own, own, conf.EnginePythonPrefix, m[1]))
 		return
 	}
 	plan.Spec.Python = path
-	if plan.Options.Choices[conf.EngineSubdomain.Key] == "" {
-		plan.Spec.Subdomain += "-py" + m[1]
-	}
+	plan.Spec.Subdomain += "-py" + m[1] // also of a named one: its engine has one Python
 }
 
 // optionError is the first refused option as the client's answer; the others

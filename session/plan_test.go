@@ -16,7 +16,7 @@ func planner(t *testing.T, settings map[string]string) *Planner {
 	t.Helper()
 	c, err := conf.New(settings)
 	require.NoError(t, err)
-	return &Planner{Resolver: conf.NewResolver(c), Namespace: "kyuubi", Python: "3.11", PythonFor: c.EnginePython}
+	return &Planner{Resolver: conf.NewResolver(c), Namespace: "kyuubi", Python: func(string, map[string]string) string { return "3.11" }, PythonFor: c.EnginePython}
 }
 
 func TestOnlyTheGatewaysOwnUserMayHaveLocalDrivers(t *testing.T) {
@@ -42,6 +42,9 @@ func TestClientsWithAnotherPythonGetAnEngineWithTheirs(t *testing.T) {
 	other := plan("alice", "_SPARK_CONNECT_PYTHON spark/4.3.0 os/linux python/3.12.1")
 	require.Equal(t, "/opt/python3.12", other.Spec.Python)
 	require.NotEqual(t, same.Spec.Subdomain, other.Spec.Subdomain)
+	named, err := p.Plan(Wishes{User: "alice", Client: "python/3.12", Pairs: []conf.Pair{{Key: conf.EngineSubdomain.Key, Value: "etl"}}})
+	require.NoError(t, err)
+	require.Equal(t, "etl-py3.12", named.Spec.Subdomain, "no engine of a name has two Pythons")
 	require.Equal(t, "/opt/bob/python", plan("bob", "python/3.12").Spec.Python)
 	require.Len(t, plan("alice", "python/3.9.1").Warnings, 1)
 	require.Empty(t, plan("alice", "_SPARK_CONNECT_SCALA").Warnings)

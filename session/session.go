@@ -74,10 +74,13 @@ type Session struct {
 	touched atomic.Int64
 	// left (epoch ms) is when the last call that waited gave up.
 	left atomic.Int64
-	// ahead says that the session was opened before its client came.
-	ahead bool
+	// ahead says that the session was opened before its client came, and restored
+	// that an earlier gateway opened it.
+	ahead, restored bool
 	// operations counts the operations that were sent to the engine.
 	operations atomic.Int64
+	// uploaded counts the bytes of artifacts that the engine keeps.
+	uploaded atomic.Int64
 	// confirmed is set when the engine has answered a call: it knows the session.
 	confirmed atomic.Bool
 	// release is the Cause of the ReleaseSession that is under way, nil if none is.
@@ -108,6 +111,12 @@ func (s *Session) Engine() Engine {
 		return nil
 	}
 	return s.mu.lease.Engine()
+}
+
+// on says whether the session is on the engine refID.
+func (s *Session) on(refID string) bool {
+	e := s.Engine()
+	return e != nil && e.RefID() == refID
 }
 
 // Ended says how the session ended, nil while it lives.

@@ -352,23 +352,9 @@ func TestSweepForgetsWhatNobodyUses(t *testing.T) {
 	})
 }
 
-func TestRestoreServesKnownEnginesAndBuriesTheRest(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		for id, ref := range map[string]string{"s1": "e1", "s2": "gone"} {
-			require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: id, EngineRef: ref}))
-		}
-		require.NoError(t, r.Restore(t.Context()))
-		s, _ := r.Lookup(r.key)
-		require.Equal(t, "e1", s.Engine().RefID())
-		_, end := r.Lookup(Key{"alice", "s2"})
-		require.Equal(t, Lost, end.Cause)
-		require.NotContains(t, r.store.records, Key{"alice", "s2"})
-	})
-}
-
 func TestUserMayHaveSoManySessions(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.Limit = func(user string) int { return map[string]int{"alice": 1}[user] }
+		r.mu.live.limits.PerUser = func(user string) int { return map[string]int{"alice": 1}[user] }
 		close(r.engines.ready)
 		parent := r.open()
 		_, err := r.Engine(t.Context(), parent, func() {})

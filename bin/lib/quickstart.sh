@@ -25,8 +25,7 @@ finish() {
   trap - EXIT INT TERM
   if [ -n "$started" ] && { [ "$code" -ne 0 ] || [ "${KEEP:-}" != 1 ]; }; then
     step "Stopping"
-    "$python" integration-tests/quickstart/stop_engines.py "$rest" || true # the gateway may be gone
-    "$gateway" stop || code=1
+    "$gateway" stop --engines || code=1
   fi
   exit "$code"
 }
@@ -56,9 +55,11 @@ bin/lib/plugin.sh
 if status=$("$gateway" status 2>&1); then
   step "A gateway of this checkout runs already"
   say "$status"
-  # Its addresses count, not those asked for.
   port=$(sed -n 's|.*sc://.*:\([0-9]*\)$|\1|p' <<<"$status")
   rest_port=$(sed -n 's|.*http://.*:\([0-9]*\)$|\1|p' <<<"$status")
+  if [ "${PORT:-$port}" != "$port" ] || [ "${REST_PORT:-$rest_port}" != "$rest_port" ]; then
+    die "that gateway has other ports than PORT and REST_PORT say, and a checkout runs one gateway at a time. Stop it (bin/gateway stop --engines), or leave the ports out to use it."
+  fi
 else
   check_ports
   step "Starting the gateway"
@@ -80,7 +81,7 @@ say "  REST      $rest/api/v1/admin/engine?all=true   $rest/metrics"
 say "  Logs      logs/ (gateway)   work/<user>/<engine>/engine.log (Spark)"
 say "  Settings  conf/kyuubi-defaults.conf   docs/settings.md lists all of them"
 if [ "${KEEP:-}" = 1 ] || [ -z "$started" ]; then
-  say "  Stop it   bin/gateway stop   (engines stop by themselves when idle)"
+  say "  Stop it   bin/gateway stop --engines"
 else
   say "The gateway is stopped again now. To keep one:  make quickstart KEEP=1   or   bin/gateway start"
 fi

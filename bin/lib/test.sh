@@ -50,6 +50,23 @@ integration() {
     ./engine/enginetest/... ./integration-tests/... | report integration
 }
 
+# fuzz gives every fuzz target a million new inputs; its seeds and earlier finds
+# are ordinary unit tests. An input that fails is kept below testdata.
+fuzz() {
+  local file name code=0
+  while IFS=: read -r file name; do
+    if go test -run '^$' -fuzz "^$name\$" -fuzztime 1000000x "./$(dirname "$file")" >"$logs/fuzz-$name.log" 2>&1 </dev/null; then
+      say "ok    $(dirname "$file") $name: $(grep -o 'execs: [0-9]*' "$logs/fuzz-$name.log" | tail -n 1)"
+    else
+      tail -n 30 "$logs/fuzz-$name.log"
+      say "FAIL  $(dirname "$file") $name"
+      code=1
+    fi
+  done < <(grep -rE --include='*_test.go' '^func Fuzz' auth cmd conf discovery engine internal server session |
+    sed -E 's/^([^:]+):func (Fuzz[A-Za-z0-9]*).*/\1:\2/')
+  return $code
+}
+
 suite() { "$@" || failed+=("$1"); }
 
 step "Building"
@@ -57,6 +74,7 @@ bin/lib/preflight.sh
 bin/lib/spark.sh
 spark=$(spark_home)
 bin/lib/clients.sh || skip "the clients of other PySpark versions: they could not be installed, see above"
+bin/lib/tools.sh || skip "h2spec: it could not be installed, see above"
 # Tests of single packages that want a client find it here.
 export PYSPARK_PYTHON_43=$root/.local/venv/bin/python PYSPARK_PYTHON_40=$root/.local/venv-4.0/bin/python
 mkdir -p build
@@ -70,6 +88,11 @@ plugin &
 plugin_pid=$!
 suite units
 wait "$plugin_pid" || failed+=(plugin)
+
+if [ -n "${ROUNDHOUSE_LONG:-}" ]; then
+  step "Fuzzing, a million inputs for each target"
+  suite fuzz
+fi
 
 step "Integration tests with real Spark${ROUNDHOUSE_LONG:+, full counts}"
 suite integration

@@ -55,6 +55,8 @@ type Options struct {
 	// before the engine does; the context carries the metadata. An error
 	// ends the call with it.
 	OnMessage func(ctx context.Context, method string, m proto.Message) error
+	// Server are further options of the gRPC server, such as a codec that records.
+	Server []grpc.ServerOption
 	// OnSession, when set, hears of sessions opened and closed. It must not
 	// call the engine.
 	OnSession func(SessionEvent)
@@ -109,7 +111,7 @@ func New(o Options) (*Engine, error) {
 // serverOptions are the limits that a real engine shows to its peers: 128 MiB
 // messages, 8 KiB of metadata, pings no more often than every 10 s.
 func serverOptions(o Options) []grpc.ServerOption {
-	return []grpc.ServerOption{
+	return append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(128 << 20),
 		grpc.MaxSendMsgSize(1<<31 - 1),
 		grpc.MaxHeaderListSize(8192),
@@ -120,7 +122,7 @@ func serverOptions(o Options) []grpc.ServerOption {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.UnaryInterceptor(guard{o}.unary),
 		grpc.StreamInterceptor(guard{o}.stream),
-	}
+	}, o.Server...)
 }
 
 // Addr is the host:port to dial.

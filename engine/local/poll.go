@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"roundhouse/internal/process"
 )
 
@@ -19,6 +21,34 @@ func waitPoll(free <-chan struct{}) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// find looks among the processes of the own user for the one that Start
+// started with marker among its arguments: it leads a session, what it forked
+// does not. ErrGone if there is none.
+func find(marker string) (Identity, error) {
+	own, err := process.Own()
+	if err != nil {
+		return Identity{}, err
+	}
+	for _, pid := range own {
+		if sid, err := unix.Getsid(pid); err != nil || sid != pid {
+			continue
+		}
+		marked, err := process.HasArgument(pid, marker)
+		if err != nil {
+			return Identity{}, err
+		}
+		if !marked {
+			continue
+		}
+		found, err := process.Inspect(pid)
+		if errors.Is(err, process.ErrNone) || err == nil && found.Ended {
+			continue
+		}
+		return Identity{PID: pid, Start: found.Start}, err
+	}
+	return Identity{}, ErrGone
 }
 
 // check returns nil while the process of id runs, ErrGone when it has ended,

@@ -81,14 +81,30 @@ func Start(c Command) (*Process, error) {
 	return newProcess(Identity{PID: pid, Start: child.Start}, true), nil
 }
 
-// Open watches a process that an earlier gateway started; ErrGone if it has
-// ended.
-func Open(id Identity) (*Process, error) {
+// Open watches a process that an earlier gateway started and that has marker
+// among its arguments; ErrGone if it has ended. The marker tells after a restart
+// of the machine, when a pid and a start time may come again. An id without a
+// pid is of a gateway that ended before it could record one: the process is
+// searched for by its marker.
+func Open(id Identity, marker string) (*Process, error) {
+	if id.PID == 0 {
+		var err error
+		if id, err = find(marker); err != nil {
+			return nil, err
+		}
+	}
 	if id.PID <= 1 {
 		return nil, ErrGone
 	}
 	if err := check(id); err != nil {
 		return nil, err
+	}
+	marked, err := process.HasArgument(id.PID, marker)
+	if err != nil {
+		return nil, err
+	}
+	if !marked {
+		return nil, ErrGone
 	}
 	p := newProcess(id, false)
 	if err := check(id); err != nil { // the pid may have changed hands before the handle was taken

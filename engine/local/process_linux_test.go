@@ -120,11 +120,12 @@ func TestGroupEndsWithItsLeader(t *testing.T) {
 }
 
 func TestReleaseLeavesTheProcessRunning(t *testing.T) {
-	p, _ := start(t, "exec sleep 60")
+	const script = "sleep 60; :"
+	p, _ := start(t, script, "PATH=/usr/bin:/bin")
 	p.Release()
 	require.NoError(t, check(p.Identity()))
 
-	adopted, err := Open(p.Identity())
+	adopted, err := Open(p.Identity(), script)
 	require.NoError(t, err)
 	defer adopted.Release()
 	require.NoError(t, adopted.End(t.Context(), 0))
@@ -136,13 +137,27 @@ func TestReleaseLeavesTheProcessRunning(t *testing.T) {
 }
 
 func TestOpenRefusesAnotherProcessWithThatPID(t *testing.T) {
-	p, _ := start(t, "exec sleep 60")
+	const script = "sleep 60; :"
+	p, _ := start(t, script, "PATH=/usr/bin:/bin")
 	id := p.Identity()
-	_, err := Open(Identity{PID: id.PID, Start: id.Start + 1})
+	_, err := Open(Identity{PID: id.PID, Start: id.Start + 1}, script)
 	require.ErrorIs(t, err, ErrGone)
-	_, err = Open(Identity{PID: 1, Start: id.Start})
+	_, err = Open(Identity{PID: 1, Start: id.Start}, script)
 	require.ErrorIs(t, err, ErrGone)
-	_, err = Open(Identity{})
+	_, err = Open(id, "61")
+	require.ErrorIs(t, err, ErrGone, "a process without the marker")
+}
+
+// TestOpenFindsAProcessByItsMarker: the leader, not what it forked.
+func TestOpenFindsAProcessByItsMarker(t *testing.T) {
+	const script = "(sleep 60; :) & (sleep 60; :) & wait # the marker is this text"
+	p, _ := start(t, script, "PATH=/usr/bin:/bin")
+	found, err := Open(Identity{}, script)
+	require.NoError(t, err)
+	require.Equal(t, p.Identity(), found.Identity())
+	found.Release()
+	require.NoError(t, p.End(t.Context(), 0))
+	_, err = Open(Identity{}, script)
 	require.ErrorIs(t, err, ErrGone)
 }
 
@@ -163,4 +178,29 @@ func TestWithoutPidfdProcessesArePolled(t *testing.T) {
 func TestStartReportsAMissingProgram(t *testing.T) {
 	_, err := Start(Command{Args: []string{"/nonexistent/spark-submit"}})
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestOpenDuringAnExec: a process is its own also while it becomes another
+// program, as spark-submit does twice.
+func TestOpenDuringAnExec(t *testing.T) {
+	const script = `n=$1; [ "$n" -eq 0 ] && { echo over; exec sleep 60; }; exec /bin/sh -c "$0" "$0" $((n-1)) marker`
+	out := filepath.Join(t.TempDir(), "out")
+	f, err := os.Create(out)
+	require.NoError(t, err)
+	defer f.Close()
+	p, err := Start(Command{Args: []string{"/bin/sh", "-c", script, script, "200", "marker"}, Env: []string{"PATH=/usr/bin:/bin"}, Output: f})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.kill()); p.Release() })
+	opened := 0
+	for ; ; opened++ {
+		q, err := Open(p.Identity(), "marker")
+		if err == nil {
+			q.Release()
+		}
+		if text, _ := os.ReadFile(out); len(text) > 0 {
+			break // its last program has no marker
+		}
+		require.NoError(t, err)
+	}
+	require.NotZero(t, opened)
 }

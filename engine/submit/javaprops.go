@@ -20,7 +20,7 @@ func formatProperties(settings map[string]string) (string, error) {
 	var out strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		value := settings[key]
-		if key == "" || strings.ContainsAny(key+value, "\n\r\x00") || !utf8.ValidString(key+value) {
+		if key == "" || strings.ContainsAny(key+value, "\n\r\x00") || !utf8.ValidString(key) || !utf8.ValidString(value) {
 			return "", fmt.Errorf("the setting %q has a line break, a NUL or broken UTF-8 in its name or value; correct it", key)
 		}
 		writeEscaped(&out, key, true)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
 	"roundhouse/engine"
 	"roundhouse/internal/secret"
 )
@@ -65,7 +67,7 @@ func (f Files) Reason(workDir string, hide secret.Masker) string {
 func (f Files) read(workDir string, end bool, hide secret.Masker) string {
 	var text string
 	err := f.inside(workDir, func(root *os.Root, path string) error {
-		file, err := root.Open(filepath.Join(path, engine.LogFile))
+		file, err := openLog(root, filepath.Join(path, engine.LogFile))
 		if err != nil {
 			return err
 		}
@@ -83,6 +85,28 @@ func (f Files) read(workDir string, end bool, hide secret.Masker) string {
 	return printable(hide.Text(text))
 }
 
+// openLog opens a log that the driver, who owns the folder too, may have put
+// something else in the place of: no link is followed (not even one to another
+// engine's log), nothing that could block is opened.
+func openLog(root *os.Root, path string) (*os.File, error) {
+	before, err := root.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a plain file", path)
+	}
+	file, err := root.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	after, err := file.Stat()
+	if err != nil || !os.SameFile(before, after) {
+		return nil, errors.Join(fmt.Errorf("%s was exchanged", path), err, file.Close())
+	}
+	return file, nil
+}
+
 // readStart reads the beginning in whole lines: half of a key is not masked.
 func readStart(file *os.File) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(file, headLimit))
@@ -96,7 +120,7 @@ func readStart(file *os.File) (string, error) {
 func readEnd(file *os.File) (string, error) {
 	info, err := file.Stat()
 	if err != nil || info.Size() <= tailLimit {
-		text, readErr := io.ReadAll(file)
+		text, readErr := io.ReadAll(io.LimitReader(file, tailLimit)) // it may grow meanwhile
 		return string(text), errors.Join(err, readErr)
 	}
 	text, err := io.ReadAll(io.NewSectionReader(file, info.Size()-tailLimit, tailLimit))

@@ -17,6 +17,7 @@ import (
 
 	"roundhouse/engine"
 	"roundhouse/engine/local"
+	"roundhouse/engine/standalone"
 )
 
 const mainClass = "org.roundhouse.engine.ConnectEngine"
@@ -57,7 +58,10 @@ type Times struct {
 }
 
 // Launcher starts drivers on this machine. It is an engine.Launcher.
-type Launcher struct{ opts Options }
+type Launcher struct {
+	opts    Options
+	masters *standalone.Client
+}
 
 // New returns a Launcher. It touches no files.
 func New(o Options) (*Launcher, error) {
@@ -73,7 +77,7 @@ func New(o Options) (*Launcher, error) {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
-	return &Launcher{opts: o}, nil
+	return &Launcher{opts: o, masters: standalone.NewClient()}, nil
 }
 
 // WorkDir is <work root>/<launch user>/<ref id>.
@@ -81,9 +85,10 @@ func (l *Launcher) WorkDir(launchUser, refID string) string {
 	return filepath.Join(l.opts.WorkRoot, launchUser, refID)
 }
 
-// Open finds the process of an earlier gateway.
-func (l *Launcher) Open(id local.Identity) (engine.Process, error) {
-	p, err := local.Open(id)
+// Open finds the process of an earlier gateway; without a pid by the path of its
+// properties file, which stands among its arguments.
+func (l *Launcher) Open(id local.Identity, workDir string) (engine.Process, error) {
+	p, err := local.Open(id, filepath.Join(workDir, propertiesFile))
 	if err != nil {
 		return nil, err // not p: a nil *Process is no nil interface
 	}
@@ -92,27 +97,43 @@ func (l *Launcher) Open(id local.Identity) (engine.Process, error) {
 
 // Start prepares the folder of an engine and starts its driver there. What can
 // be known to be wrong before is said at once, with the key to correct.
-func (l *Launcher) Start(_ context.Context, launch engine.Launch) (engine.Process, error) {
-	settings := l.settings(launch.Spec)
-	home, err := l.sparkHome(settings)
-	if err != nil {
-		return nil, err
-	}
+func (l *Launcher) Start(ctx context.Context, launch engine.Launch) (engine.Process, error) {
 	if err := l.checkPlugin(); err != nil {
 		return nil, err
 	}
 	if err := checkPython(launch.Spec.Python); err != nil {
 		return nil, err
 	}
-	environment, err := l.environment(settings, launch, home)
+	d, err := l.driver(launch)
 	if err != nil {
 		return nil, err
 	}
-	properties, err := l.properties(settings, launch, confDir(environment, home))
-	if err != nil {
+	if err := d.reachMaster(ctx); err != nil {
 		return nil, err
 	}
-	return l.spawn(launch, home, environment, properties)
+	return l.spawn(launch, d)
+}
+
+// driver is what a driver is started with.
+type driver struct {
+	home        string
+	environment map[string]string
+	properties  map[string]string
+}
+
+// driver puts the settings of a launch together.
+func (l *Launcher) driver(launch engine.Launch) (d driver, err error) {
+	settings := l.settings(launch.Spec)
+	if d.home, err = l.sparkHome(settings); err != nil {
+		return d, err
+	}
+	if d.environment, err = l.environment(settings, launch, d.home); err != nil {
+		return d, err
+	}
+	if d.properties, err = l.properties(settings, launch, confDir(d.environment, d.home)); err != nil {
+		return d, err
+	}
+	return d, d.place(launch.RefID)
 }
 
 // settings are the configuration of one engine: the user's, with the options of
@@ -125,13 +146,13 @@ func (l *Launcher) settings(spec engine.Spec) map[string]string {
 }
 
 // spawn writes the files and starts the process.
-func (l *Launcher) spawn(launch engine.Launch, home string, environment map[string]string, properties map[string]string) (engine.Process, error) {
+func (l *Launcher) spawn(launch engine.Launch, d driver) (engine.Process, error) {
 	folder, err := makeFolder(l.opts.WorkRoot, launch.Spec.LaunchUser, launch.RefID)
 	if err != nil {
 		return nil, fmt.Errorf("the folder of the engine could not be made: %w", err)
 	}
 	defer folder.Close()
-	if err := folder.write(propertiesFile, properties); err != nil {
+	if err := folder.write(propertiesFile, d.properties); err != nil {
 		return nil, err
 	}
 	keys := map[string]string{"rpc": launch.Keys.RPC, "register": launch.Keys.Register, "control": launch.Keys.Control}
@@ -144,11 +165,11 @@ func (l *Launcher) spawn(launch engine.Launch, home string, environment map[stri
 	}
 	defer log.Close()
 	p, err := local.Start(local.Command{
-		Args: arguments(home, launch.WorkDir, l.opts.PluginJar),
-		Env:  list(environment), Dir: launch.WorkDir, Output: log,
+		Args: arguments(d.home, launch.WorkDir, l.opts.PluginJar),
+		Env:  list(d.environment), Dir: launch.WorkDir, Output: log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s could not be started: %w; check SPARK_HOME (kyuubi.engineEnv.SPARK_HOME)", submitPath(home), err)
+		return nil, fmt.Errorf("%s could not be started: %w; check SPARK_HOME (kyuubi.engineEnv.SPARK_HOME)", submitPath(d.home), err)
 	}
 	return p, nil
 }

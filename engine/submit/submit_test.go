@@ -215,17 +215,29 @@ func linkForUser(t *testing.T, b *bench) {
 }
 
 func TestOpenFindsAnOlderProcess(t *testing.T) {
-	b := newBench(t, "exec sleep 60")
-	p, err := b.launcher.Start(t.Context(), b.launch())
-	require.NoError(t, err)
-	p.Release()
-	found, err := b.launcher.Open(p.Identity())
-	require.NoError(t, err)
-	require.NoError(t, found.End(t.Context(), 0))
-	found.Release()
-	gone, err := b.launcher.Open(p.Identity())
-	require.ErrorIs(t, err, local.ErrGone)
-	require.Nil(t, gone)
+	for name, recorded := range map[string]bool{"with its pid": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "sleep 60; :")
+			launch := b.launch()
+			p, err := b.launcher.Start(t.Context(), launch)
+			require.NoError(t, err)
+			p.Release()
+			id := p.Identity()
+			if !recorded {
+				id = local.Identity{}
+			}
+			_, err = b.launcher.Open(id, launch.WorkDir+"0")
+			require.ErrorIs(t, err, local.ErrGone, "the folder of another engine")
+			found, err := b.launcher.Open(id, launch.WorkDir)
+			require.NoError(t, err)
+			require.Equal(t, p.Identity(), found.Identity())
+			require.NoError(t, found.End(t.Context(), 0))
+			found.Release()
+			gone, err := b.launcher.Open(id, launch.WorkDir)
+			require.ErrorIs(t, err, local.ErrGone)
+			require.Nil(t, gone)
+		})
+	}
 }
 
 func TestOptionsAreChecked(t *testing.T) {

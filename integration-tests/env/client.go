@@ -113,6 +113,12 @@ func (c *Client) Say(line string) {
 	require.NoError(c.t, err)
 }
 
+// Signal sends a signal to the program.
+func (c *Client) Signal(sig os.Signal) {
+	c.t.Helper()
+	require.NoError(c.t, c.cmd.Process.Signal(sig))
+}
+
 // Wait waits for the end and returns the exit code and the lines not yet read.
 func (c *Client) Wait(within time.Duration) (int, []map[string]any) {
 	c.t.Helper()

@@ -107,6 +107,16 @@ func FreePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// FreePorts returns two different ones.
+func FreePorts(t testing.TB) (int, int) {
+	t.Helper()
+	first, second := FreePort(t), FreePort(t)
+	for second == first {
+		second = FreePort(t)
+	}
+	return first, second
+}
+
 // Alive says whether a process exists and has not ended.
 func Alive(pid int) bool {
 	found, err := process.Inspect(pid)

@@ -27,6 +27,10 @@ type Gateway struct {
 	GRPC, REST string
 	// Token is the bearer of REST calls; "" calls with a bare user name.
 	Token string
+	// Binary is the program that Start runs, Environ what its environment has
+	// beside that of Env.
+	Binary  string
+	Environ []string
 
 	t    testing.TB
 	conf map[string]string
@@ -44,6 +48,9 @@ type Engine struct {
 	Sessions   int               `json:"sessions"`
 	Log        string            `json:"log"`
 	Attributes map[string]string `json:"attributes"`
+	// AppState and AppDiagnostic are those of a resource manager.
+	AppState      string `json:"appState"`
+	AppDiagnostic string `json:"appDiagnostic"`
 }
 
 // Session is a session as REST shows it.
@@ -51,6 +58,7 @@ type Session struct {
 	Identifier string `json:"identifier"`
 	User       string `json:"user"`
 	EngineID   string `json:"engineId"`
+	EngineRef  string `json:"engineRefId"`
 }
 
 // Start starts a gateway with real Spark, or with the SPARK_HOME that conf names
@@ -73,9 +81,9 @@ func (g *Gateway) StartUntilCleanup() {
 // Prepare makes the home of a gateway without starting it.
 func Prepare(t testing.TB, conf map[string]string) *Gateway {
 	t.Helper()
-	grpc, rest := FreePort(t), FreePort(t)
+	grpc, rest := FreePorts(t)
 	g := &Gateway{
-		Home: t.TempDir(), t: t,
+		Home: t.TempDir(), Binary: Binary(t), t: t,
 		GRPC: fmt.Sprintf("127.0.0.1:%d", grpc), REST: fmt.Sprintf("127.0.0.1:%d", rest),
 	}
 	g.conf = map[string]string{
@@ -123,8 +131,8 @@ func (g *Gateway) Start() {
 	log, err := os.OpenFile(g.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(g.t, err)
 	defer func() { _ = log.Close() }()
-	g.cmd = exec.Command(Binary(g.t), "run")
-	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = g.Env(), log, log
+	g.cmd = exec.Command(g.Binary, "run")
+	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = append(g.Env(), g.Environ...), log, log
 	require.NoError(g.t, g.cmd.Start())
 	over := make(chan struct{})
 	g.over = over
@@ -145,6 +153,9 @@ func (g *Gateway) ready() bool {
 	return r.StatusCode == http.StatusOK
 }
 
+// PID is the gateway process.
+func (g *Gateway) PID() int { return g.cmd.Process.Pid }
+
 // LogPath is the file of the gateway's output.
 func (g *Gateway) LogPath() string { return filepath.Join(g.Home, "gateway.out") }
 
@@ -162,6 +173,9 @@ func (g *Gateway) Remote(options ...string) string {
 	}
 	return url
 }
+
+// Over is closed when the gateway process that Start started last has ended.
+func (g *Gateway) Over() <-chan struct{} { return g.over }
 
 // Signal sends sig to the gateway process and waits for its end.
 func (g *Gateway) Signal(sig syscall.Signal) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"roundhouse/engine/enginetest"
+	connect "roundhouse/proto/gen/spark/connect"
 )
 
 // How long the driver waits for the gateway when it ends.
@@ -76,7 +80,7 @@ func (d *driver) run(ctx context.Context) int {
 		return d.log.fatal("java.lang.IllegalStateException", err)
 	}
 	o := d.s.connect
-	o.Token, o.OnSession = k.rpc, d.sessionChanged
+	o.Token, o.OnSession, o.OnMessage = k.rpc, d.sessionChanged, d.s.fake.onMessage
 	if d.engine, err = enginetest.New(o); err != nil {
 		return d.log.fatal("java.io.IOException", err)
 	}
@@ -114,7 +118,7 @@ func (d *driver) serve(ctx context.Context, k keys) int {
 	if err != nil {
 		return d.log.fatal("java.io.IOException", err)
 	}
-	node := nodeName(d.s, k, d.engine.Addr(), control.addr(), d.about())
+	node := nodeName(d.s, k, cmp.Or(d.s.fake.registered, d.engine.Addr()), cmp.Or(d.s.fake.control, control.addr()), d.about())
 	d.registrar = newRegistrar(newClient(d.s, k), node, d.s.giveUpAt)
 	d.registrar.registered, d.registrar.ended = d.registered, d.end
 
@@ -166,6 +170,17 @@ func (d *driver) runningFaults(ctx context.Context) {
 		d.log.fatal("java.lang.OutOfMemoryError", errors.New("Java heap space"))
 		d.end(failure("The driver ran out of memory."))
 	}
+}
+
+// onMessage plays calls that are slow or never answered.
+func (f fakery) onMessage(ctx context.Context, method string, _ proto.Message) error {
+	switch {
+	case f.muteInter && method == connect.SparkConnectService_Interrupt_FullMethodName:
+		<-ctx.Done()
+	case f.slowUpload > 0 && method == connect.SparkConnectService_AddArtifacts_FullMethodName:
+		wait(ctx, f.slowUpload)
+	}
+	return ctx.Err()
 }
 
 // wait returns false when ctx ends first.

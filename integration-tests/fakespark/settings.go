@@ -36,6 +36,10 @@ type fakery struct {
 	dieRunning  time.Duration // spark.fake.run.die.after.ms: ... after the registration
 	exitRunning time.Duration // spark.fake.run.exit.after.ms: exit 1 so long after it, with a stack trace
 	ignoreTerm  bool          // spark.fake.ignore.sigterm=true
+	registered  string        // spark.fake.registered.address: register this host:port as the Connect port
+	control     string        // spark.fake.registered.control: register this host:port as the control endpoint
+	muteInter   bool          // spark.fake.mute.interrupts=true: Interrupt is never answered, as Spark 4.1 does for unknown ids
+	slowUpload  time.Duration // spark.fake.artifact.delay.ms: before each message of AddArtifacts is read on
 }
 
 // Bounds of the activity poll, and what holds when a property is absent.
@@ -120,6 +124,8 @@ func (r *reader) fakery() fakery {
 		die:        r.millis(p+"die.after.ms", 0),
 		dieRunning: r.millis(p+"run.die.after.ms", 0), exitRunning: r.millis(p+"run.exit.after.ms", 0),
 		ignoreTerm: r.props[p+"ignore.sigterm"] == "true",
+		registered: r.props[p+"registered.address"], control: r.props[p+"registered.control"], muteInter: r.props[p+"mute.interrupts"] == "true",
+		slowUpload: r.millis(p+"artifact.delay.ms", 0),
 	}
 }
 
@@ -127,6 +133,7 @@ func (r *reader) fakery() fakery {
 func (r *reader) connect() enginetest.Options {
 	const p = "spark.connect.execute."
 	return enginetest.Options{
+		Address:           r.props["spark.fake.connect.address"], // a fixed one, for a link to lead to
 		SparkVersion:      sparkVersion,
 		Confs:             r.props,
 		MaxStreamDuration: r.duration(p + "reattachable.senderMaxStreamDuration"),

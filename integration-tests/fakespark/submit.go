@@ -40,6 +40,13 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	if err != nil {
 		return log.fatal("java.lang.IllegalArgumentException", err)
 	}
+	if dir := props["spark.fake.record"]; dir != "" {
+		r, err := newRecorder(dir, s.refID, args, props)
+		if err != nil {
+			return log.fatal("java.io.IOException", err)
+		}
+		s.connect.Server = r.options()
+	}
 	ctx, stop := signals(ctx, s.fake.ignoreTerm)
 	defer stop()
 	return newDriver(s, props, log).run(ctx)

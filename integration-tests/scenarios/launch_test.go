@@ -122,42 +122,52 @@ func TestReleaseCancelsTheLaunchAtOnce(t *testing.T) {
 }
 
 // TestLaunchesThatFailSayWhy: in seconds where the cause is known in seconds.
+// What is not there at the start of the gateway is a start-up error already, so
+// some things vanish after it.
 func TestLaunchesThatFailSayWhy(t *testing.T) {
-	broken := t.TempDir()
+	dir := t.TempDir()
+	for _, program := range []string{"one/bin/spark-submit", "two/bin/spark-submit", "no.jar"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, program)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, program), nil, 0o755))
+	}
 	for name, c := range map[string]struct {
 		conf   map[string]string
 		within time.Duration
 		says   []string
+		gone   string // below dir, after the start
 	}{
 		"spark-submit fails": {
 			fake(t, map[string]string{"spark.fake.exit.code": "1", "spark.fake.stderr": "Exception in thread \"main\" org.apache.spark.SparkException: Master must start with yarn"}),
-			10 * time.Second, []string{"Master must start with yarn", "engine.log"},
+			10 * time.Second, []string{"Master must start with yarn", "engine.log"}, "",
 		},
 		"spark-submit is missing": {
-			with(nil, "kyuubi.engineEnv.SPARK_HOME", broken), 5 * time.Second, []string{"bin/spark-submit", "SPARK_HOME"},
+			with(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(dir, "one")), 5 * time.Second, []string{"bin/spark-submit", "SPARK_HOME"}, "one/bin",
 		},
 		"there is no such Spark": {
-			with(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(broken, "nowhere")), 5 * time.Second, []string{"nowhere", "SPARK_HOME"},
+			with(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(dir, "two")), 5 * time.Second, []string{dir + "/two", "SPARK_HOME"}, "two",
 		},
 		"spark-submit hangs": {
 			fake(t, map[string]string{"spark.fake.hang": "true", "kyuubi.session.engine.initialize.timeout": "PT3S"}),
-			15 * time.Second, []string{"kyuubi.session.engine.initialize.timeout"},
+			15 * time.Second, []string{"kyuubi.session.engine.initialize.timeout"}, "",
 		},
 		"the plugin never registers": {
 			fake(t, map[string]string{"spark.fake.register": "false", "kyuubi.session.engine.initialize.timeout": "PT3S"}),
-			15 * time.Second, []string{"kyuubi.session.engine.initialize.timeout"},
+			15 * time.Second, []string{"kyuubi.session.engine.initialize.timeout"}, "",
 		},
 		"the engine dies during the launch": {
 			fake(t, map[string]string{"spark.fake.start.delay.ms": "30000", "spark.fake.die.after.ms": "500"}),
-			10 * time.Second, []string{"engine.log"},
+			10 * time.Second, []string{"engine.log"}, "",
 		},
 		"the plugin jar is missing": {
-			fake(t, map[string]string{"kyuubi.session.engine.spark.main.resource": filepath.Join(broken, "no.jar")}),
-			5 * time.Second, []string{"no.jar", "kyuubi.session.engine.spark.main.resource"},
+			fake(t, map[string]string{"kyuubi.session.engine.spark.main.resource": filepath.Join(dir, "no.jar")}),
+			5 * time.Second, []string{"no.jar", "kyuubi.session.engine.spark.main.resource"}, "no.jar",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := env.Start(t, c.conf)
+			if c.gone != "" {
+				require.NoError(t, os.RemoveAll(filepath.Join(dir, c.gone)))
+			}
 			started := time.Now()
 			err := newGoClient(t, g, "alice").version(t.Context())
 			require.Less(t, time.Since(started), c.within)

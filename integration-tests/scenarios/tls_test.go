@@ -3,19 +3,11 @@
 package scenarios
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -36,45 +28,19 @@ const aliceToken = "0123456789abcdef-of-alice"
 func startTLS(t *testing.T, conf map[string]string) (remote, ca string) {
 	t.Helper()
 	dir := t.TempDir()
-	ca = writeCertificate(t, dir)
+	ca, key := env.Certificate(t)
 	tokens := filepath.Join(dir, "tokens")
 	require.NoError(t, os.WriteFile(tokens, []byte(aliceToken+" alice admin\n"), 0o600))
 	g := env.Prepare(t, with(conf,
 		"kyuubi.frontend.spark.connect.ssl.enabled", "true",
 		"kyuubi.frontend.spark.connect.ssl.certificate.path", ca,
-		"kyuubi.frontend.spark.connect.ssl.key.path", filepath.Join(dir, "key.pem"),
+		"kyuubi.frontend.spark.connect.ssl.key.path", key,
 		"kyuubi.authentication", "TOKEN",
 		"kyuubi.authentication.token.file", tokens,
 		"kyuubi.engine.local.allow.gateway.user", "true"))
 	g.Token = aliceToken
 	g.StartUntilCleanup()
 	return g.Remote("use_ssl=true", "token="+aliceToken), ca
-}
-
-// writeCertificate makes a self-signed certificate for 127.0.0.1.
-func writeCertificate(t *testing.T, dir string) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "roundhouse test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	ca := filepath.Join(dir, "cert.pem")
-	writePEM(t, ca, "CERTIFICATE", der)
-	writePEM(t, filepath.Join(dir, "key.pem"), "PRIVATE KEY", private)
-	return ca
-}
-
-func writePEM(t *testing.T, path, kind string, der []byte) {
-	t.Helper()
-	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 }
 
 // TestNobodyGetsInWithoutTheToken: every RPC, known or not, and REST.

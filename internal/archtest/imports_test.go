@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"engine":                {"discovery", "engine/control", "engine/local", "internal/..."},
 	"engine/control":        {"internal/..."},
 	"engine/local":          {"internal/..."},
-	"engine/submit":         {"engine", "engine/local", "internal/..."},
+	"engine/submit":         {"engine", "engine/local", "engine/standalone", "internal/..."},
+	"engine/standalone":     {"engine", "internal/..."},
 	"engine/plugin":         {},
 	"engine/enginetest/...": {"discovery", "engine/enginetest/...", "internal/...", "proto/..."},
 	"session":               {"auth", "conf", "discovery", "engine", "internal/...", "proto/..."},
@@ -76,7 +77,7 @@ var clients = map[string][]string{
 }
 
 // testLibraries are imported by tests and their helpers only. It is immutable.
-var testLibraries = []string{"github.com/stretchr/testify", "go.uber.org/goleak"}
+var testLibraries = []string{"github.com/stretchr/testify", "go.uber.org/goleak", "github.com/getkin/kin-openapi", "golang.org/x/net"}
 
 // within tells whether a package path is covered by a pattern.
 func within(pkg, pattern string) bool {

@@ -28,6 +28,8 @@ type StopOptions struct {
 	// Now ends it without waiting for work under way; a process that does not
 	// follow within seconds is killed.
 	Now bool
+	// Signal asks for the orderly end; nil is SIGTERM.
+	Signal os.Signal
 	// Progress gets dots while Stop waits, once it took more than two seconds.
 	Progress io.Writer
 }
@@ -38,7 +40,10 @@ func Stop(ctx context.Context, p Process, o StopOptions) error {
 	if o.Now {
 		return stopNow(ctx, p, o.Progress)
 	}
-	if err := send(p, syscall.SIGTERM); err != nil {
+	if o.Signal == nil {
+		o.Signal = syscall.SIGTERM
+	}
+	if err := send(p, o.Signal); err != nil {
 		return err
 	}
 	return waitGone(ctx, p, o.Progress)

@@ -156,6 +156,14 @@ var PythonMissing = &Class{
 	admin: "Install the version and name it in `kyuubi.engine.spark.python.<minor>`.",
 }
 
+// OutOfResources: the gateway's machine is short of something.
+var OutOfResources = &Class{
+	name: "OUT_OF_RESOURCES", code: codes.ResourceExhausted, http: http.StatusInsufficientStorage,
+	cause: "The gateway's machine is short of disk space, file descriptors or memory. What runs already goes on.",
+	user:  "Tell an administrator, and try again when the shortage is over.",
+	admin: "The message names what is short. The gateway recovers by itself.",
+}
+
 // Internal: a fault of the gateway itself.
 var Internal = &Class{
 	name: "INTERNAL", code: codes.Internal, http: http.StatusInternalServerError,
@@ -182,13 +190,22 @@ var SessionWasClosed = &Class{
 	admin: "Nothing.",
 }
 
+// OperationUnheard is Spark's own INVALID_HANDLE.OPERATION_NOT_FOUND, made by
+// OperationNotFound only.
+var OperationUnheard = &Class{
+	name: "INVALID_HANDLE.OPERATION_NOT_FOUND", spark: true, code: codes.Internal, http: http.StatusGone,
+	cause: "The client asked for the results of a query that the gateway never got: the gateway ended just when the query was sent.",
+	user:  "Nothing: Spark's clients send the query again by themselves.",
+	admin: "Nothing.",
+}
+
 // Classes lists every class in the order of docs/errors.md.
 func Classes() []*Class {
 	return []*Class{
 		Unauthenticated, PermissionDenied,
 		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing,
 		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable, EngineTimeout, Interrupted,
-		LimitExceeded, ShuttingDown, NoEngineYet, UnsupportedMethod, NotFound, Conflict, Internal,
-		SessionWasChanged, SessionWasClosed,
+		LimitExceeded, ShuttingDown, NoEngineYet, UnsupportedMethod, NotFound, Conflict, OutOfResources, Internal,
+		SessionWasChanged, SessionWasClosed, OperationUnheard,
 	}
 }

@@ -12,10 +12,11 @@ import (
 
 // Error is an error of a known class.
 type Error struct {
-	class  *Class
-	text   string
-	cause  error
-	handle string // session id of the Spark shapes
+	class *Class
+	text  string
+	cause error
+
+	handle, state string // id and SQLSTATE of the Spark shapes
 }
 
 // New makes an error of class c. The formatted text is public, except for a
@@ -66,6 +67,13 @@ func (e *Error) Message() string {
 func Is(err error, c *Class) bool {
 	var e *Error
 	return errors.As(err, &e) && e.class == c
+}
+
+// InSparksShape reports whether err is or wraps an error that Spark itself could
+// have sent. It is an answer and no fault.
+func InSparksShape(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.class.spark
 }
 
 // ClassOf returns the class of err: its own, or Internal for any other error.

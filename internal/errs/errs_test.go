@@ -139,6 +139,10 @@ func TestSessionErrorsHaveSparksShape(t *testing.T) {
 			SessionClosed(sid),
 			"[INVALID_HANDLE.SESSION_CLOSED] The handle " + sid + " is invalid. Session was closed. SQLSTATE: 08003",
 		},
+		"operation": {
+			OperationNotFound(sid),
+			"[INVALID_HANDLE.OPERATION_NOT_FOUND] The handle " + sid + " is invalid. Operation not found. SQLSTATE: HY000",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Status(tc.err)
@@ -150,12 +154,15 @@ func TestSessionErrorsHaveSparksShape(t *testing.T) {
 			require.Equal(t, "org.apache.spark.SparkSQLException", info.Reason)
 			require.JSONEq(t, `{"handle":"`+sid+`"}`, info.Metadata["messageParameters"])
 			require.Contains(t, tc.message, info.Metadata["errorClass"])
+			require.Contains(t, tc.message, "SQLSTATE: "+info.Metadata["sqlState"])
 			require.NotContains(t, info.Metadata, "errorId")
 			code, _ := HTTP(tc.err)
 			require.Equal(t, http.StatusGone, code)
 		})
 	}
 	require.True(t, Is(SessionChanged(sid, ""), SessionWasChanged))
+	require.True(t, InSparksShape(fmt.Errorf("wrapped: %w", SessionClosed(sid))))
+	require.False(t, InSparksShape(New(Internal, "a fault")))
 }
 
 // Trailers of more than 8 KiB reach PySpark as RESOURCE_EXHAUSTED instead of

@@ -15,7 +15,9 @@ const (
 	sparkDomain  = "org.apache.spark"
 	sparkReason  = "org.apache.spark.SparkSQLException"
 	sparkClasses = `["org.apache.spark.SparkSQLException","java.sql.SQLException","java.lang.Exception","java.lang.Throwable","java.lang.Object"]`
-	sqlState     = "08003"
+
+	handleState    = "08003" // SQLSTATE of errors about sessions
+	operationState = "HY000" // and about operations
 )
 
 const (
@@ -30,30 +32,37 @@ const (
 // session, and which engine it was.
 func SessionChanged(sessionID, why string) error {
 	why = cutTo(why, whyLimit)
-	return sparkError(SessionWasChanged, sessionID, why+" Please reconnect.")
+	return sparkError(SessionWasChanged, sessionID, why+" Please reconnect.", handleState)
 }
 
 // SessionClosed is the answer to calls on a session that its client released.
 func SessionClosed(sessionID string) error {
-	return sparkError(SessionWasClosed, sessionID, "Session was closed.")
+	return sparkError(SessionWasClosed, sessionID, "Session was closed.", handleState)
 }
 
-func sparkError(c *Class, sessionID, why string) *Error {
-	handle := cutTo(sessionID, handleLimit)
-	text := fmt.Sprintf("The handle %s is invalid. %s SQLSTATE: %s", handle, why, sqlState)
-	return &Error{class: c, text: text, handle: handle}
+// OperationNotFound is the answer to a client that reattaches to an operation
+// which no engine ever got. Spark's clients then send the ExecutePlan again, so
+// it must never answer an ExecutePlan, nor a client that has had a response.
+func OperationNotFound(operationID string) error {
+	return sparkError(OperationUnheard, operationID, "Operation not found.", operationState)
+}
+
+func sparkError(c *Class, id, why, state string) *Error {
+	handle := cutTo(id, handleLimit)
+	text := fmt.Sprintf("The handle %s is invalid. %s SQLSTATE: %s", handle, why, state)
+	return &Error{class: c, text: text, handle: handle, state: state}
 }
 
 // sparkErrorInfo leaves out errorId: PySpark would ask FetchErrorDetails for
 // it and show that answer's text instead of ours.
-func sparkErrorInfo(errorClass, handle string) *errdetails.ErrorInfo {
-	params, _ := json.Marshal(map[string]string{"handle": handle}) // a map of strings always marshals
+func sparkErrorInfo(e *Error) *errdetails.ErrorInfo {
+	params, _ := json.Marshal(map[string]string{"handle": e.handle}) // a map of strings always marshals
 	return &errdetails.ErrorInfo{
 		Reason: sparkReason,
 		Domain: sparkDomain,
 		Metadata: map[string]string{
-			"errorClass":        errorClass,
-			"sqlState":          sqlState,
+			"errorClass":        e.class.name,
+			"sqlState":          e.state,
 			"messageParameters": string(params),
 			"classes":           sparkClasses,
 		},

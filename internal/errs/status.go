@@ -46,7 +46,7 @@ func (e *Error) GRPCStatus() *status.Status {
 	s := &spb.Status{Code: int32(e.class.code), Message: e.Message()}
 	details := []proto.Message{&errdetails.RequestInfo{ServingData: e.class.reason()}}
 	if e.class.spark {
-		details = []proto.Message{sparkErrorInfo(e.class.name, e.handle)}
+		details = []proto.Message{sparkErrorInfo(e)}
 	}
 	if e.class.retryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.class.retryAfter)})

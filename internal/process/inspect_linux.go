@@ -16,7 +16,7 @@ import (
 // Inspect reads /proc/PID/stat (proc(5)); ErrNone when there is none.
 func Inspect(pid int) (Info, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+	if gone(err) {
 		return Info{}, ErrNone
 	}
 	if err != nil {
@@ -28,6 +28,9 @@ func Inspect(pid int) (Info, error) {
 	}
 	return info, nil
 }
+
+// gone says whether err is how /proc tells that nobody has the pid.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
 // parseStat reads the state, the number of threads and the start time. The name
 // of the program, in parentheses, may itself contain spaces and parentheses.

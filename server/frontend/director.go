@@ -49,11 +49,16 @@ type Director struct {
 	Planner  Planner
 	Keys     Keys
 	Observer Observer
+	Limits   Limits
+	// Denied refuses users and addresses that may not use the gateway. Optional.
+	Denied func(user, address string) error
 	// Discard ends an engine that is found dead.
 	Discard func(refID, why string)
 	Log     *slog.Logger
 
 	rules map[string]rule
+	// calls and held count what users have open, and what of it waits.
+	calls, held *tally
 	// lastRefusal (epoch seconds) is when a refusal was last logged.
 	lastRefusal *atomic.Int64
 }
@@ -61,17 +66,28 @@ type Director struct {
 // NewDirector completes d with the declared rules.
 func NewDirector(d Director) *Director {
 	d.rules = ruleTable()
+	d.calls, d.held = &tally{}, &tally{}
+	if d.Denied == nil {
+		d.Denied = func(string, string) error { return nil }
+	}
 	d.lastRefusal = &atomic.Int64{}
 	return &d
 }
 
 // Admit authenticates a call on its headers alone.
 func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
+	g, tracked := c.Peer.(guestAddr)
+	if tracked {
+		c.Peer = g.Addr
+	}
 	id, err := d.Auth.Authenticate(ctx, auth.Request{Header: c.Header, Peer: c.Peer, Secure: c.Secure})
 	if err != nil {
 		d.callDone(c, err)
 		d.refused(c, "", err)
 		return errs.Status(err).Err()
+	}
+	if tracked {
+		g.guest.known()
 	}
 	c.Admitted = id
 	return nil
@@ -84,14 +100,19 @@ func (d *Director) Route(ctx context.Context, c *proxy.Call, req proxy.Request) 
 		d.callDone(c, err)
 		return nil, d.clientError(c, err)
 	}
-	done := r.Done
-	r.Done = func(err error) {
-		if done != nil {
-			done(err)
-		}
-		d.callDone(c, err)
-	}
+	then(r, func(err error) { d.callDone(c, err) })
 	return r, nil
+}
+
+// then adds f to what hears the outcome of a call.
+func then(r *proxy.Route, f func(err error)) {
+	before := r.Done
+	r.Done = func(err error) {
+		if before != nil {
+			before(err)
+		}
+		f(err)
+	}
 }
 
 // refused tells the administrator who was not let in and why, at most once a
@@ -108,11 +129,11 @@ func (d *Director) refused(c *proxy.Call, user string, err error) {
 // foresee goes to the log.
 func (d *Director) clientError(c *proxy.Call, err error) error {
 	answer := errs.Status(err)
-	if answer.Code() == codes.PermissionDenied {
+	if answer.Code() == codes.PermissionDenied || answer.Code() == codes.ResourceExhausted {
 		id, _ := c.Admitted.(auth.Identity)
 		d.refused(c, id.User, err)
 	}
-	if answer.Code() == codes.Internal && errs.ClassOf(err) != errs.SessionWasChanged && errs.ClassOf(err) != errs.SessionWasClosed {
+	if answer.Code() == codes.Internal && !errs.InSparksShape(err) {
 		d.Log.Error("call failed", "method", c.Method, "err", err)
 	}
 	return answer.Err()
@@ -126,18 +147,51 @@ func (d *Director) callDone(c *proxy.Call, err error) {
 	d.Observer.CallDone("/"+proxy.Service+"/"+c.Method, code.String())
 }
 
-func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request) (*proxy.Route, error) {
+// decide counts the call as one of its user and routes it.
+func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request) (r *proxy.Route, err error) {
+	call, err := d.identify(c, req)
+	if err != nil {
+		return nil, err
+	}
+	leave, err := d.enter(call)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if r == nil { // an error, or a panic
+			leave()
+		}
+	}()
+	r, err = d.find(ctx, call)
+	if r != nil {
+		then(r, func(error) { leave() })
+	}
+	return r, err
+}
+
+// identify finds out whose call it is, on which session, and whether both can be.
+func (d *Director) identify(c *proxy.Call, req proxy.Request) (*call, error) {
 	id, err := auth.ClaimUser(c.Admitted.(auth.Identity), req.UserID)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.Denied(id.User, host(c.Peer)); err != nil {
 		return nil, err
 	}
 	if uuid.Validate(req.SessionID) != nil || len(req.SessionID) != 36 {
 		return nil, errs.New(errs.InvalidRequest, "The session id %q is not a UUID such as 00112233-4455-6677-8899-aabbccddeeff.", req.SessionID)
 	}
-	k := session.Key{User: id.User, ID: req.SessionID}
-	call := &call{Call: c, req: req, rule: d.rules[c.Method], id: id, key: k}
-	s, end := d.Sessions.Lookup(k)
-	reply, err := d.localReply(ctx, call, s, end)
+	call := &call{Call: c, req: req, rule: d.rules[c.Method], id: id, key: session.Key{User: id.User, ID: req.SessionID}}
+	if err := call.rule.judge(req); err != nil {
+		return nil, err
+	}
+	return call, nil
+}
+
+// find answers the call here, or finds or opens its session and routes it there.
+func (d *Director) find(ctx context.Context, c *call) (*proxy.Route, error) {
+	s, end := d.Sessions.Lookup(c.key)
+	reply, err := d.localReply(ctx, c, s, end)
 	if err != nil {
 		return nil, err
 	}
@@ -145,14 +199,14 @@ func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request)
 		return &proxy.Route{Reply: reply}, nil
 	}
 	if s == nil {
-		s, end = d.Sessions.Lookup(k) // an Interrupt may have waited for it
+		s, end = d.Sessions.Lookup(c.key) // an Interrupt may have waited for it
 	}
 	if s == nil {
-		if s, err = d.open(call, end); err != nil {
+		if s, err = d.open(c, end); err != nil {
 			return nil, err
 		}
 	}
-	return d.toEngine(ctx, call, s)
+	return d.toEngine(ctx, c, s)
 }
 
 // call is one call on its way through the director.
@@ -184,6 +238,8 @@ func (d *Director) open(c *call, end *session.End) (*session.Session, error) {
 	switch {
 	case end != nil:
 		return nil, end.Error(c.key.ID)
+	case c.unheard():
+		return nil, errs.OperationNotFound(string(field(c.req, reattachOperation)))
 	case !c.rule.opens:
 		return nil, errs.SessionChanged(c.key.ID, "The gateway knows no such session of user "+c.id.User+".")
 	case len(field(c.req, c.rule.observed)) > 0:
@@ -215,6 +271,7 @@ func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session) (*
 		Stamp:   proxy.Stamp{UserID: c.key.User, SessionID: c.key.ID},
 		Header:  forwardHeader(c.Header),
 		Timeout: c.rule.timeout,
+		Further: func(req proxy.Request) error { return errs.Status(c.rule.judge(req)).Err() },
 		Fail:    d.failer(s, e, c.rule),
 	}
 	if err := d.special(ctx, c, s, r); err != nil {
@@ -229,6 +286,11 @@ func (d *Director) hold(ctx context.Context, c *call, s *session.Session) (sessi
 	if e := s.Engine(); e != nil {
 		return e, nil
 	}
+	leave, err := d.enterHold(s.User)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	defer s.Held(heldCall(c, end))()
@@ -239,16 +301,13 @@ func (d *Director) hold(ctx context.Context, c *call, s *session.Session) (sessi
 
 // count counts the call as one of s while it lasts.
 func (d *Director) count(s *session.Session, r *proxy.Route) {
-	over, done := s.Begin(), r.Done
-	r.Done = func(err error) {
+	over := s.Begin()
+	then(r, func(err error) {
 		over()
 		if err == nil {
 			s.Confirm()
 		}
-		if done != nil {
-			done(err)
-		}
-	}
+	})
 }
 
 func host(a net.Addr) string {

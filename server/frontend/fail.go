@@ -77,6 +77,9 @@ func (d *Director) diagnose(ctx context.Context, s *session.Session, e session.E
 			return alive
 		case engine.Dead:
 			return d.lost(s, e, fmt.Sprintf("Engine %s died.", e.RefID()))
+		case engine.Unknown:
+			return errs.New(errs.EngineUnreachable, "The gateway lacks descriptors, ports or memory to reach engine %s, which may be well. "+
+				"The client tries again by itself.", e.RefID())
 		}
 		select {
 		case <-e.Done(): // a killed process is noticed a moment after its connections broke

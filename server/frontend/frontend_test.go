@@ -87,10 +87,12 @@ type house struct {
 	engines   *testEngines
 	sessions  *session.Manager
 	discarded chan string
+	director  *Director
+	server    *Server
 	user, id  string
 }
 
-func newHouse(t *testing.T, settings map[string]string) *house {
+func newHouse(t *testing.T, settings map[string]string, limits ...Limits) *house {
 	t.Helper()
 	fake, err := enginetest.New(enginetest.Options{})
 	require.NoError(t, err)
@@ -109,15 +111,21 @@ func newHouse(t *testing.T, settings map[string]string) *house {
 	require.NoError(t, err)
 	c, err := conf.New(settings)
 	require.NoError(t, err)
-	planner := &session.Planner{Resolver: conf.NewResolver(c), Namespace: "kyuubi", Python: "3.11", PythonFor: c.EnginePython}
+	planner := &session.Planner{Resolver: conf.NewResolver(c), Namespace: "kyuubi", Python: func(string, map[string]string) string { return "3.11" }, PythonFor: c.EnginePython}
+	director := Director{
+		Auth: auth.None{}, Sessions: h.sessions, Planner: planner, Keys: planner.Resolver, Observer: quiet{}, Log: log,
+		Discard: func(refID, _ string) { h.discarded <- refID },
+	}
+	for _, l := range limits {
+		director.Limits = l
+	}
+	h.director = NewDirector(director)
 	server, err := Listen(ServerOptions{
 		Address: "127.0.0.1:0", MaxMessage: 1 << 20, DrainTimeout: time.Second, Log: log,
-		Director: NewDirector(Director{
-			Auth: auth.None{}, Sessions: h.sessions, Planner: planner, Keys: planner.Resolver, Observer: quiet{}, Log: log,
-			Discard: func(refID, _ string) { h.discarded <- refID },
-		}),
+		Director: h.director,
 	})
 	require.NoError(t, err)
+	h.server = server
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 2)
 	go func() { over <- server.Run(ctx) }()
@@ -242,15 +250,24 @@ func TestNoOtherRPCOpensASession(t *testing.T) {
 	require.ErrorContains(t, err, "SESSION_CHANGED")
 	_, err = h.GetStatus(ctx, &pb.GetStatusRequest{SessionId: h.id, UserContext: user})
 	require.ErrorContains(t, err, "SESSION_CHANGED")
-	s, err := h.ReattachExecute(ctx, &pb.ReattachExecuteRequest{SessionId: h.id, UserContext: user, OperationId: "o"})
-	require.NoError(t, err)
-	_, err = s.Recv()
-	require.ErrorContains(t, err, "SESSION_CHANGED")
+	require.ErrorContains(t, h.reattach(t, &pb.ReattachExecuteRequest{}), "OPERATION_NOT_FOUND", "its client sends the query again")
+	require.ErrorContains(t, h.reattach(t, &pb.ReattachExecuteRequest{LastResponseId: proto.String("r")}), "SESSION_CHANGED")
+	require.ErrorContains(t, h.reattach(t, &pb.ReattachExecuteRequest{ClientObservedServerSideSessionId: proto.String("old")}), "SESSION_CHANGED")
 	err = h.conn.Invoke(ctx, "/spark.connect.SparkConnectService/OfTheFuture", &pb.ConfigRequest{SessionId: h.id}, &pb.ConfigResponse{})
 	require.ErrorContains(t, err, "SESSION_CHANGED")
 	_, err = h.Config(ctx, &pb.ConfigRequest{SessionId: h.id, UserContext: user, ClientObservedServerSideSessionId: proto.String("old")})
 	require.ErrorContains(t, err, "SESSION_CHANGED", "a client that had a session is told that it is gone")
 	require.Zero(t, h.engines.launches.Load())
+}
+
+// reattach asks for the results of an operation and returns the error.
+func (h *house) reattach(t *testing.T, in *pb.ReattachExecuteRequest) error {
+	t.Helper()
+	in.SessionId, in.UserContext, in.OperationId = h.id, h.userContext(), "o"
+	s, err := h.ReattachExecute(t.Context(), in)
+	require.NoError(t, err)
+	_, err = s.Recv()
+	return err
 }
 
 func TestReleasedSessionIsClosedAndWithReconnectFree(t *testing.T) {
@@ -319,6 +336,13 @@ func TestBrokenHopToALivingEngineIsUnavailable(t *testing.T) {
 	require.Equal(t, codes.Unavailable, status.Code(err))
 	require.ErrorContains(t, err, "[GATEWAY.ENGINE_UNREACHABLE]")
 	require.NoError(t, h.version(t.Context()), "the session goes on")
+
+	h.engines.e.health.Store(int32(engine.Unknown))
+	require.NoError(t, h.engines.e.conn.Close())
+	err = h.version(t.Context())
+	require.Equal(t, codes.Unavailable, status.Code(err), "no verdict on the engine for what the gateway lacks")
+	require.ErrorContains(t, err, "lacks descriptors")
+	require.Empty(t, h.discarded)
 }
 
 func sqlPlan(text string) *pb.Plan {

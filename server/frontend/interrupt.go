@@ -26,7 +26,7 @@ const executePlanTags = 7
 // heldCall says how a call that waits for its engine can be ended.
 func heldCall(c *call, end context.CancelCauseFunc) session.HeldCall {
 	h := session.HeldCall{Operation: string(field(c.req, executePlanOperation)), End: end}
-	proxy.ScanBytes(c.req.Raw(), func(num int, val []byte) {
+	_ = proxy.ScanBytes(c.req.Raw(), func(num int, val []byte) {
 		if c.Method == "ExecutePlan" && num == executePlanTags {
 			h.Tags = append(h.Tags, string(val))
 		}

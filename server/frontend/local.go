@@ -108,7 +108,7 @@ func fetchErrorDetailsReply(req proxy.Request, _ string) ([]proto.Message, error
 // protobuf reads it.
 func field(req proxy.Request, num int) []byte {
 	var val []byte
-	proxy.ScanBytes(req.Raw(), func(n int, v []byte) {
+	_ = proxy.ScanBytes(req.Raw(), func(n int, v []byte) { // it has passed Scan
 		if n == num {
 			val = v
 		}

@@ -30,10 +30,15 @@ const maxClientType = 512
 // else, its credentials above all, stays here.
 var passedHeaders = [...]string{"traceparent", "tracestate", "x-request-id"}
 
+// maxPassedHeader is the longest value, in bytes, that goes on: an engine
+// refuses calls with more than 8 KiB of metadata, and no call should fail for
+// what only traces it. W3C asks for no more than 512 bytes of tracestate.
+const maxPassedHeader = 1 << 10
+
 func forwardHeader(from metadata.MD) metadata.MD {
 	to := metadata.MD{}
 	for _, k := range passedHeaders {
-		if v := from.Get(k); len(v) > 0 {
+		if v := from.Get(k); len(v) > 0 && len(v[0]) <= maxPassedHeader {
 			to.Set(k, v[0])
 		}
 	}
@@ -85,6 +90,9 @@ func (d *Director) configSet(c *call, s *session.Session, r *proxy.Route) error 
 	if err != nil {
 		return err
 	}
+	if err := d.checkUnset(s.User, in); err != nil {
+		return err
+	}
 	warnings := s.TakeWarnings()
 	if set != nil {
 		more, err := d.filterSet(set, s)
@@ -102,6 +110,17 @@ func (d *Director) configSet(c *call, s *session.Session, r *proxy.Route) error 
 				reply = proxy.AppendString(reply, warningsField, w)
 			}
 			return reply, nil
+		}
+	}
+	return nil
+}
+
+// checkUnset refuses to take back a setting that clients may not set: the
+// administrator's masking of secrets, for one.
+func (d *Director) checkUnset(user string, in *pb.ConfigRequest) error {
+	for _, key := range in.GetOperation().GetUnset().GetKeys() {
+		if v := d.Keys.Classify(user, key); v.Kind == conf.Refused && !v.Err.Unlisted {
+			return errs.Wrap(errs.OptionNotAllowed, v.Err, "%v.", v.Err)
 		}
 	}
 	return nil

@@ -2,7 +2,11 @@
 
 package frontend
 
-import "time"
+import (
+	"time"
+
+	"roundhouse/server/proxy"
+)
 
 // rule is what is declared about one RPC. A method without a rule (one that
 // Spark adds later) gets the zero rule: the session's owner may call it, and it
@@ -17,8 +21,19 @@ type rule struct {
 	local localReply
 	// evenEnded says that local also serves sessions that have ended.
 	evenEnded bool
+	// check, if not nil, may refuse any request message, the first one before a
+	// session opens for it.
+	check func(proxy.Request) error
 	// timeout bounds the call at the engine; 0 means the client's deadline.
 	timeout time.Duration
+}
+
+// judge asks the rule's check about a request message.
+func (r rule) judge(req proxy.Request) error {
+	if r.check == nil {
+		return nil
+	}
+	return r.check(req)
 }
 
 // interruptTimeout bounds Interrupt: Spark 4.1 never answers it for unknown ids.
@@ -31,7 +46,7 @@ func ruleTable() map[string]rule {
 		"ExecutePlan":       {opens: true, observed: 8, client: 4, local: cleanCacheReply, evenEnded: true},
 		"AnalyzePlan":       {opens: true, observed: 17, client: 3},
 		"Config":            {opens: true, observed: 8, client: 4, local: planCompressionReply},
-		"AddArtifacts":      {opens: true, observed: 7, client: 6},
+		"AddArtifacts":      {opens: true, observed: 7, client: 6, check: checkArtifacts},
 		"ArtifactStatus":    {observed: 5, client: 3, local: artifactStatusReply},
 		"Interrupt":         {observed: 7, client: 3, timeout: interruptTimeout},
 		"ReattachExecute":   {observed: 6, client: 4},

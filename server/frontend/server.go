@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // compressed requests are read before they are stamped
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -42,6 +43,9 @@ type ServerOptions struct {
 	TLS *tls.Config
 	// MaxMessage is the largest message in bytes, both ways.
 	MaxMessage int
+	// Strangers is how many connections of one address may be open on which no
+	// call was authenticated; 0 means any number.
+	Strangers int
 	// DrainTimeout bounds the graceful stop.
 	DrainTimeout time.Duration
 	Director     proxy.Director
@@ -61,14 +65,14 @@ type Server struct {
 func Listen(o ServerOptions) (*Server, error) {
 	l, err := net.Listen("tcp", o.Address)
 	if err != nil {
-		return nil, fmt.Errorf("the Spark Connect frontend cannot listen on %s (kyuubi.frontend.spark.connect.bind.host and .bind.port): %w", o.Address, err)
+		return nil, fmt.Errorf("the Spark Connect frontend cannot listen on %s (kyuubi.frontend.spark.connect.bind.host and kyuubi.frontend.spark.connect.bind.port): %w", o.Address, err)
 	}
 	p := proxy.New(o.Director)
 	g := grpc.NewServer(grpcOptions(o, p)...)
 	p.Register(g)
 	h := health.NewServer()
 	healthpb.RegisterHealthServer(g, h)
-	return &Server{opts: o, listen: l, grpc: g, health: h}, nil
+	return &Server{opts: o, listen: newDoor(l, o.Strangers), grpc: g, health: h}, nil
 }
 
 // Addr is the bound address.
@@ -108,10 +112,11 @@ func grpcOptions(o ServerOptions, p *proxy.Proxy) []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingMinTime, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingTime, Timeout: pingTimeout}),
 	}
+	security := insecure.NewCredentials()
 	if o.TLS != nil {
-		opts = append(opts, grpc.Creds(credentials.NewTLS(o.TLS)))
+		security = credentials.NewTLS(o.TLS)
 	}
-	return opts
+	return append(opts, grpc.Creds(newPacer(security, o.Log)))
 }
 
 // Close releases the port of a server that was never run.

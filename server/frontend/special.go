@@ -15,6 +15,20 @@ import (
 	"roundhouse/session"
 )
 
+// Field numbers of ReattachExecuteRequest (base.proto).
+const (
+	reattachOperation = 3
+	reattachLast      = 5
+)
+
+// unheard says that c reattaches to an operation of a session without a route,
+// and that its client has had no response of either. Routes are durable before
+// a call is forwarded, so no engine ever got the operation: the gateway ended
+// while it held the call that was to open the session.
+func (c *call) unheard() bool {
+	return c.Method == "ReattachExecute" && len(field(c.req, reattachLast)) == 0 && len(field(c.req, c.rule.observed)) == 0
+}
+
 // cloneNewID is the field number of CloneSessionRequest.new_session_id.
 const cloneNewID = 4
 
@@ -25,11 +39,14 @@ func (d *Director) special(ctx context.Context, c *call, s *session.Session, r *
 		return d.configSet(c, s, r)
 	case "ExecutePlan":
 		s.Executing()
+	case "AddArtifacts":
+		return d.upload(c, s, r)
 	case "CloneSession":
 		return d.clone(ctx, c, s, r)
 	case "ReleaseSession":
 		cause := releaseCause(c.req)
 		s.Releasing(cause)
+		d.released(s, r)
 		r.Done = func(err error) {
 			if err == nil {
 				d.Sessions.End(c.key, session.End{Cause: cause, Why: "The client released it."})
@@ -37,6 +54,19 @@ func (d *Director) special(ctx context.Context, c *call, s *session.Session, r *
 		}
 	}
 	return nil
+}
+
+// released makes the release of a session succeed whose engine ends with it,
+// for example an old one with its last session: its answer may get lost.
+func (d *Director) released(s *session.Session, r *proxy.Route) {
+	fail := r.Fail
+	r.Reply = []proto.Message{&pb.ReleaseSessionResponse{SessionId: s.ID}}
+	r.Fail = func(ctx context.Context, err error) error {
+		if err = fail(ctx, err); s.Ended() != nil {
+			return nil
+		}
+		return err
+	}
 }
 
 // releaseCause is how a released session ends: with allow_reconnect its id is

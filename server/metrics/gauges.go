@@ -14,6 +14,8 @@ type Gauges struct {
 	Engines func() map[string]int
 	// QueuedLaunches is the number of launches that wait for their turn.
 	QueuedLaunches func() int
+	// FreeLaunches is the number of launches that could start at once.
+	FreeLaunches func() int
 	// States are all states of engines, shown even when no engine is in them.
 	States []string
 }
@@ -23,6 +25,7 @@ func RegisterGauges(reg prometheus.Registerer, g Gauges) error {
 	return register(reg,
 		gaugeFunc("kyuubi_connection_opened", "Sessions open now.", g.Sessions),
 		gaugeFunc("kyuubi_engine_startup_permit_waiting", "Engine launches that wait for their turn.", g.QueuedLaunches),
+		gaugeFunc("kyuubi_engine_startup_permit_available", "Engine launches that could start at once.", g.FreeLaunches),
 		&engineStates{
 			desc:   prometheus.NewDesc("roundhouse_engines", "Engines by state.", []string{"state"}, nil),
 			gauges: g,

@@ -28,6 +28,7 @@ func TestExposition(t *testing.T) {
 		Sessions:       func() int { return 2 },
 		Engines:        func() map[string]int { return map[string]int{"running": 3} },
 		QueuedLaunches: func() int { return 4 },
+		FreeLaunches:   func() int { return 1 },
 		States:         []string{"starting", "running"},
 	}))
 	m.CallDone("/spark.connect.SparkConnectService/ExecutePlan", "OK")

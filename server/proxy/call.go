@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -59,15 +60,26 @@ type Route struct {
 	Header metadata.MD
 	// Message, if not nil, is sent in place of the first message (and stamped).
 	Message []byte
-	// Reply are the gateway's own response messages, used when Conn is nil.
+	// Reply are the gateway's own response messages, used when Conn is nil, and
+	// by unary calls when Fail finds that nothing failed.
 	Reply []proto.Message
 	// Timeout bounds the call; 0 means the client's deadline alone.
 	Timeout time.Duration
+	// Further, if not nil, is asked about each message after the first one. Its
+	// error, INVALID_ARGUMENT or RESOURCE_EXHAUSTED, ends the call. It runs in
+	// another goroutine than Done.
+	Further func(Request) error
+	// Idle, if not 0, is how long a client that goes on sending may be silent;
+	// then the call ends with Idled, of code RESOURCE_EXHAUSTED.
+	Idle  time.Duration
+	Idled error
 	// Edit, if not nil, may change the reply of a unary call.
 	Edit func(reply []byte) ([]byte, error)
-	// Fail translates an error of the engine hop into what the client gets.
+	// Fail translates an error of the engine hop into what the client gets; nil
+	// means Reply, where there is one.
 	Fail func(ctx context.Context, err error) error
-	// Done, if not nil, hears the outcome once, after the last byte.
+	// Done, if not nil, hears the outcome once, after the last byte, also when the
+	// call panics.
 	Done func(err error)
 }
 
@@ -76,6 +88,17 @@ func (r *Route) fail(ctx context.Context, err error) error {
 		return err
 	}
 	return r.Fail(ctx, err)
+}
+
+// errUnfinished is the outcome of a call that panics.
+var errUnfinished = errors.New("the call did not finish")
+
+// run carries the call and tells Done its outcome on every path.
+func (r *Route) run(carry func() error) (err error) {
+	err = errUnfinished
+	defer func() { r.done(err) }()
+	err = carry()
+	return err
 }
 
 func (r *Route) done(err error) {

@@ -34,6 +34,7 @@ type upstream struct {
 	users     []string
 	sessions  []string
 	header    metadata.MD
+	deadline  time.Time // of the last call; zero without one
 	cancelled chan struct{}
 	block     bool
 }
@@ -47,6 +48,7 @@ func (u *upstream) saw(ctx context.Context, r interface {
 	u.users = append(u.users, r.GetUserContext().GetUserId())
 	u.sessions = append(u.sessions, r.GetSessionId())
 	u.header, _ = metadata.FromIncomingContext(ctx)
+	u.deadline, _ = ctx.Deadline()
 }
 
 func (u *upstream) Config(ctx context.Context, r *pb.ConfigRequest) (*pb.ConfigResponse, error) {
@@ -154,6 +156,18 @@ func TestUnaryCallIsStampedAndAnsweredWithHeadersAndTrailers(t *testing.T) {
 	require.Equal(t, []string{"this"}, u.header.Get("x-only"))
 }
 
+func TestDeadlineOfTheClientIsTheEnginesToo(t *testing.T) {
+	u, conn := through(t, &fixed{})
+	_, err := pb.NewSparkConnectServiceClient(conn).Config(t.Context(), forged())
+	require.NoError(t, err)
+	require.Zero(t, u.deadline, "the proxy has none of its own")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = pb.NewSparkConnectServiceClient(conn).Config(ctx, forged())
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now().Add(time.Minute), u.deadline, 5*time.Second)
+}
+
 func TestEngineErrorPassesWithItsDetails(t *testing.T) {
 	_, conn := through(t, &fixed{})
 	_, err := pb.NewSparkConnectServiceClient(conn).Config(t.Context(), &pb.ConfigRequest{SessionId: sid, ClientType: proto.String("fail")})
@@ -225,6 +239,25 @@ func TestMalformedLaterFrameEndsTheCallWithAClearError(t *testing.T) {
 	err = s.RecvMsg(&f)
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 	require.Contains(t, err.Error(), "[GATEWAY.INVALID_REQUEST]")
+}
+
+func TestLaterMessagesAreAskedAboutAndOneRefusalEndsTheCall(t *testing.T) {
+	_, conn := through(t, &fixed{route: func(_ *Call, r *Route) {
+		r.Further = func(r Request) error {
+			if r.UserID == "eve" {
+				return status.Error(codes.ResourceExhausted, "enough")
+			}
+			return nil
+		}
+	}})
+	s, err := pb.NewSparkConnectServiceClient(conn).AddArtifacts(t.Context())
+	require.NoError(t, err)
+	for _, user := range []string{"eve", "mallory", "eve"} { // the first one is the director's
+		require.NoError(t, s.Send(&pb.AddArtifactsRequest{SessionId: sid, UserContext: &pb.UserContext{UserId: user}}))
+	}
+	_, err = s.CloseAndRecv()
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.ErrorContains(t, err, "enough")
 }
 
 func TestMethodsOfLaterSparksPassAndOtherServicesDoNot(t *testing.T) {

@@ -88,18 +88,20 @@ func (r Request) Stamped(s Stamp) []byte {
 }
 
 // ScanBytes calls visit for each top-level field with a length-delimited value.
-// It serves readers of single fields; raw must have passed Scan.
-func ScanBytes(raw []byte, visit func(num int, val []byte)) {
+// It serves readers of single fields. The error says that raw is not
+// well-formed; what has passed Scan is.
+func ScanBytes(raw []byte, visit func(num int, val []byte)) error {
 	for len(raw) > 0 {
 		num, typ, val, n, err := nextField(raw)
 		if err != nil {
-			return
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
 		if typ == protowire.BytesType {
 			visit(int(num), val)
 		}
 		raw = raw[n:]
 	}
+	return nil
 }
 
 // AppendString adds a string field at the end of an encoded message, where it
@@ -172,11 +174,15 @@ func text(name string, typ protowire.Type, val []byte) (string, error) {
 
 // nextField reads one field: val is the content of a length-delimited one, n
 // the size of the whole field. Groups are refused: no Spark Connect message has
-// one, and they could hide what follows.
+// one, and they could hide what follows. So are field numbers above the largest
+// one: readers that keep 32 bits of a tag, as Java's does, see another field.
 func nextField(b []byte) (num protowire.Number, typ protowire.Type, val []byte, n int, err error) {
 	num, typ, n = protowire.ConsumeTag(b)
 	if n < 0 {
 		return 0, 0, nil, 0, protowire.ParseError(n)
+	}
+	if !num.IsValid() {
+		return 0, 0, nil, 0, fmt.Errorf("field number %d is too large", num)
 	}
 	if typ == protowire.StartGroupType || typ == protowire.EndGroupType {
 		return 0, 0, nil, 0, fmt.Errorf("field %d is a group", num)

@@ -134,6 +134,8 @@ func malformedRequests() map[string][]byte {
 		"endless varint":             {0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 		"group inside user context":  {0x12, 2, 0x1b, 0x1c},
 		"wire type that is not used": {0x0e},
+		"field 2 to 32-bit readers":  join(str(1, sid), str(1<<29|2, "\x0a\x03bob")),
+		"the same inside a context":  {0x12, 7, 0x8a, 0x80, 0x80, 0x80, 0x10, 1, 'b'},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,9 +24,7 @@ func (p *Proxy) streamHandler(method string) grpc.StreamHandler {
 		if err != nil {
 			return err
 		}
-		err = r.stream(s, c, req, false)
-		r.done(err)
-		return err
+		return r.run(func() error { return r.stream(s, c, req, false) })
 	}
 }
 
@@ -36,9 +35,7 @@ func (p *Proxy) duplexHandler(method string) grpc.StreamHandler {
 		if err != nil {
 			return err
 		}
-		err = r.stream(s, c, req, true)
-		r.done(err)
-		return err
+		return r.run(func() error { return r.stream(s, c, req, true) })
 	}
 }
 
@@ -81,7 +78,7 @@ func (r *Route) stream(s grpc.ServerStream, c *Call, req Request, duplex bool) e
 	if duplex {
 		// Ends when the client half-closes or either stream's context ends,
 		// which is when this function has returned at the latest.
-		go pumpRequests(s, up, r.Stamp, cancel)
+		go r.pumpRequests(s, up, cancel)
 	} else if err := up.CloseSend(); err != nil {
 		return r.fail(s.Context(), err)
 	}
@@ -132,10 +129,10 @@ func (r *Route) ended(ctx, up context.Context, err error) error {
 
 // pumpRequests stamps and passes on every further request message. A message
 // that cannot be read ends the call.
-func pumpRequests(s grpc.ServerStream, up grpc.ClientStream, stamp Stamp, cancel context.CancelCauseFunc) {
+func (r *Route) pumpRequests(s grpc.ServerStream, up grpc.ClientStream, cancel context.CancelCauseFunc) {
 	for {
 		var f Frame
-		if err := s.RecvMsg(&f); err != nil {
+		if err := r.receive(s, &f, cancel); err != nil {
 			if errors.Is(err, io.EOF) {
 				_ = up.CloseSend() // its error shows in RecvMsg
 				return
@@ -143,15 +140,35 @@ func pumpRequests(s grpc.ServerStream, up grpc.ClientStream, stamp Stamp, cancel
 			cancel(err)
 			return
 		}
-		req, err := Scan(f.Bytes())
+		req, err := r.further(f.Bytes())
 		if err != nil {
-			cancel(malformed("streamed", err))
+			cancel(err)
 			return
 		}
-		if err := send(up, req.Stamped(stamp)); err != nil {
+		if err := send(up, req.Stamped(r.Stamp)); err != nil {
 			return // the reason shows in RecvMsg
 		}
 	}
+}
+
+// receive reads the next message of a client, which must come within Idle.
+func (r *Route) receive(s grpc.ServerStream, f *Frame, cancel context.CancelCauseFunc) error {
+	if r.Idle > 0 {
+		defer time.AfterFunc(r.Idle, func() { cancel(r.Idled) }).Stop()
+	}
+	return s.RecvMsg(f)
+}
+
+// further reads a message after the first one and asks whether it may go on.
+func (r *Route) further(raw []byte) (Request, error) {
+	req, err := Scan(raw)
+	if err != nil {
+		return req, malformed("streamed", err)
+	}
+	if r.Further != nil {
+		err = r.Further(req)
+	}
+	return req, err
 }
 
 // send sends raw. io.EOF means that the engine has ended the call: its status

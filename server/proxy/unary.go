@@ -25,8 +25,8 @@ func (p *Proxy) unaryHandler(method string) grpc.MethodHandler {
 		if err != nil {
 			return nil, err
 		}
-		reply, err := r.unary(ctx, c, req)
-		r.done(err)
+		var reply any
+		err = r.run(func() (err error) { reply, err = r.unary(ctx, c, req); return err })
 		return reply, err
 	}
 }
@@ -47,7 +47,10 @@ func (r *Route) unary(ctx context.Context, c *Call, req Request) (any, error) {
 	}
 	_ = grpc.SetTrailer(ctx, passTrailer(trailer))
 	if err != nil {
-		return nil, r.fail(ctx, err)
+		if err = r.fail(ctx, err); err == nil && len(r.Reply) > 0 {
+			return r.Reply[0], nil
+		}
+		return nil, err
 	}
 	if r.Edit == nil {
 		return out, nil

@@ -12,8 +12,9 @@ import (
 // Sessions are the sessions of this gateway. A session is known by its user and
 // its id together.
 type Sessions interface {
-	// Open makes a session with the options that the caller asks for.
-	Open(ctx context.Context, caller auth.Identity, configs map[string]string) (SessionView, error)
+	// Open makes a session with the options that the caller asks for; from is the
+	// caller's address without the port.
+	Open(ctx context.Context, caller auth.Identity, from string, configs map[string]string) (SessionView, error)
 	// List returns the sessions of a user, or of everybody for "".
 	List(user string) []SessionView
 	// Get returns false for a session that is not open.
@@ -96,6 +97,12 @@ type EngineView struct {
 	Submitted time.Time
 	PID       int
 	LogPath   string
+	// AppState is what the resource manager calls the state of the application,
+	// AppDiagnostic what it waits for; both are empty without one.
+	AppState      string
+	AppDiagnostic string
+	// Queue is the place in the launch queue, 0 outside of it.
+	Queue int
 }
 
 // Welcome answers a registration.

@@ -21,18 +21,22 @@ const defaultSubdomain = "default"
 
 // engineData is an engine in Kyuubi's shape; the fields from RefID on are ours.
 type engineData struct {
-	Version    string            `json:"version"`
-	User       string            `json:"user"`
-	EngineType string            `json:"engineType"`
-	ShareLevel string            `json:"sharelevel"`
-	Subdomain  string            `json:"subdomain"`
-	Instance   string            `json:"instance"`
-	Namespace  string            `json:"namespace"`
-	Attributes map[string]string `json:"attributes"`
-	RefID      string            `json:"refId"`
-	State      string            `json:"state"`
-	Sessions   int               `json:"sessions"`
-	SubmitTime int64             `json:"submitTime"`
+	Version       string            `json:"version"`
+	User          string            `json:"user"`
+	EngineType    string            `json:"engineType"`
+	ShareLevel    string            `json:"sharelevel"`
+	Subdomain     string            `json:"subdomain"`
+	Instance      string            `json:"instance"`
+	Namespace     string            `json:"namespace"`
+	Attributes    map[string]string `json:"attributes"`
+	RefID         string            `json:"refId"`
+	State         string            `json:"state"`
+	Sessions      int               `json:"sessions"`
+	SubmitTime    int64             `json:"submitTime"`
+	QueuePosition int               `json:"queuePosition,omitempty"`
+	// AppState and AppDiagnostic are named as in Kyuubi's batches.
+	AppState      string `json:"appState,omitempty"`
+	AppDiagnostic string `json:"appDiagnostic,omitempty"`
 	// PID and Log are for administrators.
 	PID int    `json:"pid,omitempty"`
 	Log string `json:"log,omitempty"`
@@ -48,7 +52,7 @@ type engineFilter struct {
 }
 
 func (s *Server) listEngines(c *call) error {
-	filter, err := engineQuery(c.caller, c.r.URL.Query())
+	filter, err := engineQuery(c.caller, c.query)
 	if err != nil {
 		return err
 	}
@@ -63,12 +67,11 @@ func (s *Server) listEngines(c *call) error {
 // stopEngines stops the engine refId, else all engines of one engine space,
 // whose subdomain is "default" unless named, as in Kyuubi.
 func (s *Server) stopEngines(c *call) error {
-	query := c.r.URL.Query()
-	filter, err := engineQuery(c.caller, query)
+	filter, err := engineQuery(c.caller, c.query)
 	if err != nil {
 		return err
 	}
-	kill, err := flag(query, "kill")
+	kill, err := boolean(c.query, "kill")
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (s *Server) matching(f engineFilter) []EngineView {
 // proxyUser or hive.server2.proxy.user) and ours (refId, all). By default a
 // call means the caller's own engines.
 func engineQuery(caller auth.Identity, query url.Values) (engineFilter, error) {
-	all, err := flag(query, "all")
+	all, err := boolean(query, "all")
 	if err != nil {
 		return engineFilter{}, err
 	}
@@ -173,7 +176,8 @@ func engineJSON(v EngineView, full bool) engineData {
 	data := engineData{
 		Version: v.Version, User: v.User, EngineType: v.Type, ShareLevel: v.ShareLevel, Subdomain: v.Subdomain,
 		Instance: v.Address, Namespace: v.Path, Attributes: attributes,
-		RefID: v.RefID, State: v.State, Sessions: v.Sessions, SubmitTime: millis(v.Submitted),
+		RefID: v.RefID, State: v.State, Sessions: v.Sessions, SubmitTime: millis(v.Submitted), QueuePosition: v.Queue,
+		AppState: v.AppState, AppDiagnostic: v.AppDiagnostic,
 	}
 	if full {
 		data.PID, data.Log = v.PID, v.LogPath
@@ -181,8 +185,8 @@ func engineJSON(v EngineView, full bool) engineData {
 	return data
 }
 
-// flag reads a parameter that is true, false or absent.
-func flag(query url.Values, name string) (bool, error) {
+// boolean reads a parameter that is true, false or absent.
+func boolean(query url.Values, name string) (bool, error) {
 	text := query.Get(name)
 	if text == "" {
 		return false, nil

@@ -45,6 +45,7 @@ type world struct {
 	log      []string // what was asked for, one line each
 	openErr  error
 	regErr   error
+	endErr   error // of Close and Stop
 }
 
 func (w *world) note(parts ...string) {
@@ -53,7 +54,7 @@ func (w *world) note(parts ...string) {
 	w.log = append(w.log, strings.Join(parts, " "))
 }
 
-func (w *world) Open(_ context.Context, caller auth.Identity, configs map[string]string) (SessionView, error) {
+func (w *world) Open(_ context.Context, caller auth.Identity, _ string, configs map[string]string) (SessionView, error) {
 	if w.openErr != nil {
 		return SessionView{}, w.openErr
 	}
@@ -82,7 +83,7 @@ func (w *world) Get(user, id string) (SessionView, bool) {
 
 func (w *world) Close(_ context.Context, user, id, reason string) error {
 	w.note("close", user, id, reason)
-	return nil
+	return w.endErr
 }
 
 func (w *world) Engines() []EngineView { return w.engines }
@@ -92,7 +93,7 @@ func (w *world) Stop(_ context.Context, refID string, kill bool, reason string) 
 		reason = "KILL " + reason
 	}
 	w.note("stop", refID, reason)
-	return nil
+	return w.endErr
 }
 
 func (w *world) VerifyCall(refID, method, path string, body []byte, mac string) bool {
@@ -118,6 +119,7 @@ func (w *world) RESTCall(route string, status int) {
 const (
 	newSessionID = "11111111-1111-4111-8111-111111111111"
 	aliceSession = "aaaaaaaa-0000-4000-8000-000000000001"
+	bobSession   = "bbbbbbbb-0000-4000-8000-000000000002"
 	sharedID     = "cccccccc-0000-4000-8000-000000000003"
 	aliceEngine  = "eeeeeeee-0000-4000-8000-000000000001"
 	bobEngine    = "eeeeeeee-0000-4000-8000-000000000002"
@@ -137,6 +139,7 @@ func aWorld() *world {
 			},
 			{ID: sharedID, User: "alice", Opened: opened},
 			{ID: sharedID, User: "bob", Opened: opened},
+			{ID: bobSession, User: "bob", Opened: opened},
 		},
 		engines: []EngineView{
 			{
@@ -190,6 +193,7 @@ func (c client) do(user, method, target, body string, headers ...string) *httpte
 	}
 	w := httptest.NewRecorder()
 	c.h.ServeHTTP(w, r)
+	loadContract(c.t).check(c.t, r, w)
 	return w
 }
 

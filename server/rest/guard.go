@@ -4,12 +4,12 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -21,9 +21,6 @@ import (
 	"roundhouse/internal/errs"
 )
 
-// maxBody bounds the body of a call, in bytes.
-const maxBody = 1 << 20
-
 // macScheme is the scheme of the Authorization header of engines.
 const macScheme = "Roundhouse-MAC "
 
@@ -33,6 +30,8 @@ type call struct {
 	r *http.Request
 	// body is read completely, for every rule.
 	body []byte
+	// query are the parameters of the URL, each at most once.
+	query url.Values
 	// caller is set for the rules user, owner and admin.
 	caller auth.Identity
 	// session is set for the rule owner.
@@ -72,6 +71,9 @@ func (s *Server) attempt(r route, c *call) (err error) {
 		}
 	}()
 	if err := s.admit(r.rule, c); err != nil {
+		return err
+	}
+	if err := c.readQuery(r); err != nil {
 		return err
 	}
 	return r.serve(s, c)
@@ -149,6 +151,7 @@ func (s *Server) admitEngine(c *call) error {
 	}
 	mac, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), macScheme)
 	if !ok {
+		c.w.Header().Set(challenge, macScheme+realm)
 		return errs.New(errs.Unauthenticated, "engine %s sent no MAC", c.refID)
 	}
 	if err := c.readBody(); err != nil {
@@ -160,18 +163,34 @@ func (s *Server) admitEngine(c *call) error {
 	return nil
 }
 
-func (c *call) readBody() error {
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return withStatus(http.StatusRequestEntityTooLarge,
-			errs.New(errs.InvalidRequest, "The body is larger than %d bytes.", large.Limit))
+// readQuery refuses parameters that the route does not have and those given
+// twice: a typing error must not widen what a call does. Public routes, and
+// paths that are not served, take any.
+func (c *call) readQuery(r route) error {
+	if r.rule == public || r.path == "" {
+		return nil
 	}
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return errs.Wrap(errs.InvalidRequest, err, "The body could not be read.")
+		return errs.New(errs.InvalidRequest, "The parameters of the URL cannot be read: %v.", err)
 	}
-	c.body = body
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(r.query, name) {
+			return errs.New(errs.InvalidRequest, "%s has no parameter %q%s.", r.pattern(), name, onlyThese(r.query))
+		}
+		if n := len(query[name]); n > 1 {
+			return errs.New(errs.InvalidRequest, "The parameter %s is given %d times.", name, n)
+		}
+	}
+	c.query = query
 	return nil
+}
+
+func onlyThese(names []string) string {
+	if len(names) == 0 {
+		return ", nor any other"
+	}
+	return ", only " + strings.Join(names, ", ")
 }
 
 // checkHost refuses names that a hostile page could have pointed at this

@@ -48,13 +48,13 @@ func TestSessionList(t *testing.T) {
 	require.EqualValues(t, 1_700_000_000_000, list[0]["createTime"])
 	require.EqualValues(t, 1000, list[0]["duration"])
 	require.EqualValues(t, 0, list[1]["duration"], "never accessed")
-	require.JSONEq(t, `{"openSessionCount": 3}`, c.do("alice", "GET", "/api/v1/sessions/count", "").Body.String())
+	require.JSONEq(t, `{"openSessionCount": 4}`, c.do("alice", "GET", "/api/v1/sessions/count", "").Body.String())
 }
 
 func TestAllSessions(t *testing.T) {
 	c := serve(t, options(aWorld()))
 	for query, want := range map[string]int{
-		"": 3, "?users=bob": 1, "?users=bob,alice": 3, "?users=carol": 0, "?sessionType=INTERACTIVE": 3, "?sessionType=BATCH": 0,
+		"": 4, "?users=bob": 2, "?users=bob,alice": 4, "?users=carol": 0, "?sessionType=INTERACTIVE": 4, "?sessionType=BATCH": 0,
 	} {
 		list := decode[[]map[string]any](t, c.do("root", "GET", "/api/v1/admin/sessions"+query, "").Body.String())
 		require.Len(t, list, want, query)

@@ -32,7 +32,7 @@ type farewell struct {
 // registerEngine takes or renews the registration of an engine.
 func (s *Server) registerEngine(c *call) error {
 	var body registration
-	if err := c.readJSON(&body); err != nil {
+	if err := c.readLenient(&body); err != nil {
 		return err
 	}
 	if body.Path == "" || body.Node == "" {
@@ -49,7 +49,7 @@ func (s *Server) registerEngine(c *call) error {
 // deregisterEngine takes it back.
 func (s *Server) deregisterEngine(c *call) error {
 	var body farewell
-	if err := c.readJSON(&body); err != nil {
+	if err := c.readLenient(&body); err != nil {
 		return err
 	}
 	err := s.o.Registrar.Deregister(c.r.Context(), c.refID, body.Path, body.Reason, body.Detail)

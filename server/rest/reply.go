@@ -5,14 +5,22 @@ package rest
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
 	"roundhouse/internal/errs"
 )
+
+// The header of a 401 and what stands in it behind the scheme.
+const (
+	challenge = "WWW-Authenticate"
+	realm     = `realm="roundhouse"`
+)
+
+// comeBack is the Retry-After of errors whose class names no time.
+const comeBack = 10 * time.Second
 
 // statusError gives an error a status that its class does not have.
 type statusError struct {
@@ -39,28 +47,23 @@ func (s *Server) reply(w http.ResponseWriter, err error) {
 	if errors.As(err, &own) {
 		status = own.status
 	}
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="roundhouse"`)
+	if status == http.StatusUnauthorized && w.Header().Get(challenge) == "" {
+		w.Header().Set(challenge, "Bearer "+realm)
 	}
-	if c := errs.ClassOf(err); c != nil && c.RetryAfter() > 0 {
-		w.Header().Set("Retry-After", fmt.Sprint(int(c.RetryAfter().Seconds())))
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		setRetryAfter(w, errs.ClassOf(err))
 	}
 	writeJSON(w, status, body)
 }
 
-// refuse answers for a path or method that is not served.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int) {
-	switch {
-	case status == http.StatusMethodNotAllowed:
-		s.reply(w, withStatus(status, errs.New(errs.InvalidRequest,
-			"%s is not served at %s, only %s.", r.Method, r.URL.Path, w.Header().Get("Allow"))))
-	case status >= 300 && status < 400: // the same path written plainly
-		w.WriteHeader(status)
-	default:
-		status = http.StatusNotFound
-		s.reply(w, errs.New(errs.NotFound, "There is nothing at %s.", r.URL.Path))
+// setRetryAfter says when another try makes sense: as the class of the error
+// says, if it does.
+func setRetryAfter(w http.ResponseWriter, c *errs.Class) {
+	after := comeBack
+	if c != nil && c.RetryAfter() > 0 {
+		after = c.RetryAfter()
 	}
-	s.observe("none", status)
+	w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
 }
 
 func (s *Server) observe(route string, status int) {
@@ -125,23 +128,6 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text)) // a caller that went away needs no answer
-}
-
-// readJSON reads the body, if there is one; unknown fields are ignored, as in
-// Kyuubi.
-func (c *call) readJSON(into any) error {
-	if len(c.body) == 0 {
-		return nil
-	}
-	kind, _, _ := strings.Cut(c.r.Header.Get("Content-Type"), ";")
-	if kind != "" && !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
-		return withStatus(http.StatusUnsupportedMediaType,
-			errs.New(errs.InvalidRequest, "The body must be application/json, not %s.", kind))
-	}
-	if err := json.Unmarshal(c.body, into); err != nil {
-		return errs.New(errs.InvalidRequest, "The body is not the JSON expected here: %v.", err)
-	}
-	return nil
 }
 
 // statusWriter remembers the status of an answer.

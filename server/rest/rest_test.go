@@ -10,8 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,32 +90,6 @@ func TestWithoutAuthentication(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, bad.Code)
 }
 
-func TestBodies(t *testing.T) {
-	c := serve(t, options(aWorld()))
-	tests := []struct {
-		name, body, kind string
-		want             int
-	}{
-		{"none", "", "", 200},
-		{"JSON", `{"configs": {}}`, "application/json; charset=utf-8", 200},
-		{"unknown fields are ignored", `{"protocolVersion": 10, "x": [1]}`, "application/json", 200},
-		{"form", "a=b", "application/x-www-form-urlencoded", http.StatusUnsupportedMediaType},
-		{"not JSON", `{"configs": `, "application/json", http.StatusBadRequest},
-		{"wrong types", `{"configs": {"a": 1}}`, "application/json", http.StatusBadRequest},
-		{"just small enough", `{"x": "` + strings.Repeat("a", maxBody-9) + `"}`, "application/json", 200},
-		{"too large", `{"x": "` + strings.Repeat("a", maxBody-8) + `"}`, "application/json", http.StatusRequestEntityTooLarge},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			reply := c.do("alice", "POST", "/api/v1/sessions", tt.body, "Content-Type", tt.kind)
-			require.Equal(t, tt.want, reply.Code)
-			if tt.want != 200 {
-				message(t, reply)
-			}
-		})
-	}
-}
-
 // TestAPanicIsOneFailedCall, and its text stays in the log.
 func TestAPanicIsOneFailedCall(t *testing.T) {
 	var log bytes.Buffer
@@ -188,4 +163,52 @@ func TestRunReportsABrokenListener(t *testing.T) {
 	s, err := New(o)
 	require.NoError(t, err)
 	require.ErrorContains(t, s.Run(t.Context()), "serving REST on 127.0.0.1:")
+}
+
+// pipes is a listener whose connections stay inside the test.
+type pipes struct {
+	incoming chan net.Conn
+	closed   chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.incoming:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error   { close(p.closed); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// TestSlowCallersAreCutOff: one that does not finish its headers, one that does
+// not finish its body, one that says nothing more.
+func TestSlowCallersAreCutOff(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"GET /healthz HTTP/1.1\r\nHost: x\r\n": headerTimeout,
+		"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice\r\nContent-Length: 9\r\n\r\n{": readTimeout,
+		"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n":                                                               idleTimeout,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o := options(aWorld())
+			door := pipes{incoming: make(chan net.Conn), closed: make(chan struct{})}
+			o.Listener = door
+			s, err := New(o)
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx) }() // the test waits for done
+			near, far := net.Pipe()
+			door.incoming <- far
+			began := time.Now()
+			go func() { _, _ = io.WriteString(near, text) }() // ends with the connection, which the server closes
+			_, err = io.ReadAll(near)
+			require.NoError(t, err, "the server must close the connection")
+			require.InDelta(t, want.Seconds(), time.Since(began).Seconds(), 1, "%q", text)
+			cancel()
+			require.NoError(t, <-done)
+		})
+	}
 }

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -73,6 +74,8 @@ type sessionEvent struct {
 
 // openRequest asks for a session. Kyuubi's protocolVersion means nothing here.
 type openRequest struct {
+	ProtocolVersion int `json:"protocolVersion"`
+
 	Configs map[string]string `json:"configs"`
 }
 
@@ -86,7 +89,7 @@ func (s *Server) openSession(c *call) error {
 	if err := c.readJSON(&request); err != nil {
 		return err
 	}
-	session, err := s.o.Sessions.Open(c.r.Context(), c.caller, request.Configs)
+	session, err := s.o.Sessions.Open(c.r.Context(), c.caller, remoteHost(c.r), request.Configs)
 	if err != nil {
 		return err
 	}
@@ -96,6 +99,15 @@ func (s *Server) openSession(c *call) error {
 		Remote:         s.o.Remote.Line(session.ID, c.caller),
 	})
 	return nil
+}
+
+// remoteHost is the address of the direct peer without its port.
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 func (s *Server) countSessions(c *call) error {
@@ -127,14 +139,13 @@ func (s *Server) closeSession(c *call) error {
 
 // listAllSessions filters by users (separated by commas) and sessionType.
 func (s *Server) listAllSessions(c *call) error {
-	query := c.r.URL.Query()
 	sessions := s.o.Sessions.List("")
-	if users := names(query); len(users) > 0 {
+	if users := names(c.query); len(users) > 0 {
 		sessions = slices.DeleteFunc(slices.Clone(sessions), func(v SessionView) bool {
 			return !slices.Contains(users, v.User)
 		})
 	}
-	if kind := query.Get("sessionType"); kind != "" && kind != interactive {
+	if kind := c.query.Get("sessionType"); kind != "" && kind != interactive {
 		sessions = nil
 	}
 	writeJSON(c.w, http.StatusOK, s.sessionList(sessions))
@@ -147,7 +158,7 @@ func names(query url.Values) []string {
 
 // endSession ends a session of anybody; with the parameter users, of that user.
 func (s *Server) endSession(c *call) error {
-	session, err := s.pickSession(c.r.PathValue("id"), names(c.r.URL.Query()))
+	session, err := s.pickSession(c.r.PathValue("id"), names(c.query))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"roundhouse/conf"
 	"roundhouse/internal/version"
+	"roundhouse/server"
 )
 
 // The exit codes, the same for all commands.
@@ -48,6 +49,7 @@ type newGateway func(c *conf.Conf, log *slog.Logger) (Gateway, error)
 // app is one run of the command line.
 type app struct {
 	build  newGateway
+	check  func(*conf.Conf) error
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) string
@@ -58,7 +60,7 @@ type app struct {
 
 // Run does what the command line asks and returns the exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return run(ctx, &app{build: serverGateway, stdout: stdout, stderr: stderr, getenv: os.Getenv}, args)
+	return run(ctx, &app{build: serverGateway, check: server.Check, stdout: stdout, stderr: stderr, getenv: os.Getenv}, args)
 }
 
 func run(ctx context.Context, a *app, args []string) int {
@@ -121,7 +123,7 @@ func command(use, short string, do func(context.Context) error) *cobra.Command {
 			if err == nil || errors.As(err, &exit) {
 				return err
 			}
-			return &exitError{code: ExitFailure, err: err}
+			return &exitError{code: ExitFailure, err: explain(err)}
 		},
 	}
 }

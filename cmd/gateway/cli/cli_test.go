@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"roundhouse/server"
 )
 
 func TestLifeOfADaemon(t *testing.T) {
@@ -28,7 +30,7 @@ func TestLifeOfADaemon(t *testing.T) {
 	require.Contains(t, started.stdout, "sc://127.0.0.1:15002")
 	require.Contains(t, started.stdout, "http://127.0.0.1:10099")
 	require.Contains(t, started.stdout, m.path("logs/gateway-*.log"))
-	require.Empty(t, started.stderr)
+	require.Equal(t, "Warning: Spark: none, so no engine can start: set SPARK_HOME (in kyuubi-env.sh or the environment).\n", started.stderr)
 	require.Contains(t, m.read("logs/gateway-*.log"), "Roundhouse gateway")
 
 	status := m.requireRun(ExitOK, "status")
@@ -130,6 +132,18 @@ func TestRunThatDies(t *testing.T) {
 	require.Empty(t, glob(t, m.home, "pid/*"))
 }
 
+func TestStopWithEngines(t *testing.T) {
+	m := newMachine(t, "fine")
+	require.Contains(t, m.requireRun(ExitOK, "stop", "--engines").stdout, "start it, then stop it with --engines")
+	m.requireRun(ExitOK, "start")
+	require.Contains(t, m.requireRun(ExitOK, "stop", "--engines").stdout, "The gateway has stopped.")
+	require.Contains(t, m.read("logs/gateway-*.log"), "ended: "+server.ErrStopEngines.Error())
+	m.requireRun(ExitOK, "start")
+	m.requireRun(ExitOK, "stop")
+	require.NotContains(t, m.read("logs/gateway-*.log"), server.ErrStopEngines.Error())
+	m.requireRun(ExitUsage, "stop", "--engines", "--now")
+}
+
 func TestAKilledGatewayIsNotRunning(t *testing.T) {
 	m := newMachine(t, "fine")
 	r := m.runUntilServing()
@@ -194,16 +208,17 @@ func TestUsage(t *testing.T) {
 
 func TestSparkHome(t *testing.T) {
 	home := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(home, "jars"), 0o755))
 	require.Equal(t, "no Spark found in "+home+", so no engine can start: correct SPARK_HOME", spark{home: home}.String())
-	require.NoError(t, os.WriteFile(filepath.Join(home, "jars", "spark-core_2.13-4.3.0.jar"), nil, 0o644))
-
+	for _, file := range []string{"bin/spark-submit", "jars/spark-core_2.13-4.3.0.jar", "conf/spark-env.sh"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(home, file)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(home, file), nil, 0o755))
+	}
 	m := newMachine(t, "fine")
 	require.Contains(t, m.runUntilServing().stopped(), "Spark           none, so no engine can start: set SPARK_HOME")
 	m.env = []string{"SPARK_HOME=" + home}
 	require.Contains(t, m.runUntilServing().stopped(), "Spark           4.3.0 in "+home)
 	m.configure("kyuubi.frontend.spark.connect.enabled=true\nkyuubi.engineEnv.SPARK_HOME=/elsewhere\n")
-	require.Contains(t, m.runUntilServing().stopped(), "no Spark found in /elsewhere")
+	require.Contains(t, m.requireRun(ExitFailure, "run").stderr, "kyuubi-defaults.conf:2: kyuubi.engineEnv.SPARK_HOME: /elsewhere is not a folder")
 }
 
 // running is a gateway in the foreground.

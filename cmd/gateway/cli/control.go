@@ -26,6 +26,7 @@ type (
 	startFlags struct{ timeout time.Duration }
 	stopFlags  struct {
 		now     bool
+		engines bool
 		timeout time.Duration
 	}
 )
@@ -43,6 +44,8 @@ func (a *app) stopCommand() *cobra.Command {
 	cmd := command("stop", "Stop the gateway and wait until it is gone; engines go on",
 		func(ctx context.Context) error { return a.stop(ctx, f) })
 	f.define(cmd, "timeout")
+	cmd.Flags().BoolVar(&f.engines, "engines", false, "stop the engines too; their sessions end")
+	cmd.MarkFlagsMutuallyExclusive("now", "engines")
 	return cmd
 }
 
@@ -74,7 +77,8 @@ func (f *stopFlags) define(cmd *cobra.Command, timeoutName string) {
 func (a *app) start(parent context.Context, f startFlags) error {
 	ctx, _, done := signals(parent)
 	defer done()
-	if _, err := a.settings(); err != nil { // said here, not only in the log
+	c, err := a.settings()
+	if err != nil { // said here, not only in the log
 		return err
 	}
 	files, err := a.files()
@@ -82,7 +86,7 @@ func (a *app) start(parent context.Context, f startFlags) error {
 		return err
 	}
 	if p, err := daemon.Find(files.PID); err == nil {
-		return explain(&daemon.RunningError{Path: files.PID, PID: p.PID})
+		return &daemon.RunningError{Path: files.PID, PID: p.PID}
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -96,6 +100,9 @@ func (a *app) start(parent context.Context, f startFlags) error {
 	defer cancel()
 	if _, err := daemon.Start(ctx, daemon.StartOptions{Program: program, Args: a.childArgs(), Dir: home, Files: files}); err != nil {
 		return fmt.Errorf("the gateway did not start. %w", err)
+	}
+	if s := sparkHome(c, a.getenv); s.version == "" {
+		fmt.Fprintf(a.stderr, "Warning: Spark: %v.\n", s)
 	}
 	return a.status(parent)
 }
@@ -123,6 +130,9 @@ func (a *app) stop(parent context.Context, f stopFlags) error {
 	p, err := daemon.Find(files.PID)
 	if errors.Is(err, daemon.ErrNotRunning) {
 		a.say("The gateway is not running.")
+		if f.engines {
+			a.say("Engines that an earlier one left are found by the next: start it, then stop it with --engines.")
+		}
 		return nil
 	}
 	if err != nil {
@@ -131,7 +141,11 @@ func (a *app) stop(parent context.Context, f stopFlags) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it did not end within %v", f.timeout))
 	defer cancel()
 	a.say("Stopping the gateway (pid %d).", p.PID)
-	if err := daemon.Stop(ctx, p, daemon.StopOptions{Now: f.now, Progress: a.stdout}); err != nil {
+	o := daemon.StopOptions{Now: f.now, Progress: a.stdout}
+	if f.engines {
+		o.Signal = withEngines
+	}
+	if err := daemon.Stop(ctx, p, o); err != nil {
 		return fmt.Errorf("the gateway is not stopped yet, `gateway stop --now` ends it at once: %w", err)
 	}
 	a.say("The gateway has stopped.")

@@ -27,7 +27,7 @@ const kindVariable = "CLI_TEST_GATEWAY"
 
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(kindVariable); kind != "" {
-		a := &app{build: fakeGateway(kind), stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+		a := &app{build: fakeGateway(kind), check: func(*conf.Conf) error { return nil }, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
 		os.Exit(run(context.Background(), a, os.Args[1:]))
 	}
 	goleak.VerifyTestMain(m)
@@ -66,6 +66,7 @@ func (f *fake) Run(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
+		fmt.Fprintln(os.Stderr, "ended:", context.Cause(ctx))
 		return nil
 	case <-time.After(time.Minute): // a test that died leaves nothing behind for long
 		return errors.New("forgotten")

@@ -56,7 +56,7 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 	}
 	pidFile, err := daemon.Hold(files.PID)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	defer func() { err = errors.Join(err, pidFile.Release()) }()
 	a.remark(c)

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,7 +37,8 @@ func (a *app) files() (daemon.Files, error) {
 	return daemon.Locate(home, "gateway", a.getenv)
 }
 
-// settings loads the configuration and checks all of it.
+// settings loads the configuration and checks all of it, with the files,
+// folders and programs that it names.
 func (a *app) settings() (*conf.Conf, error) {
 	home, err := a.home()
 	if err != nil {
@@ -48,7 +48,10 @@ func (a *app) settings() (*conf.Conf, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Validate(); err != nil {
+	if err := c.Check(a.getenv); err != nil {
+		return nil, err
+	}
+	if err := a.check(c); err != nil {
 		return nil, err
 	}
 	if !conf.ConnectEnabled.Get(c) {
@@ -66,7 +69,18 @@ func confFile(c *conf.Conf) string {
 }
 
 func (a *app) validateCommand() *cobra.Command {
-	return a.withConf(command("validate", "Check the configuration without starting anything", a.validate))
+	from := ""
+	cmd := a.withConf(command("validate", "Check the configuration without starting anything", func(ctx context.Context) error {
+		if from != "" {
+			return a.reviewFrom(from)
+		}
+		return a.validate(ctx)
+	}))
+	cmd.Flags().StringVar(&from, "from", "", "tell what becomes of the configuration folder of an existing Kyuubi")
+	cmd.MarkFlagsMutuallyExclusive("from", "conf")
+	cmd.Long = `Check the configuration without starting anything: the settings, and the files,
+folders and programs that they name. Call it as the user who will run the gateway.`
+	return cmd
 }
 
 func (a *app) validate(context.Context) error {
@@ -100,13 +114,4 @@ func describeSource(c *conf.Conf) string {
 		return "defaults only, there is no " + confFile(c)
 	}
 	return c.File()
-}
-
-// explain adds what to do to errors of the daemon package.
-func explain(err error) error {
-	var running *daemon.RunningError
-	if errors.As(err, &running) {
-		return fmt.Errorf("the gateway is %w", err)
-	}
-	return err
 }

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// kyuubi copies the configuration folder of a Kyuubi, with changes to its file.
+func kyuubi(t *testing.T, mode os.FileMode, changes ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/kyuubi")))
+	path := filepath.Join(dir, "kyuubi-defaults.conf")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, []byte(strings.NewReplacer(changes...).Replace(string(text))), mode))
+	require.NoError(t, os.Chmod(path, mode))
+	return dir
+}
+
+// part is the text between two headings.
+func part(text, from string) string {
+	_, rest, _ := strings.Cut(text, "\n"+from)
+	rest, _, _ = strings.Cut(rest, "\n\n")
+	return rest
+}
+
+func TestValidateFromKyuubi(t *testing.T) {
+	m := newMachine(t, "fine")
+	r := m.requireRun(ExitFailure, "validate", "--from", kyuubi(t, 0o644))
+	require.Contains(t, r.stderr, "6 of its settings have to be changed")
+
+	used := part(r.stdout, "Used as it is (13)")
+	for _, key := range []string{"kyuubi.session.idle.timeout", "spark.master", "___alice___.spark.executor.memory"} {
+		require.Contains(t, used, key)
+	}
+	unread := part(r.stdout, "Read, but of no meaning here (10)")
+	require.Contains(t, unread, "kyuubi.metrics.prometheus.port\n")
+	require.Contains(t, unread, "metrics are at /metrics of the REST port")
+	wrong := part(r.stdout, "To be changed, or the gateway does not start (6)")
+	for _, line := range []string{
+		"kyuubi-defaults.conf:3 ", "write: kyuubi.authentication=TOKEN", "write: kyuubi.ha.addresses=\n", "write: kyuubi.engine.share.level=USER",
+		"write: kyuubi.session.conf.restrict.list=spark.master", "write: spark.submit.deployMode=client",
+		"missing ", "write: kyuubi.frontend.spark.connect.enabled=true",
+	} {
+		require.Contains(t, wrong, line)
+	}
+	require.Contains(t, part(r.stdout, "Secrets that every user"), "kyuubi-defaults.conf:6  kyuubi.authentication.ldap.bindpw")
+	require.NotContains(t, r.stdout, "s3cr3t-of-ldap")
+	other := part(r.stdout, "Other files")
+	for _, line := range []string{
+		"log4j2.xml ", "not read: the gateway writes", "hive-site.xml ", "a profile that clients may choose",
+		"KYUUBI_JAVA_OPTS is not used: the gateway is no Java program", "it sets JAVA_HOME, SPARK_HOME, HADOOP_CONF_DIR",
+	} {
+		require.Contains(t, other, line)
+	}
+	require.Empty(t, glob(t, m.home, "pid*"), "nothing is written")
+}
+
+// What the review says to write is what the gateway takes.
+func TestTheChangesOfAReviewAreEnough(t *testing.T) {
+	m := newMachine(t, "fine")
+	m.env = append(m.env, "JAVA_HOME="+os.Getenv("JAVA_HOME"))
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(tokens, []byte("sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 alice\n"), 0o600))
+	dir := kyuubi(t, 0o600,
+		"kyuubi.authentication                    KERBEROS,LDAP", "kyuubi.authentication=TOKEN\nkyuubi.authentication.token.file="+tokens+
+			"\nkyuubi.frontend.spark.connect.enabled=true",
+		"zk1:2181,zk2:2181,zk3:2181", "", "GROUP", "USER", "kyuubi.sesion", "kyuubi.session", "cluster", "client",
+		"kyuubi.frontend.bind.host                0.0.0.0", "kyuubi.frontend.bind.host=127.0.0.1")
+	r := m.requireRun(ExitOK, "validate", "--from", dir)
+	require.NotContains(t, r.stdout, "To be changed")
+	require.NotContains(t, r.stdout, "Secrets")
+	require.Contains(t, part(r.stdout, "Used, under a newer name (1)"), "the name is kyuubi.engine.share.level now")
+	require.Contains(t, r.stdout, "The gateway starts with it: KYUUBI_CONF_DIR="+dir)
+
+	m.env = append(m.env, "KYUUBI_CONF_DIR="+dir)
+	m.requireRun(ExitOK, "validate")
+	m.requireRun(ExitOK, "start")
+}
+
+func TestValidateFromNothing(t *testing.T) {
+	m := newMachine(t, "fine")
+	require.Contains(t, m.requireRun(ExitFailure, "validate", "--from", t.TempDir()).stderr, "there is no configuration to read")
+	m.requireRun(ExitUsage, "validate", "--from", "/x", "--conf", "a=b")
+}

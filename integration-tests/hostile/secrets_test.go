@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostile
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/integration-tests/env"
+	"roundhouse/internal/secret"
+)
+
+// TestRealSpark: what is shown on fake engines elsewhere in this package, once
+// on real ones.
+func TestRealSpark(t *testing.T) {
+	h := startReal(t)
+	t.Run("keys are nowhere", func(t *testing.T) { keysAreNowhere(t, h) })
+	t.Run("foreign ids reach nothing", func(t *testing.T) { foreignIDsOnSpark(t, h) })
+}
+
+// keysAreNowhere looks for the keys of an engine, the cluster secret and the
+// clients' tokens everywhere, while foreachBatch runs: Spark hands its worker
+// the token of the Connect port.
+func keysAreNowhere(t *testing.T, h *house) {
+	remote := strings.Replace(h.Remote("token="+aliceToken), "127.0.0.1", "localhost", 1) // elsewhere PySpark wants TLS
+	client := env.StartClient(t, "4.3", "secrets_probe.py", "--remote", remote, "--dir", t.TempDir())
+	client.Next("running", 3*time.Minute)
+	engine := h.Engines()[0]
+	secrets := h.secrets(t, engine.RefID)
+	h.checkKeys(t, engine, secrets)
+	s := &search{t: t, secrets: secrets, marker: engine.RefID}
+	for range lookCount {
+		seen := client.Next("seen", time.Minute)
+		s.look("the client, "+fmt.Sprint(seen["name"]), []byte(fmt.Sprint(seen["text"])))
+	}
+	client.Next("looked", time.Minute)
+	h.searchProcesses(s)
+	h.searchFiles(s)
+	h.searchREST(s, h.Sessions()[0].Identifier)
+	h.searchPages(s, engine)
+	client.Say("enough")
+	require.Equal(t, true, client.Next("stopped", time.Minute)["active"], "foreachBatch ran all the time")
+	h.searchFiles(s) // what its end has written
+	t.Logf("%d places searched for %d secrets, %d of them name the engine", s.places, len(secrets), s.marked)
+	require.Empty(t, s.found)
+	require.Greater(t, s.marked, 10, "the search finds what is there")
+}
+
+// lookCount is how many places secrets_probe.py looks at.
+const lookCount = 12
+
+// secrets are what must be nowhere, by name.
+func (h *house) secrets(t *testing.T, refID string) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(h.Home, "data", "cluster.secret"))
+	require.NoError(t, err)
+	cluster, err := hex.DecodeString(strings.TrimSpace(string(raw)))
+	require.NoError(t, err)
+	all := map[string]string{
+		"cluster secret": hex.EncodeToString(cluster), "cluster secret, binary": string(cluster),
+		"alice's token": aliceToken, "bob's token": bobToken, "root's token": rootToken,
+	}
+	for _, label := range []string{secret.LabelRPC, secret.LabelRegister, secret.LabelControl} {
+		all[label+" key"] = secret.Derive(cluster, label, refID)
+	}
+	return all
+}
+
+// checkKeys proves that the keys looked for are the ones in use: the engine's
+// own ports take them, and nothing else.
+func (h *house) checkKeys(t *testing.T, e env.Engine, secrets map[string]string) {
+	t.Helper()
+	control, connect := e.Attributes["control"], "127.0.0.1:"+e.Attributes["sparkConnectPort"]
+	require.Equal(t, http.StatusOK, httpStatus(t, control, secrets["control key"]))
+	require.Equal(t, http.StatusUnauthorized, httpStatus(t, control, secrets["rpc key"]))
+	require.Equal(t, codes.Internal, connectStatus(t, connect, secrets["rpc key"]))
+	require.Equal(t, codes.Unauthenticated, connectStatus(t, connect, secrets["control key"]))
+}
+
+// httpStatus asks a control endpoint for its status.
+func httpStatus(t *testing.T, address, key string) int {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+address+"/v1/status", nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+key)
+	r, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, r.Body.Close())
+	return r.StatusCode
+}
+
+// connectStatus asks for an operation of no session: Spark answers INTERNAL to
+// those that it lets in.
+func connectStatus(t *testing.T, address, key string) codes.Code {
+	t.Helper()
+	p := dialPerson(t, address, key)
+	_, err := p.send(p.context(t.Context()), "ReattachExecute", [][]byte{
+		join(text(1, uuid.NewString()), as("nobody"), targets()["ReattachExecute"].body(t, ids{operation: uuid.NewString()})),
+	})
+	return status.Code(err)
+}
+
+// search looks for secrets.
+type search struct {
+	t       *testing.T
+	secrets map[string]string
+	marker  string // what is no secret, to show that the search works
+	places  int
+	marked  int
+	found   []string
+}
+
+// look searches one place.
+func (s *search) look(place string, text []byte) {
+	s.places++
+	if bytes.Contains(text, []byte(s.marker)) {
+		s.marked++
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.secrets)) {
+		if at := bytes.Index(text, []byte(s.secrets[name])); at >= 0 {
+			s.found = append(s.found, fmt.Sprintf("%s in %s, behind %q", name, place, text[max(0, at-60):at]))
+		}
+	}
+}
+
+// family lists a process and its descendants.
+func family(t *testing.T, root int) []int {
+	t.Helper()
+	parents := map[int]int{}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	require.NoError(t, err)
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		parents[pid], _ = strconv.Atoi(fields[1])
+	}
+	all := []int{root}
+	for i := 0; i < len(all); i++ {
+		for pid, parent := range parents {
+			if parent == all[i] {
+				all = append(all, pid)
+			}
+		}
+	}
+	return all
+}
+
+// withoutLocalURL takes the one variable out of an environment that is known to
+// hold a key: Spark itself hands the token of the Connect port to the Python
+// workers of streaming queries in it (engine/plugin/DESIGN.md). They are
+// children of the driver and run as its user.
+func withoutLocalURL(environ []byte) []byte {
+	variables := bytes.Split(environ, []byte{0})
+	return bytes.Join(slices.DeleteFunc(variables, func(v []byte) bool {
+		return bytes.HasPrefix(v, []byte("SPARK_CONNECT_LOCAL_URL="))
+	}), []byte{0})
+}
+
+// searchProcesses looks at the command lines and environments of the gateway,
+// the driver and its Python workers.
+func (h *house) searchProcesses(s *search) {
+	s.t.Helper()
+	python := 0
+	pids := family(s.t, h.PID())
+	for _, pid := range pids {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // empty when it has ended
+		environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if bytes.Contains(line, []byte("pyspark.sql.connect.streaming.worker")) {
+			python++
+			environ = withoutLocalURL(environ)
+		}
+		s.look(fmt.Sprintf("command line of process %d", pid), line)
+		s.look(fmt.Sprintf("environment of process %d", pid), environ)
+	}
+	require.GreaterOrEqual(s.t, len(pids), 3, "gateway, driver, Python")
+	require.Positive(s.t, python, "a foreachBatch worker runs")
+}
+
+// searchFiles looks at all files that the gateway or its engine made, but the
+// one that holds the cluster secret.
+func (h *house) searchFiles(s *search) {
+	s.t.Helper()
+	names := map[string]bool{}
+	for _, folder := range append([]string{h.Home}, h.folders...) {
+		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // it was temporary
+			}
+			if err != nil || !entry.Type().IsRegular() || entry.Name() == "cluster.secret" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			names[entry.Name()] = true
+			s.look(path, text)
+			return ignoreAbsent(err)
+		})
+		require.NoError(s.t, err)
+	}
+	for _, name := range []string{"gateway.out", "engine.log", "discovery.db"} {
+		require.True(s.t, names[name], "%s was searched", name)
+	}
+	require.False(s.t, names["engine.key"] || names["spark.properties"], "the files of the launch are deleted")
+}
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// searchREST looks at the answer of every GET of the API description.
+func (h *house) searchREST(s *search, session string) {
+	s.t.Helper()
+	api, err := openapi3.NewLoader().LoadFromFile(filepath.Join(env.Root(s.t), "server", "rest", "openapi.yaml"))
+	require.NoError(s.t, err)
+	count := 0
+	for path, item := range api.Paths.Map() {
+		if item.Get == nil {
+			continue
+		}
+		path = strings.NewReplacer("{id}", session, "{refId}", s.marker).Replace(path)
+		for _, query := range []string{"", "?all=true"} {
+			_, body := h.Call(http.MethodGet, path+query, "")
+			s.look("GET "+path+query, body)
+		}
+		count++
+	}
+	require.GreaterOrEqual(s.t, count, 10)
+}
+
+// searchPages looks at Spark's own web pages.
+func (h *house) searchPages(s *search, e env.Engine) {
+	s.t.Helper()
+	url := e.Attributes["kyuubi.engine.url"] // host:port or a whole one
+	port := url[strings.LastIndexByte(url, ':')+1:]
+	for _, path := range []string{
+		"/environment/", "/executors/", "/connect/", "/SQL/", "/jobs/", "/StreamingQuery/", "/metrics/json/", "/metrics/executors/prometheus/",
+		"/api/v1/applications/" + e.Attributes["kyuubi.engine.id"] + "/environment",
+	} {
+		r, err := http.Get("http://127.0.0.1:" + port + path)
+		require.NoError(s.t, err)
+		body, err := io.ReadAll(r.Body)
+		require.NoError(s.t, errors.Join(err, r.Body.Close()))
+		require.Equal(s.t, http.StatusOK, r.StatusCode, path)
+		s.look("web page "+path, body)
+	}
+}
+
+// foreignIDsOnSpark is TestForeignIDsReachNothing with real engines.
+func foreignIDsOnSpark(t *testing.T, h *house) {
+	alice, bob, root := h.person("alice", aliceToken), h.person("bob", bobToken), h.person("root", rootToken)
+	bob.end(bob.open()) // his engine is there before the query runs
+	const rows = 400
+	running := alice.run(fmt.Sprintf("SELECT id, java_method('java.lang.Thread', 'sleep', 50L) FROM range(0, %d, 1, 2)", rows))
+	tryEverything(t, bob, root, running.ids)
+	select {
+	case n := <-running.rows:
+		require.Equal(t, rows, n)
+	case err := <-running.errs:
+		require.NoError(t, err, "alice's query")
+	case <-time.After(2 * callTimeout):
+		require.FailNow(t, "alice's query does not end")
+	}
+	require.NoError(t, h.quiet(alice, running.session))
+	require.Equal(t, map[string]int{"alice": 1, "bob": 1}, runningUsers(h))
+}

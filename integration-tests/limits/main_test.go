@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package limits shows with the gateway binary that what one user does stays
+// within its limits and costs others nothing: sessions, engines, the launch
+// queue, calls, uploads, and engines that grow old. Engines are fakes but for
+// one test.
+package limits
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/engine/enginetest"
+	"roundhouse/integration-tests/env"
+)
+
+func TestMain(m *testing.M) {
+	// The REST calls of env keep connections of the default client.
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); err != nil && code == 0 {
+		_, _ = os.Stderr.WriteString(err.Error() + "\n")
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// start runs a gateway with fake engines and these settings.
+func start(t *testing.T, settings map[string]string) *env.Gateway {
+	t.Helper()
+	conf := map[string]string{"kyuubi.engineEnv.SPARK_HOME": enginetest.BuildFakeSparkHome(t)}
+	maps.Copy(conf, settings)
+	return env.Start(t, conf)
+}
+
+// another is the same client with a session of its own.
+func another(c *env.SparkClient) *env.SparkClient {
+	next := *c
+	next.Session = uuid.NewString()
+	return &next
+}
+
+// wants is a context whose calls ask for an engine with this much memory.
+func wants(ctx context.Context, memory string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "spark.driver.memory", memory)
+}
+
+// requireLimit checks a refusal: its class, the setting it names, and what it says.
+func requireLimit(t *testing.T, err error, key string, says ...string) {
+	t.Helper()
+	require.Equal(t, codes.ResourceExhausted, status.Code(err), err)
+	require.ErrorContains(t, err, "[GATEWAY.LIMIT_EXCEEDED]")
+	for _, text := range append(says, key) {
+		require.ErrorContains(t, err, text)
+	}
+}
+
+// enginesOf lists the engines of a user that are not ending.
+func enginesOf(g *env.Gateway, user string) []env.Engine {
+	var own []env.Engine
+	for _, e := range g.Engines() {
+		if e.User == user && e.State != "ended" {
+			own = append(own, e)
+		}
+	}
+	return own
+}
+
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, within, 20*time.Millisecond, what)
+}
+
+// metric is the value of a figure without labels, as printed.
+func metric(t *testing.T, g *env.Gateway, name string) string {
+	t.Helper()
+	code, body := g.Call(http.MethodGet, "/metrics", "")
+	require.Equal(t, http.StatusOK, code)
+	for line := range strings.SplitSeq(string(body), "\n") {
+		if v, ok := strings.CutPrefix(line, name+" "); ok {
+			return v
+		}
+	}
+	require.FailNow(t, "no such metric", name)
+	return ""
+}

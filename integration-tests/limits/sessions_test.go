@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package limits
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/integration-tests/env"
+)
+
+// TestSessionLimits of all three kinds, over Connect and REST together.
+func TestSessionLimits(t *testing.T) {
+	g := start(t, map[string]string{
+		"kyuubi.server.limit.connections.per.user":            "3",
+		"kyuubi.server.limit.connections.per.ipaddress":       "5",
+		"kyuubi.server.limit.connections.per.user.ipaddress":  "2",
+		"kyuubi.server.limit.connections.user.unlimited.list": "etl",
+		"kyuubi.server.limit.connections.user.deny.list":      "eve",
+	})
+	alice := env.NewSparkClient(t, g.GRPC, "alice")
+	require.NoError(t, alice.Version(t.Context()))
+	second := another(alice)
+	require.NoError(t, second.Version(t.Context()))
+	requireLimit(t, another(alice).Version(t.Context()), "kyuubi.server.limit.connections.per.user.ipaddress", "has 2 sessions", "may have 2", "spark.stop()")
+	code, body := g.Call(http.MethodPost, "/api/v1/sessions", "alice")
+	require.Equal(t, http.StatusTooManyRequests, code, string(body))
+	require.Contains(t, string(body), "kyuubi.server.limit.connections.per.user.ipaddress")
+
+	etl := env.NewSparkClient(t, g.GRPC, "etl")
+	for range 6 {
+		require.NoError(t, another(etl).Version(t.Context()), "unlimited")
+	}
+	bob, carol := env.NewSparkClient(t, g.GRPC, "bob"), env.NewSparkClient(t, g.GRPC, "carol")
+	require.NoError(t, bob.Version(t.Context()))
+	require.NoError(t, another(bob).Version(t.Context()))
+	require.NoError(t, carol.Version(t.Context()))
+	requireLimit(t, another(carol).Version(t.Context()), "kyuubi.server.limit.connections.per.ipaddress", "5 sessions are open from 127.0.0.1")
+
+	require.NoError(t, second.Release(t.Context()))
+	require.NoError(t, another(carol).Version(t.Context()), "a place that was given back")
+
+	eve := env.NewSparkClient(t, g.GRPC, "eve")
+	err := eve.Version(t.Context())
+	require.Equal(t, codes.PermissionDenied, status.Code(err), err)
+	require.ErrorContains(t, err, "kyuubi.server.limit.connections.user.deny.list")
+	require.Empty(t, enginesOf(g, "eve"))
+	code, _ = g.Call(http.MethodPost, "/api/v1/sessions", "eve")
+	require.Equal(t, http.StatusForbidden, code)
+}
+
+// TestDeniedAddress reaches nothing.
+func TestDeniedAddress(t *testing.T) {
+	g := start(t, map[string]string{"kyuubi.server.limit.connections.ip.deny.list": "192.0.2.7, 127.0.0.1"})
+	err := env.NewSparkClient(t, g.GRPC, "alice").Version(t.Context())
+	require.Equal(t, codes.PermissionDenied, status.Code(err), err)
+	require.ErrorContains(t, err, "127.0.0.1")
+	require.Empty(t, g.Engines())
+}
+
+// TestLastPlaceGoesToOne: a hundred calls at the same moment get exactly the
+// sessions and engines that there are.
+func TestLastPlaceGoesToOne(t *testing.T) {
+	g := start(t, map[string]string{
+		"kyuubi.server.limit.connections.per.user": "7", "kyuubi.server.limit.engines.per.user": "2",
+		"kyuubi.engine.share.level": "CONNECTION", "kyuubi.server.limit.engine.startup": "4",
+	})
+	alice := env.NewSparkClient(t, g.GRPC, "alice")
+	var all sync.WaitGroup
+	results := make(chan error, 100)
+	for range 100 {
+		all.Go(func() { results <- another(alice).Version(t.Context()) })
+	}
+	all.Wait()
+	close(results)
+	ok := 0
+	for err := range results {
+		if err == nil {
+			ok++
+			continue
+		}
+		require.Equal(t, codes.ResourceExhausted, status.Code(err), err)
+	}
+	require.Equal(t, 2, ok, "each has an engine of its own, and there are two")
+	require.Len(t, g.Sessions(), 2, "a session that gets no engine gives its place back")
+	require.Equal(t, "2", metric(t, g, "kyuubi_engine_total"))
+}
+
+// TestEngineLimits per user and per group name what is there and what to do.
+func TestEngineLimits(t *testing.T) {
+	g := start(t, map[string]string{
+		"kyuubi.server.limit.engines.per.user": "2", "kyuubi.server.limit.engines.per.group": "3",
+		"hadoop.user.group.static.mapping.overrides": "alice=analysts,staff;bob=analysts;carol=staff,analysts",
+	})
+	alice, bob := env.NewSparkClient(t, g.GRPC, "alice"), env.NewSparkClient(t, g.GRPC, "bob")
+	require.NoError(t, alice.Version(t.Context()))
+	require.NoError(t, another(alice).Version(t.Context()), "equal wishes share an engine")
+	require.NoError(t, another(alice).Version(wants(t.Context(), "2g")))
+	requireLimit(t, another(alice).Version(wants(t.Context(), "3g")), "kyuubi.server.limit.engines.per.user",
+		"alice has 2 engines and may have 2", enginesOf(g, "alice")[0].RefID, "DELETE /api/v1/admin/engine")
+	require.NoError(t, bob.Version(t.Context()))
+	requireLimit(t, another(bob).Version(wants(t.Context(), "3g")), "kyuubi.server.limit.engines.per.group", "group analysts have 3 engines and may have 3")
+	require.NoError(t, env.NewSparkClient(t, g.GRPC, "carol").Version(t.Context()), "the primary group counts")
+	g.KillEngine(enginesOf(g, "alice")[0].RefID)
+	require.NoError(t, another(bob).Version(wants(t.Context(), "3g")))
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package startup
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// unsafe is a configuration that must not start.
+type unsafe struct {
+	name string
+	// lines of the configuration file, separated by ;
+	lines string
+	// args follow the command.
+	args []string
+	// prepare makes the files.
+	prepare func(m *machine)
+	// key is what the fault points at, why is its reason.
+	key, why string
+	// faults are how many there are; 0 is one.
+	faults int
+}
+
+const (
+	tokens = "kyuubi.authentication=TOKEN;kyuubi.authentication.token.file={dir}/tokens"
+	aToken = "0123456789abcdef-of-alice alice\n"
+	encryp = "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.spark.connect.ssl.certificate.path={dir}/cert.pem;" +
+		"kyuubi.frontend.spark.connect.ssl.key.path={dir}/key.pem"
+)
+
+// aFile makes a file with a mode.
+func aFile(name, text string, mode os.FileMode) func(*machine) {
+	return func(m *machine) { m.file(name, text, mode) }
+}
+
+func aFolder(name string, mode os.FileMode) func(*machine) {
+	return func(m *machine) { m.folder(name, mode) }
+}
+
+func aCertificate(o certificateOptions) func(*machine) {
+	return func(m *machine) { certificate(m, o) }
+}
+
+// all does one preparation after the other.
+func all(steps ...func(*machine)) func(*machine) {
+	return func(m *machine) {
+		for _, step := range steps {
+			step(m)
+		}
+	}
+}
+
+// link makes a symbolic link to a file with good content.
+func link(name, text string) func(*machine) {
+	return func(m *machine) {
+		require.NoError(m.t, os.Symlink(m.file(name+".real", text, 0o600), filepath.Join(m.dir, name)))
+	}
+}
+
+// written writes the configuration, so that a later step can change its mode.
+func written(m *machine) { m.configure() }
+
+func mode(name string, mode os.FileMode) func(*machine) {
+	return func(m *machine) { require.NoError(m.t, os.Chmod(filepath.Join(m.dir, name), mode)) }
+}
+
+func environment(name, value string) func(*machine) {
+	return func(m *machine) { m.env[name] = value }
+}
+
+// doors: who gets in.
+var doors = []unsafe{
+	{name: "nobody is asked, Connect", lines: "kyuubi.frontend.spark.connect.bind.host=0.0.0.0", key: "kyuubi.frontend.spark.connect.bind.host", why: "anybody who reaches 0.0.0.0 could run code here"},
+	{name: "nobody is asked, REST", lines: "kyuubi.frontend.rest.bind.host=::", key: "kyuubi.frontend.rest.bind.host", why: "anybody who reaches :: could run code here"},
+	{name: "nobody is asked, a name", lines: "kyuubi.frontend.bind.host=gateway.example", key: "kyuubi.frontend.bind.host", why: "or accept the risk with kyuubi.authentication.none.allow.remote=true", faults: 2},
+	{name: "tokens in clear text", lines: tokens + ";kyuubi.frontend.spark.connect.bind.host=0.0.0.0", prepare: aFile("tokens", aToken, 0o600), key: "kyuubi.frontend.spark.connect.ssl.enabled", why: "tokens would cross the network in clear text"},
+	{name: "two methods, one of them NONE", lines: "kyuubi.authentication=NONE,TOKEN", key: "kyuubi.authentication", why: "want exactly one of NONE and TOKEN"},
+	{name: "a method that is not there", lines: "kyuubi.authentication=LDAP", key: "kyuubi.authentication", why: "LDAP is a method of Kyuubi that this version does not have"},
+	{name: "no method", lines: "kyuubi.authentication=", key: "kyuubi.authentication", why: "want exactly one"},
+	{name: "TOKEN without tokens", lines: "kyuubi.authentication=TOKEN", key: "kyuubi.authentication.token.file", why: "needs this file of tokens"},
+	{name: "one port for two doors", lines: "kyuubi.frontend.spark.connect.bind.port=15002;kyuubi.frontend.rest.bind.port=15002", key: "kyuubi.frontend.spark.connect.bind.port", why: "port 15002 is also the REST port"},
+	{name: "a bind host that is none", lines: "kyuubi.frontend.rest.bind.host=*;kyuubi.authentication.none.allow.remote=true", key: "kyuubi.frontend.rest.bind.host", why: "* is no address"},
+	{name: "an advertised host with a scheme", lines: "kyuubi.frontend.advertised.host=sc://gateway", key: "kyuubi.frontend.advertised.host", why: "want a host name or an address without a port"},
+	{name: "an advertised wildcard", lines: "kyuubi.frontend.advertised.host=0.0.0.0", key: "kyuubi.frontend.advertised.host", why: "clients cannot dial 0.0.0.0"},
+	{name: "a privileged port", lines: "kyuubi.frontend.rest.bind.port=443", key: "kyuubi.frontend.rest.bind.port", why: "a port from 1025 to 65534"},
+}
+
+// people: users, administrators, lists and limits.
+var people = []unsafe{
+	{name: "everybody an administrator", lines: "kyuubi.server.administrators=*", key: "kyuubi.server.administrators", why: `"*" can be the name of no user`},
+	{name: "an administrator with a path", lines: "kyuubi.server.administrators=alice,../bob", key: "kyuubi.server.administrators", why: `"../bob" can be the name of no user`},
+	{name: "defaults of all users", lines: "___*___.spark.driver.memory=1g", key: "___*___.spark.driver.memory", why: "no user can have this name, so the setting would hold for nobody"},
+	{name: "a wildcard that denies nobody", lines: "kyuubi.server.limit.connections.user.deny.list=guest*", key: "kyuubi.server.limit.connections.user.deny.list", why: `"guest*" can be the name of no user`},
+	{name: "denied and unlimited", lines: "kyuubi.server.limit.connections.user.deny.list=eve;kyuubi.server.limit.connections.user.unlimited.list=eve", key: "kyuubi.server.limit.connections.user.deny.list", why: "eve is denied here and without limits by"},
+	{name: "denied and an administrator", lines: "kyuubi.server.limit.connections.user.deny.list=eve;kyuubi.server.administrators=eve", key: "kyuubi.server.limit.connections.user.deny.list", why: "eve is denied here and an administrator by"},
+	{name: "a network that denies nobody", lines: "kyuubi.server.limit.connections.ip.deny.list=10.0.0.0/8", key: "kyuubi.server.limit.connections.ip.deny.list", why: "want IP addresses such as"},
+	{name: "a limit below zero", lines: "kyuubi.server.limit.engines.per.user=-1", key: "kyuubi.server.limit.engines.per.user", why: "must be between 0 and"},
+	{name: "an absurd limit", lines: "kyuubi.server.limit.engine.startup=1000000", key: "kyuubi.server.limit.engine.startup", why: "must be between 1 and 1000"},
+	{name: "a limit of a profile's key by user", lines: "___alice___.kyuubi.server.limit.engines.per.user=0", key: "___alice___.kyuubi.server.limit.engines.per.user", why: "holds for the whole gateway and cannot differ by user"},
+	{name: "a message that does not fit", lines: "kyuubi.frontend.spark.connect.max.message.size=2147483648", key: "kyuubi.frontend.spark.connect.max.message.size", why: "must be between 1048576 and"},
+	{name: "a restriction that restricts nothing", lines: "kyuubi.session.conf.restrict.list=*password*", key: "kyuubi.session.conf.restrict.list", why: `"*password*" matches no option, so what it is meant for would pass`},
+	{name: "a list that ignores nothing", lines: "kyuubi.session.conf.ignore.list=spark.hadoop*", key: "kyuubi.session.conf.ignore.list", why: `"spark.hadoop*" matches no option`},
+	{name: "one driver for several users", lines: "kyuubi.engine.share.level=GROUP", key: "kyuubi.engine.share.level", why: "sessions of several users in one driver share its identity"},
+	{name: "the same, for one user", lines: "___eve___.kyuubi.engine.share.level=SERVER", key: "___eve___.kyuubi.engine.share.level", why: "share its identity"},
+	{name: "secrets shown over REST", lines: "kyuubi.server.redaction.regex=(?i)password", key: "kyuubi.server.redaction.regex", why: "would be shown over REST"},
+	{name: "nothing shown over REST", lines: "kyuubi.server.redaction.regex=", key: "kyuubi.server.redaction.regex", why: "it matches everything"},
+	{name: "a pattern that is none", lines: "kyuubi.server.redaction.regex=(?=x)", key: "kyuubi.server.redaction.regex", why: "not a regular expression of RE2 syntax"},
+}
+
+// engines: settings that undo what keeps engines apart.
+var engines = []unsafe{
+	{name: "an engine for everybody", lines: "spark.connect.grpc.binding.address=0.0.0.0", key: "spark.connect.grpc.binding.address", why: "could be reached past the gateway"},
+	{name: "one port for all engines", lines: "spark.connect.grpc.binding.port=15002", key: "spark.connect.grpc.binding.port", why: "would fight for the port"},
+	{name: "one key for all engines", lines: "spark.connect.authenticate.token=env:HOME", key: "spark.connect.authenticate.token", why: "all engines would have the same key"},
+	{name: "the same in the environment", lines: "kyuubi.engineEnv.SPARK_CONNECT_AUTHENTICATE_TOKEN=abc", key: "kyuubi.engineEnv.SPARK_CONNECT_AUTHENTICATE_TOKEN", why: "all engines would have the same key"},
+	{name: "queries that cannot be found again", lines: "spark.connect.execute.reattachable.enabled=false", key: "spark.connect.execute.reattachable.enabled", why: "would lose its query"},
+	{name: "two authorities on sessions", lines: "spark.connect.session.manager.defaultSessionTimeout=60m", key: "spark.connect.session.manager.defaultSessionTimeout", why: "Spark would end sessions that still work"},
+	{name: "files of the gateway", lines: "spark.sql.artifact.copyFromLocalToFs.allowDestLocal=true", key: "spark.sql.artifact.copyFromLocalToFs.allowDestLocal", why: "clients could overwrite files of the engine's machine"},
+	{name: "the same, for one user", lines: "___eve___.spark.connect.copyFromLocalToFs.allowDestLocal=true", key: "___eve___.spark.connect.copyFromLocalToFs.allowDestLocal", why: "clients could overwrite files"},
+	{name: "the same, in a profile", prepare: aFile("home/conf/kyuubi-session-p.conf", "spark.sql.artifact.copyFromLocalToFs.allowDestLocal=true\n", 0o600), key: "kyuubi-session-p.conf", why: "clients could overwrite files"},
+	{name: "jars before the identity", lines: "spark.submit.proxyUser.allowCustomClasspathInClusterMode=true", key: "spark.submit.proxyUser.allowCustomClasspathInClusterMode", why: "before Spark takes that user's identity"},
+	{name: "keys in another place", lines: "spark.kyuubi.engine.key.file=/tmp/key", key: "spark.kyuubi.engine.key.file", why: "the place of the engine's keys"},
+	{name: "another gateway", lines: "spark.kyuubi.engine.gateway.url=http://192.0.2.1:10099", key: "spark.kyuubi.engine.gateway.url", why: "hand themselves over to another gateway"},
+	{name: "passwords on Spark's pages", lines: "spark.redaction.regex=none", key: "spark.redaction.regex", why: "the pages and logs of Spark would show passwords"},
+	{name: "an engine that is a client", lines: "spark.remote=sc://192.0.2.1", key: "spark.remote", why: "a client of another server instead of a driver"},
+	{name: "the same in the environment", lines: "kyuubi.engineEnv.SPARK_REMOTE=sc://192.0.2.1", key: "kyuubi.engineEnv.SPARK_REMOTE", why: "a client of another server"},
+	{name: "a debugger for everybody", lines: "spark.driver.extraJavaOptions=-Xmx1g -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=*:5005", key: "spark.driver.extraJavaOptions", why: "anybody can run code in the engine"},
+	{name: "a debugger on an address", lines: "kyuubi.engineEnv.JAVA_TOOL_OPTIONS=-agentlib:jdwp=transport=dt_socket,server=y,address=10.1.2.3:5005", key: "kyuubi.engineEnv.JAVA_TOOL_OPTIONS", why: "anybody can run code in the engine"},
+	{name: "JMX for everybody", lines: "spark.executor.defaultJavaOptions=-Dcom.sun.management.jmxremote.port=9 -Dcom.sun.management.jmxremote.authenticate=false", key: "spark.executor.defaultJavaOptions", why: "anybody can run code in the engine"},
+	{name: "programs of users", lines: "kyuubi.engineEnv.PATH=.:/usr/bin", key: "kyuubi.engineEnv.PATH", why: "in a folder that the code of users can write to"},
+	{name: "libraries of users", lines: "kyuubi.engineEnv.LD_LIBRARY_PATH=/usr/lib:", key: "kyuubi.engineEnv.LD_LIBRARY_PATH", why: "every entry must be an absolute path"},
+	{name: "a library of users in every program", lines: "kyuubi.engineEnv.LD_PRELOAD=libfast.so", key: "kyuubi.engineEnv.LD_PRELOAD", why: "every entry must be an absolute path"},
+	{name: "Python modules of users", lines: "kyuubi.engineEnv.PYTHONPATH=lib", key: "kyuubi.engineEnv.PYTHONPATH", why: "every entry must be an absolute path"},
+	{name: "a profile that is not there", lines: "kyuubi.session.conf.profile=safe", key: "kyuubi.session.conf.profile", why: "there is no profile safe"},
+}
+
+// secrets: files that hold them, and places where they must not stand.
+var secrets = []unsafe{
+	{name: "tokens that others read", lines: tokens, prepare: aFile("tokens", aToken, 0o644), key: "kyuubi.authentication.token.file", why: "has mode 0644 and is open to others; run: chmod 600"},
+	{name: "tokens that a group reads", lines: tokens, prepare: aFile("tokens", aToken, 0o640), key: "kyuubi.authentication.token.file", why: "has mode 0640 and is open to others"},
+	{name: "tokens behind a link", lines: tokens, prepare: link("tokens", aToken), key: "kyuubi.authentication.token.file", why: "is a symbolic link"},
+	{name: "a folder of tokens", lines: tokens, prepare: aFolder("tokens", 0o700), key: "kyuubi.authentication.token.file", why: "is not a regular file"},
+	{name: "a token that can be guessed", lines: tokens, prepare: aFile("tokens", "secret alice\n", 0o600), key: "kyuubi.authentication.token.file", why: "a token has 16 to 4096 characters"},
+	{name: "one token of two users", lines: tokens, prepare: aFile("tokens", aToken+strings.Replace(aToken, "alice\n", "bob\n", 1), 0o600), key: "kyuubi.authentication.token.file", why: "line 2: the token is that of line 1"},
+	{name: "a cluster secret that others read", lines: "kyuubi.server.cluster.secret.file={dir}/secret", prepare: aFile("secret", strings.Repeat("ab", 32), 0o644), key: "kyuubi.server.cluster.secret.file", why: "the keys of all engines come from this file, and it cannot be used: {dir}/secret has mode 0644"},
+	{name: "a short cluster secret", lines: "kyuubi.server.cluster.secret.file={dir}/secret", prepare: aFile("secret", "abcd", 0o600), key: "kyuubi.server.cluster.secret.file", why: "is not 64 hexadecimal digits"},
+	{name: "a folder for a cluster secret", lines: "kyuubi.server.cluster.secret.file={dir}/secret", prepare: aFolder("secret", 0o700), key: "kyuubi.server.cluster.secret.file", why: "is not a regular file"},
+	{name: "a cluster secret behind a link", prepare: all(aFolder("home/data", 0o700), link("home/data/cluster.secret", strings.Repeat("ab", 32))), key: "kyuubi.server.cluster.secret.file", why: "is a symbolic link"},
+	{name: "a keytab that others read", lines: "spark.kerberos.keytab={dir}/keytab", prepare: aFile("keytab", "x", 0o644), key: "spark.kerberos.keytab", why: "is open to others"},
+	{name: "a secret that everybody reads", lines: "spark.hadoop.fs.s3a.secret.key=hunter2hunter2", prepare: all(written, mode("home/conf/kyuubi-defaults.conf", 0o644)), key: "spark.hadoop.fs.s3a.secret.key", why: "every user of this machine can read this secret: chmod o-r"},
+	{name: "a secret on the command line", args: []string{"--conf", "spark.ssl.keyPassword=hunter2hunter2"}, key: "--conf #1: spark.ssl.keyPassword", why: "can read a secret on the command line; give file:/path or env:NAME"},
+	{name: "a secret from a file that others read", lines: "spark.ssl.keyPassword=file:{dir}/password", prepare: aFile("password", "hunter2hunter2", 0o644), key: "spark.ssl.keyPassword", why: "is open to others"},
+	{name: "a secret that is not there", lines: "spark.ssl.keyPassword=env:NO_SUCH_VARIABLE", key: "spark.ssl.keyPassword", why: "the environment variable NO_SUCH_VARIABLE that holds this secret is not set"},
+}
+
+// certificates of the Spark Connect port.
+var certificates = []unsafe{
+	{name: "TLS without a certificate", lines: "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.spark.connect.ssl.key.path={dir}/key.pem", key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "needs this PEM file"},
+	{name: "a key that others read", lines: encryp, prepare: all(aCertificate(certificateOptions{}), mode("key.pem", 0o644)), key: "kyuubi.frontend.spark.connect.ssl.key.path", why: "other users of this machine can read or change {dir}/key.pem and so pretend to be this gateway"},
+	{name: "a key that others change", lines: encryp, prepare: all(aCertificate(certificateOptions{}), mode("key.pem", 0o620)), key: "kyuubi.frontend.spark.connect.ssl.key.path", why: "can read or change"},
+	{name: "the key of another certificate", lines: encryp, prepare: func(m *machine) {
+		certificate(m, certificateOptions{})
+		own, err := os.ReadFile(filepath.Join(m.dir, "key.pem"))
+		require.NoError(m.t, err)
+		certificate(m, certificateOptions{})
+		m.file("key.pem", string(own), 0o600)
+	}, key: "kyuubi.frontend.spark.connect.ssl.key.path", why: "this key is not the one of the certificate {dir}/cert.pem"},
+	{name: "an expired certificate", lines: encryp, prepare: aCertificate(certificateOptions{from: -48 * time.Hour, to: -24 * time.Hour}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the certificate expired on"},
+	{name: "a certificate of tomorrow", lines: encryp, prepare: aCertificate(certificateOptions{from: 24 * time.Hour, to: 48 * time.Hour}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the certificate is valid from"},
+	{name: "a certificate of nobody", lines: encryp, prepare: aCertificate(certificateOptions{noName: true}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the certificate names no host"},
+	{name: "a key that can be broken", lines: encryp, prepare: aCertificate(certificateOptions{rsaBits: 1024}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the key has 1024 bits"},
+}
+
+// places: files and folders that others can change.
+var places = []unsafe{
+	{name: "settings that others change", prepare: all(written, mode("home/conf/kyuubi-defaults.conf", 0o602)), key: "kyuubi-defaults.conf", why: "every user of this machine can change it, and with it what the gateway runs"},
+	{name: "a folder of settings that others change", prepare: all(written, mode("home/conf", 0o777)), key: "{dir}/home/conf", why: "every user of this machine can change it"},
+	{name: "a profile that others change", prepare: aFile("home/conf/kyuubi-session-p.conf", "", 0o666), key: "kyuubi-session-p.conf", why: "every user of this machine can change it"},
+	{name: "an environment that others change", prepare: aFile("home/conf/kyuubi-env.sh", "", 0o666), key: "kyuubi-env.sh", why: "every user of this machine can change it"},
+	{name: "a work folder of everybody", lines: "kyuubi.server.work.dir={dir}/work", prepare: aFolder("work", 0o1777|os.ModeSticky), key: "kyuubi.server.work.dir", why: "every user of this machine can replace what is in {dir}/work"},
+	{name: "a data folder of everybody", lines: "kyuubi.server.data.dir={dir}/data", prepare: aFolder("data", 0o777), key: "kyuubi.server.data.dir", why: "every user of this machine can replace what is in {dir}/data"},
+	{name: "a data folder in a folder of everybody", lines: "kyuubi.server.data.dir={dir}/open/deep/data", prepare: all(aFolder("open/deep", 0o755), mode("open", 0o777)), key: "kyuubi.server.data.dir", why: "every user of this machine can replace what is in {dir}/open"},
+	{name: "data where engines work", lines: "kyuubi.server.work.dir={dir}/w;kyuubi.server.data.dir={dir}/w/data", key: "kyuubi.server.data.dir", why: "is inside {dir}/w, where engines work and old folders are removed"},
+	{name: "tokens where engines work", lines: tokens + ";kyuubi.server.work.dir={dir}", prepare: aFile("tokens", aToken, 0o600), key: "kyuubi.authentication.token.file", why: "where engines work", faults: 3},
+	{name: "a plugin that others change", lines: "kyuubi.session.engine.spark.main.resource={dir}/plugin.jar", prepare: aFile("plugin.jar", "", 0o666), key: "kyuubi.session.engine.spark.main.resource", why: "every user of this machine can change or replace {dir}/plugin.jar"},
+	{name: "a plugin that others replace", lines: "kyuubi.session.engine.spark.main.resource={dir}/open/plugin.jar", prepare: all(aFile("open/plugin.jar", "", 0o644), mode("open", 0o777)), key: "kyuubi.session.engine.spark.main.resource", why: "can change or replace"},
+	{name: "a Spark that others change", prepare: mode("spark/bin/spark-submit", 0o777), key: "kyuubi.engineEnv.SPARK_HOME", why: "can be changed by every user of this machine"},
+	{name: "a Python that others change", lines: "kyuubi.engine.spark.python.3.11={dir}/python", prepare: aFile("python", "", 0o777), key: "kyuubi.engine.spark.python.3.11", why: "every user of this machine can change {dir}/python"},
+	{name: "a relative folder", lines: "kyuubi.server.data.dir=data", key: "kyuubi.server.data.dir", why: "want an absolute path"},
+	{name: "a relative home", prepare: all(written, environment("GATEWAY_HOME", "home")), key: "GATEWAY_HOME (environment)", why: "another folder for each place that the gateway is started from"},
+	{name: "a relative folder of logs", prepare: environment("KYUUBI_LOG_DIR", "logs"), key: "KYUUBI_LOG_DIR (environment)", why: "another folder for each place"},
+}
+
+// TestUnsafeConfigurationsDoNotStart: each is refused by validate, run and
+// start, with its one reason and the place to change.
+func TestUnsafeConfigurationsDoNotStart(t *testing.T) {
+	for area, table := range map[string][]unsafe{
+		"doors": doors, "people": people, "engines": engines, "secrets": secrets, "certificates": certificates, "places": places,
+	} {
+		for _, tt := range table {
+			t.Run(area+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				tt.refuse(t)
+			})
+		}
+	}
+}
+
+func (u unsafe) refuse(t *testing.T) {
+	m := newMachine(t)
+	if u.lines != "" {
+		m.lines = strings.Split(u.lines, ";")
+	}
+	if u.prepare != nil {
+		u.prepare(m)
+	}
+	m.configure()
+	commands := make([]string, len(everywhere))
+	for i, command := range everywhere {
+		commands[i] = strings.Join(append([]string{command}, u.args...), " ")
+	}
+	m.requireRefused(commands, u.key, u.why)
+	_, said := m.run(append([]string{"validate"}, u.args...)...)
+	require.NotContains(t, said, "hunter2")
+	if strings.Contains(said, "the configuration has ") {
+		require.Equal(t, max(1, u.faults), strings.Count(said, "\n  "), "other faults hide this one:\n%s", said)
+	}
+	require.NoDirExists(t, filepath.Join(m.home, "logs"), "start refuses before it writes anything")
+}
+
+// TestThereAreEnoughOfThem keeps the promise of the documentation.
+func TestThereAreEnoughOfThem(t *testing.T) {
+	require.GreaterOrEqual(t, len(doors)+len(people)+len(engines)+len(secrets)+len(certificates)+len(places), 40)
+}

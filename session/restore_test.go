@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"roundhouse/discovery"
+	"roundhouse/engine"
+)
+
+func TestRestoreServesKnownEnginesAndBuriesTheRest(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for id, ref := range map[string]string{"s1": "e1", "s2": "gone"} {
+			require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: id, EngineRef: ref}))
+		}
+		require.NoError(t, r.Restore(t.Context()))
+		s, _ := r.Lookup(r.key)
+		require.Equal(t, "e1", s.Engine().RefID())
+		_, end := r.Lookup(Key{"alice", "s2"})
+		require.Equal(t, Lost, end.Cause)
+		require.Contains(t, end.Why, "engine gone ended")
+		require.NotContains(t, r.store.records, Key{"alice", "s2"})
+	})
+}
+
+func TestRestoreForgetsManySessionsOfADeadEngine(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for i := range 1000 {
+			require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: fmt.Sprint(i), EngineRef: "gone"}))
+		}
+		require.NoError(t, r.Restore(t.Context()))
+		require.Empty(t, r.store.records)
+		require.Empty(t, r.List())
+	})
+}
+
+// restored is a session of an earlier gateway.
+func restored(t *testing.T, r *rig) *Session {
+	t.Helper()
+	record := discovery.SessionRecord{
+		User: "alice", SessionID: "s1", EngineRef: "e1", Opened: time.Now(), Runtime: map[string]string{"spark.sql.ansi.enabled": "true"},
+	}
+	require.NoError(t, r.store.PutSession(t.Context(), record))
+	require.NoError(t, r.Restore(t.Context()))
+	s, _ := r.Lookup(r.key)
+	require.NotNil(t, s)
+	return s
+}
+
+func TestSessionThatNeverReachedItsEngineStartsAnew(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		s := restored(t, r)
+		prepared := 0
+		prepare := func() error { prepared++; return nil }
+		require.NoError(t, s.Prepare(t.Context(), prepare))
+		require.Zero(t, prepared, "the client may have changed its options since")
+		r.Census("another", engine.Census{})
+		require.True(t, s.Confirmed())
+		r.Census("e1", engine.Census{}) // of a driver that knows of nothing
+		require.False(t, s.Confirmed())
+		require.NoError(t, s.Prepare(t.Context(), prepare))
+		require.Equal(t, 1, prepared)
+		require.Equal(t, "true", s.Plan.Options.Session["spark.sql.ansi.enabled"])
+		<-time.After(15 * time.Minute) // fake clock
+		synctest.Wait()
+		require.Empty(t, r.List(), "as any session that is never used")
+	})
+}
+
+func TestCensusLeavesSessionsInUseAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		s := restored(t, r)
+		s.Begin()()
+		r.Census("e1", engine.Census{})
+		require.True(t, s.Confirmed())
+	})
+}
+
+func TestReleaseThatNobodyAskedForIsDoubtful(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		s := restored(t, r)
+		require.False(t, r.SessionClosed("e1", "alice", "s1", "released"))
+		require.True(t, r.SessionClosed("another", "alice", "s1", "released"))
+		require.True(t, r.SessionClosed("e1", "alice", "s2", "released"))
+		require.Nil(t, s.Ended())
+		s.Releasing(Released)
+		require.True(t, r.SessionClosed("e1", "alice", "s1", "released"))
+		require.Equal(t, Released, s.Ended().Cause)
+		require.Equal(t, 1, r.engines.released)
+		require.Empty(t, r.store.records)
+	})
+}
