@@ -43,11 +43,12 @@ plugin() {
   esac
 }
 
-# integration drives the built gateway with real clients and real Spark. Its
-# results are never taken from the cache, which knows nothing of the built files.
-integration() {
-  SPARK_HOME=$spark go test -json -count=1 -p 1 -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-60m}" \
-    ./engine/enginetest/... ./integration-tests/... | report integration
+# The integration tests drive the built gateway with real clients and real Spark.
+# Their results are never taken from the cache, which knows nothing of the built
+# files. Those that compare times have the machine for themselves.
+timed='/integration-tests/(limits|scenarios|transport)$'
+integration() { # NAME PARALLEL PACKAGE...
+  SPARK_HOME=$spark go test -json -count=1 -p "$2" -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-90m}" "${@:3}" | report "$1"
 }
 
 # fuzz gives every fuzz target a million new inputs; its seeds and earlier finds
@@ -81,6 +82,7 @@ mkdir -p build
 go build -o build/gateway ./cmd/gateway
 go build -o build/testreport ./internal/testreport
 bin/lib/plugin.sh
+integration_packages=$(go list ./engine/enginetest/... ./integration-tests/...)
 unit_packages=$(go list ./... | grep -v -e /integration-tests -e /engine/enginetest)
 
 step "Unit tests (race detector) and the plugin's JUnit tests, side by side"
@@ -94,8 +96,12 @@ if [ -n "${ROUNDHOUSE_LONG:-}" ]; then
   suite fuzz
 fi
 
-step "Integration tests with real Spark${ROUNDHOUSE_LONG:+, full counts}"
-suite integration
+step "Integration tests with real Spark${ROUNDHOUSE_LONG:+, full counts}, side by side"
+# shellcheck disable=SC2046 # package names have no spaces
+suite integration side-by-side 2 $(grep -vE "$timed" <<<"$integration_packages")
+step "Integration tests with real Spark${ROUNDHOUSE_LONG:+, full counts}, that compare times"
+# shellcheck disable=SC2046
+suite integration one-by-one 1 $(grep -E "$timed" <<<"$integration_packages")
 
 if [ -s "$skipped" ]; then
   step "Skipped on this machine"
