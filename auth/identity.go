@@ -7,7 +7,9 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
+	"time"
 )
 
 // Identity is who a call belongs to, once authenticated.
@@ -24,6 +26,15 @@ type Identity struct {
 	Method string
 	// Admin says that User may see and end what belongs to others.
 	Admin bool
+	// Expires is when the credentials stop being good; zero if they do not say.
+	Expires time.Time
+	// Token is the id of a token that this gateway issued; "" for any other
+	// credentials.
+	Token string
+	// Lapsed says that the credentials were good until a moment ago: the caller may
+	// only end or go on with what was begun before (ReattachExecute, ReleaseExecute,
+	// Interrupt, ReleaseSession).
+	Lapsed bool
 }
 
 // MethodNone is the Method of an Identity that nobody verified.
@@ -40,10 +51,13 @@ type Request struct {
 	Peer net.Addr
 	// Secure says that the call came over TLS.
 	Secure bool
+	// Certificate is the verified certificate of the client, nil without one.
+	Certificate *x509.Certificate
 }
 
-// Authenticator verifies the credentials of a call. An error is an
-// *errs.Error of class UNAUTHENTICATED whose text is the same for every cause.
+// Authenticator verifies the credentials of a call. An error is an *errs.Error
+// of class UNAUTHENTICATED, whose public text is the same for every cause, or of
+// class AUTH_UNAVAILABLE or LIMIT_EXCEEDED, which say nothing about them.
 type Authenticator interface {
 	Authenticate(ctx context.Context, r Request) (Identity, error)
 }

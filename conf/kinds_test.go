@@ -82,7 +82,7 @@ func TestKindsAccept(t *testing.T) {
 	require.Equal(t, EngineTypeConnect, EngineType.Get(c))
 	require.Equal(t, "team-a", EngineSubdomain.Get(c))
 	require.Equal(t, []string{"ann", "bob"}, Administrators.Get(c))
-	require.Equal(t, AuthToken, c.AuthMethod())
+	require.True(t, c.Uses(AuthToken))
 	require.Equal(t, int64(4096), MaxDriverMemory.Get(c))
 	require.Equal(t, map[string]string{"PATH": "/bin"}, c.EngineEnv())
 }

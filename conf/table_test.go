@@ -49,7 +49,7 @@ func TestDefaultsAreKyuubis(t *testing.T) {
 	require.Equal(t, 10099, RESTBindPort.Get(c))
 	require.Equal(t, "127.0.0.1", c.ConnectHost())
 	require.Equal(t, "127.0.0.1", c.RESTHost())
-	require.Equal(t, AuthNone, c.AuthMethod())
+	require.False(t, c.Authenticates())
 	require.Equal(t, 6*time.Hour, SessionIdleTimeout.Get(c))
 	require.Equal(t, 3*time.Minute, EngineInitTimeout.Get(c))
 	require.Equal(t, 30*time.Minute, EngineIdleTimeout.Get(c))

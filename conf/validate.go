@@ -13,7 +13,7 @@ type rule func(*Conf) Faults
 
 // rules are all checks of Validate.
 var rules = []rule{
-	checkAuth, checkTokenFile, checkTokenTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts,
+	checkAuth, checkTokenFile, checkTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts,
 	checkHosts, checkUserNames, checkUserLists, checkOptionLists, checkRedaction, checkApart, checkEngineSettings,
 	checkSparkValues,
 }
@@ -56,15 +56,11 @@ func (c *Conf) blame(key, format string, args ...any) Faults {
 	return Faults{{At: c.values[key].from, Key: key, Text: fmt.Sprintf(format, args...)}}
 }
 
-// AuthMethod is the one authentication method of a valid configuration, NONE or
-// TOKEN.
-func (c *Conf) AuthMethod() string {
-	methods := Authentication.Get(c)
-	if len(methods) != 1 {
-		return ""
-	}
-	return methods[0]
-}
+// Authenticates says whether callers must prove who they are.
+func (c *Conf) Authenticates() bool { return !c.Uses(AuthNone) }
+
+// Uses says whether a method is one of kyuubi.authentication.
+func (c *Conf) Uses(method string) bool { return slices.Contains(Authentication.Get(c), method) }
 
 func checkAuth(c *Conf) Faults {
 	key, methods := Authentication.Key, Authentication.Get(c)
@@ -72,41 +68,51 @@ func checkAuth(c *Conf) Faults {
 	for _, method := range methods {
 		faults = append(faults, checkMethod(c, method)...)
 	}
-	if len(faults) == 0 && len(methods) != 1 {
-		return c.blame(key, "want exactly one of NONE and TOKEN, got %q", strings.Join(methods, ","))
-	}
-	return faults
-}
-
-func checkMethod(c *Conf, method string) Faults {
-	later := []string{"NOSASL", "LDAP", "JDBC", "KERBEROS", "CUSTOM"}
 	switch {
-	case method == AuthNone || method == AuthToken:
-		return nil
-	case slices.Contains(later, method):
-		return c.blame(Authentication.Key, "%s is a method of Kyuubi that this version does not have; use TOKEN, or NONE on loopback", method)
-	}
-	return c.blame(Authentication.Key, "unknown method %q; there are NONE and TOKEN", method)
-}
-
-func checkTokenFile(c *Conf) Faults {
-	if c.AuthMethod() == AuthToken && AuthTokenFile.Get(c) == "" {
-		return c.blame(AuthTokenFile.Key, "kyuubi.authentication is TOKEN, which needs this file of tokens")
+	case len(faults) > 0:
+		return faults
+	case len(methods) == 0:
+		return c.blame(key, "it names no method; there are %s", strings.Join(authMethods(), ", "))
+	case c.Uses(AuthNone) && len(methods) > 1:
+		return c.blame(key, "NONE lets everybody in, so the other methods of %q would decide nothing: remove one or the other", strings.Join(methods, ","))
+	case len(slices.Compact(slices.Sorted(slices.Values(methods)))) < len(methods):
+		return c.blame(key, "%q names a method twice", strings.Join(methods, ","))
 	}
 	return nil
 }
 
-func checkTokenTransport(c *Conf) Faults {
+// authMethods are the methods that exist, as kyuubi.authentication names them.
+func authMethods() []string { return []string{AuthNone, AuthToken} }
+
+func checkMethod(c *Conf, method string) Faults {
+	later := []string{"NOSASL", "LDAP", "JDBC", "KERBEROS", "CUSTOM"}
+	switch {
+	case slices.Contains(authMethods(), method):
+		return nil
+	case slices.Contains(later, method):
+		return c.blame(Authentication.Key, "%s is a method of Kyuubi that this version does not have; there are %s", method, strings.Join(authMethods(), ", "))
+	}
+	return c.blame(Authentication.Key, "unknown method %q; there are %s", method, strings.Join(authMethods(), ", "))
+}
+
+func checkTokenFile(c *Conf) Faults {
+	if c.Uses(AuthToken) && !c.Uses(AuthNone) && AuthTokenFile.Get(c) == "" {
+		return c.blame(AuthTokenFile.Key, "the method TOKEN of kyuubi.authentication needs this file of tokens")
+	}
+	return nil
+}
+
+func checkTransport(c *Conf) Faults {
 	remote := ConnectEnabled.Get(c) && !isLoopback(c.ConnectHost())
-	if c.AuthMethod() != AuthToken || !remote || ConnectSSLEnabled.Get(c) {
+	if !c.Authenticates() || !remote || ConnectSSLEnabled.Get(c) {
 		return nil
 	}
-	return c.blame(ConnectSSLEnabled.Key, "tokens would cross the network in clear text on %s, and Spark's clients send them over TLS only: "+
+	return c.blame(ConnectSSLEnabled.Key, "credentials would cross the network in clear text on %s, and Spark's clients send them over TLS only: "+
 		"set it to true with a certificate and a key, or listen on loopback", c.ConnectHost())
 }
 
 func checkOpenDoors(c *Conf) Faults {
-	if c.AuthMethod() != AuthNone || AuthNoneAllowRemote.Get(c) {
+	if c.Authenticates() || AuthNoneAllowRemote.Get(c) {
 		return nil
 	}
 	var faults Faults

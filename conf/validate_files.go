@@ -61,7 +61,7 @@ func checkClearSecrets(c *Conf, _ func(string) string) (faults Faults) {
 
 // checkSecretFiles looks at the files that hold nothing but secrets.
 func checkSecretFiles(c *Conf, _ func(string) string) (faults Faults) {
-	if path := AuthTokenFile.Get(c); c.AuthMethod() == AuthToken && path != "" {
+	if path := AuthTokenFile.Get(c); c.Uses(AuthToken) && path != "" {
 		faults = append(faults, c.secretFault(AuthTokenFile.Key, path, "make it with a line of a token and its user, and chmod 600")...)
 	}
 	if keytab, ok := c.Raw("spark.kerberos.keytab"); ok && filepath.IsAbs(keytab) {

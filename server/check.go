@@ -3,21 +3,15 @@
 package server
 
 import (
-	"fmt"
 	"log/slog"
 
-	"roundhouse/auth/token"
 	"roundhouse/conf"
 )
 
 // Check reads what New would read of a valid configuration and what package conf
-// cannot judge: the tokens. It takes and changes nothing.
+// cannot judge: the files of the authentication methods. It takes and changes
+// nothing.
 func Check(c *conf.Conf) error {
-	if c.AuthMethod() != conf.AuthToken {
-		return nil
-	}
-	if _, err := token.New(conf.AuthTokenFile.Get(c), slog.New(slog.DiscardHandler)); err != nil {
-		return fmt.Errorf("%w (%s)", err, conf.AuthTokenFile.Key)
-	}
-	return nil
+	_, err := newAuthenticator(c, slog.New(slog.DiscardHandler))
+	return err
 }

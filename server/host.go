@@ -90,7 +90,7 @@ func pythonMinor(path string) string {
 // authenticated: the gateway's own. "" allows everybody: nobody is impersonated
 // without authentication, and the break-glass key accepts the risk.
 func onlyUser(c *conf.Conf) string {
-	if c.AuthMethod() == conf.AuthNone || conf.EngineAllowGatewayUser.Get(c) {
+	if !c.Authenticates() || conf.EngineAllowGatewayUser.Get(c) {
 		return ""
 	}
 	own, err := user.Current()

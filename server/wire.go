@@ -10,14 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
-	"roundhouse/auth"
-	"roundhouse/auth/token"
 	"roundhouse/conf"
 	"roundhouse/discovery/embedded"
 	"roundhouse/engine"
@@ -93,33 +90,9 @@ func (p *parts) listenREST() (err error) {
 	return nil
 }
 
-func (p *parts) makeAuth() error {
-	if p.c.AuthMethod() == conf.AuthNone {
-		p.auth = auth.None{}
-		return nil
-	}
-	tokens, err := token.New(conf.AuthTokenFile.Get(p.c), p.log)
-	if err != nil {
-		return fmt.Errorf("%w (%s)", err, conf.AuthTokenFile.Key)
-	}
-	names := conf.Administrators.Get(p.c)
-	if own, err := user.Current(); err == nil {
-		names = append(names, own.Username) // as in Kyuubi
-	}
-	p.auth = administrators{tokens, names}
-	return nil
-}
-
-// administrators are the users that kyuubi.server.administrators names.
-type administrators struct {
-	*token.Authenticator
-	names []string
-}
-
-func (a administrators) Authenticate(ctx context.Context, r auth.Request) (auth.Identity, error) {
-	id, err := a.Authenticator.Authenticate(ctx, r)
-	id.Admin = id.Admin || (err == nil && slices.Contains(a.names, id.User))
-	return id, err
+func (p *parts) makeAuth() (err error) {
+	p.auth, err = newAuthenticator(p.c, p.log)
+	return err
 }
 
 func (p *parts) makeEngines() error {

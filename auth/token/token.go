@@ -17,15 +17,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"roundhouse/auth"
-	"roundhouse/internal/errs"
 	"roundhouse/internal/secret"
 )
 
@@ -137,55 +133,21 @@ func (a *Authenticator) blinded(d digest) digest {
 	return digest(h.Sum(nil))
 }
 
-// Authenticate accepts the one bearer token of the call, over TLS or from the
-// gateway's own machine only.
-func (a *Authenticator) Authenticate(_ context.Context, r auth.Request) (auth.Identity, error) {
-	if !r.Secure && !local(r.Peer) {
-		return auth.Identity{}, errs.New(errs.Unauthenticated, "a call without TLS from %v, tokens need TLS", r.Peer)
+// Name implements auth.Method.
+func (*Authenticator) Name() string { return Method }
+
+// Challenge implements auth.Method.
+func (*Authenticator) Challenge() string { return "Bearer" }
+
+// Check accepts the bearer tokens of the file. It knows nothing of others, which
+// may be tokens of another method.
+func (a *Authenticator) Check(_ context.Context, _ auth.Request, c auth.Credentials) (auth.Identity, error) {
+	if c.Scheme != auth.SchemeBearer || len(c.Value) > maxToken {
+		return auth.Identity{}, auth.ErrNotMine
 	}
-	presented, fault := bearer(r.Header)
-	if fault != "" {
-		return auth.Identity{}, errs.New(errs.Unauthenticated, "a call from %v: %s", r.Peer, fault)
-	}
-	id, known := a.current.Load().byHMAC[a.blinded(sha256.Sum256([]byte(presented)))]
+	id, known := a.current.Load().byHMAC[a.blinded(sha256.Sum256([]byte(c.Value)))]
 	if !known {
-		return auth.Identity{}, errs.New(errs.Unauthenticated, "a call from %v: unknown token", r.Peer)
+		return auth.Identity{}, auth.ErrNotMine
 	}
-	id.Groups = slices.Clone(id.Groups)
 	return id, nil
-}
-
-// local reports whether peer is a process of this machine.
-func local(peer net.Addr) bool {
-	switch p := peer.(type) {
-	case *net.TCPAddr:
-		return p.IP.IsLoopback()
-	case *net.UnixAddr:
-		return true
-	default:
-		return false
-	}
-}
-
-// bearer is the token of the call, or a word on why there is none. JVM clients
-// before Spark 4.3 send it as "authentication"; a call that has both headers
-// with different values is refused, like one with a header twice.
-func bearer(header map[string][]string) (presented, fault string) {
-	values := slices.Concat(header["authorization"], header["authentication"])
-	switch {
-	case len(values) == 0:
-		return "", "no credentials"
-	case len(header["authorization"]) > 1 || len(header["authentication"]) > 1:
-		return "", "credentials given twice"
-	case values[0] != values[len(values)-1]:
-		return "", "two different credentials"
-	}
-	scheme, presented, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return "", "not a bearer token"
-	}
-	if presented == "" || len(presented) > maxToken {
-		return "", "empty or oversized token"
-	}
-	return presented, ""
 }

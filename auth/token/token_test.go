@@ -48,6 +48,8 @@ func open(t *testing.T, text string) *Authenticator {
 	return a
 }
 
+func chain(m auth.Method) *auth.Chain { return &auth.Chain{Methods: []auth.Method{m}} }
+
 func with(header ...string) auth.Request {
 	r := auth.Request{Peer: authtest.Loopback, Header: map[string][]string{}}
 	for i := 0; i < len(header); i += 2 {
@@ -64,7 +66,7 @@ func TestConformance(t *testing.T) {
 	unknownPeer := with("authorization", bearer)
 	unknownPeer.Peer = nil
 	authtest.Run(t, authtest.Subject{
-		Authenticator: a,
+		Authenticator: chain(a),
 		Good:          with("authorization", bearer),
 		Want: auth.Identity{User: "alice", RealUser: "alice", Groups: []string{"eng", "ops"},
 			Method: Method, Admin: true},
@@ -103,7 +105,7 @@ func TestAcceptedForms(t *testing.T) {
 		"old JVM client":     with("authentication", "Bearer "+bobToken),
 		"both headers equal": with("authorization", "Bearer "+bobToken, "authentication", "Bearer "+bobToken),
 	} {
-		id, err := a.Authenticate(t.Context(), r)
+		id, err := chain(a).Authenticate(t.Context(), r)
 		require.NoError(t, err, name)
 		require.Equal(t, "bob", id.User, name)
 		require.False(t, id.Admin, name)
@@ -142,7 +144,7 @@ func TestRunReadsTheFileAgain(t *testing.T) {
 		go func() { done <- a.Run(ctx) }() // read below
 
 		known := func(token string) bool {
-			_, err := a.Authenticate(ctx, with("authorization", "Bearer "+token))
+			_, err := chain(a).Authenticate(ctx, with("authorization", "Bearer "+token))
 			return err == nil
 		}
 		tick := func() {

@@ -19,6 +19,14 @@ var Unauthenticated = &Class{
 	admin:     "The gateway's log names the cause and the peer. The client is told nothing more on purpose.",
 }
 
+// AuthUnavailable: whoever knows the caller cannot be asked.
+var AuthUnavailable = &Class{
+	name: "AUTH_UNAVAILABLE", code: codes.Unavailable, http: http.StatusServiceUnavailable,
+	cause: "The directory, the ticket service or the token issuer that decides about these credentials cannot be asked at the moment.",
+	user:  "Try again in a minute. Calls with a token that this gateway issued are not affected.",
+	admin: "The gateway's log names the service and the fault. Look whether it runs and can be reached from the gateway.",
+}
+
 // PermissionDenied: the caller is known and may not do this.
 var PermissionDenied = &Class{
 	name: "PERMISSION_DENIED", code: codes.PermissionDenied, http: http.StatusForbidden,
@@ -202,7 +210,7 @@ var OperationUnheard = &Class{
 // Classes lists every class in the order of docs/errors.md.
 func Classes() []*Class {
 	return []*Class{
-		Unauthenticated, PermissionDenied,
+		Unauthenticated, AuthUnavailable, PermissionDenied,
 		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing,
 		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable, EngineTimeout, Interrupted,
 		LimitExceeded, ShuttingDown, NoEngineYet, UnsupportedMethod, NotFound, Conflict, OutOfResources, Internal,

@@ -98,10 +98,10 @@ func (a *app) remark(c *conf.Conf) {
 	for _, warning := range c.Warnings() {
 		fmt.Fprintf(a.stderr, "Warning: %s\n", warning)
 	}
-	if c.AuthMethod() == conf.AuthNone && conf.AuthNoneAllowRemote.Get(c) {
+	if !c.Authenticates() && conf.AuthNoneAllowRemote.Get(c) {
 		fmt.Fprintf(a.stderr, "Warning: %s=true: everybody who reaches the ports of this gateway is believed to be whoever they claim.\n", conf.AuthNoneAllowRemote.Key)
 	}
-	if c.AuthMethod() != conf.AuthNone && conf.EngineAllowGatewayUser.Get(c) {
+	if c.Authenticates() && conf.EngineAllowGatewayUser.Get(c) {
 		fmt.Fprintf(a.stderr, "Warning: %s=true: the Python code of every user can read the files of the gateway, its secrets included.\n", conf.EngineAllowGatewayUser.Key)
 	}
 	if line := c.Summary(); line != "" {

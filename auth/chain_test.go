@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"roundhouse/auth"
+	"roundhouse/auth/authtest"
+	"roundhouse/internal/errs"
+)
+
+// method is a Method that answers all bearer credentials alike.
+type method struct {
+	name string
+	user string
+	err  error
+}
+
+func (m method) Name() string    { return m.name }
+func (method) Challenge() string { return "Bearer" }
+
+func (m method) Check(context.Context, auth.Request, auth.Credentials) (auth.Identity, error) {
+	return auth.Identity{User: m.user, Groups: []string{"g"}}, m.err
+}
+
+func bearer(peer bool) auth.Request {
+	r := auth.Request{Header: map[string][]string{"authorization": {"Bearer x"}}, Peer: authtest.Loopback}
+	if !peer {
+		r.Peer = authtest.Remote
+	}
+	return r
+}
+
+func TestChainAsksInOrder(t *testing.T) {
+	away := errs.New(errs.AuthUnavailable, "The directory ldaps://d does not answer.")
+	notMine, bad := method{name: "A", err: auth.ErrNotMine}, method{name: "B", err: errors.New("wrong password")}
+	good, gone := method{name: "C", user: "alice"}, method{name: "D", err: away}
+	for name, c := range map[string]struct {
+		methods []auth.Method
+		want    string
+		err     *errs.Class
+	}{
+		"the first that knows decides":  {[]auth.Method{notMine, good, bad}, "alice", nil},
+		"a refusal is not asked around": {[]auth.Method{bad, good}, "", errs.Unauthenticated},
+		"nobody knows":                  {[]auth.Method{notMine}, "", errs.Unauthenticated},
+		"no methods":                    {nil, "", errs.Unauthenticated},
+		"who decides is away":           {[]auth.Method{gone, good}, "", errs.AuthUnavailable},
+		"no user name":                  {[]auth.Method{method{name: "E", user: "../x"}}, "", errs.Unauthenticated},
+		"an account of the system":      {[]auth.Method{method{name: "E", user: "hdfs"}}, "", errs.Unauthenticated},
+	} {
+		chain := &auth.Chain{Methods: c.methods, Administrators: []string{"alice"}, Refused: []string{"hdfs"}}
+		id, err := chain.Authenticate(t.Context(), bearer(true))
+		if c.err != nil {
+			require.True(t, errs.Is(err, c.err), "%s: %v", name, err)
+			require.Zero(t, id, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		require.Equal(t, auth.Identity{User: c.want, RealUser: c.want, Groups: []string{"g"}, Method: "C", Admin: true}, id, name)
+	}
+}
+
+func TestChainWantsTLSFromAfar(t *testing.T) {
+	chain := &auth.Chain{Methods: []auth.Method{method{name: "C", user: "alice"}}}
+	_, err := chain.Authenticate(t.Context(), bearer(false))
+	require.True(t, errs.Is(err, errs.Unauthenticated))
+	r := bearer(false)
+	r.Secure = true
+	_, err = chain.Authenticate(t.Context(), r)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Bearer"}, chain.Challenges())
+}
+
+// watcher counts what it hears and refuses all calls while it is closed.
+type watcher struct {
+	closed bool
+	heard  []error
+}
+
+func (w *watcher) Before(auth.Request, auth.Credentials) error {
+	if w.closed {
+		return errs.New(errs.LimitExceeded, "too many bad logins")
+	}
+	return nil
+}
+
+func (w *watcher) Decided(_ auth.Request, _ auth.Credentials, _ auth.Identity, err error) {
+	w.heard = append(w.heard, err)
+}
+
+func TestWatchers(t *testing.T) {
+	w := &watcher{}
+	chain := &auth.Chain{Methods: []auth.Method{method{name: "C", user: "alice"}}, Watchers: []auth.Watcher{w}}
+	_, err := chain.Authenticate(t.Context(), bearer(true))
+	require.NoError(t, err)
+	w.closed = true
+	_, err = chain.Authenticate(t.Context(), bearer(true))
+	require.True(t, errs.Is(err, errs.LimitExceeded))
+	require.Equal(t, []error{nil, err}, w.heard)
+}

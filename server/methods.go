@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"os/user"
+
+	"roundhouse/auth"
+	"roundhouse/auth/token"
+	"roundhouse/conf"
+)
+
+// methodMaker makes one method of kyuubi.authentication. Errors name the setting
+// to change.
+type methodMaker func(c *conf.Conf, log *slog.Logger) (auth.Method, error)
+
+// methodMakers are the methods that exist.
+func methodMakers() map[string]methodMaker {
+	return map[string]methodMaker{
+		conf.AuthToken: tokenMethod,
+	}
+}
+
+// newAuthenticator makes what kyuubi.authentication asks for.
+func newAuthenticator(c *conf.Conf, log *slog.Logger) (auth.Authenticator, error) {
+	if !c.Authenticates() {
+		return auth.None{}, nil
+	}
+	chain := &auth.Chain{Administrators: conf.Administrators.Get(c)}
+	if own, err := user.Current(); err == nil {
+		chain.Administrators = append(chain.Administrators, own.Username) // as in Kyuubi
+	}
+	for _, name := range conf.Authentication.Get(c) {
+		method, err := methodMakers()[name](c, log)
+		if err != nil {
+			return nil, err
+		}
+		chain.Methods = append(chain.Methods, method)
+	}
+	return chain, nil
+}
+
+func tokenMethod(c *conf.Conf, log *slog.Logger) (auth.Method, error) {
+	tokens, err := token.New(conf.AuthTokenFile.Get(c), log)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, conf.AuthTokenFile.Key)
+	}
+	return tokens, nil
+}
