@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,7 +49,8 @@ type Chain struct {
 	// (kyuubi.server.administrators).
 	Administrators []string
 	// Refused are users who never get in, whoever vouches for them: accounts of
-	// the system.
+	// the system. Case does not count, because it does not for some of the systems
+	// that know them.
 	Refused []string
 	// Watchers hear of every call, in order.
 	Watchers []Watcher
@@ -99,7 +101,7 @@ func (c *Chain) admit(r Request, m Method, id Identity) (Identity, error) {
 	if err := ValidUser(id.User); err != nil {
 		return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %v", r.Peer, m.Name(), err)
 	}
-	if slices.Contains(c.Refused, id.User) {
+	if slices.ContainsFunc(c.Refused, func(name string) bool { return strings.EqualFold(name, id.User) }) {
 		return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %q is an account of the system", r.Peer, m.Name(), id.User)
 	}
 	id.Method, id.Groups = m.Name(), slices.Clone(id.Groups)
@@ -122,7 +124,9 @@ func (c *Chain) Challenges() []string {
 }
 
 // runner is what long-lived parts are.
-type runner interface{ Run(ctx context.Context) error }
+type runner interface {
+	Run(ctx context.Context) error
+}
 
 // Run runs the methods and watchers that are long-lived until ctx ends or one
 // of them fails.

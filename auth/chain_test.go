@@ -52,6 +52,7 @@ func TestChainAsksInOrder(t *testing.T) {
 		"who decides is away":           {[]auth.Method{gone, good}, "", errs.AuthUnavailable},
 		"no user name":                  {[]auth.Method{method{name: "E", user: "../x"}}, "", errs.Unauthenticated},
 		"an account of the system":      {[]auth.Method{method{name: "E", user: "hdfs"}}, "", errs.Unauthenticated},
+		"the same in capitals":          {[]auth.Method{method{name: "E", user: "HDFS"}}, "", errs.Unauthenticated},
 	} {
 		chain := &auth.Chain{Methods: c.methods, Administrators: []string{"alice"}, Refused: []string{"hdfs"}}
 		id, err := chain.Authenticate(t.Context(), bearer(true))

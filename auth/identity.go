@@ -35,6 +35,9 @@ type Identity struct {
 	// only end or go on with what was begun before (ReattachExecute, ReleaseExecute,
 	// Interrupt, ReleaseSession).
 	Lapsed bool
+	// Reply is what the answer of an HTTP call carries in WWW-Authenticate, such as
+	// the token by which Kerberos proves the gateway to the caller; "" for nothing.
+	Reply string
 }
 
 // MethodNone is the Method of an Identity that nobody verified.

@@ -4,6 +4,7 @@ package auth
 
 import (
 	"regexp"
+	"strings"
 
 	"roundhouse/internal/errs"
 )
@@ -21,4 +22,18 @@ func ValidUser(name string) error {
 	}
 	return errs.New(errs.InvalidRequest, "The user name %.70q cannot be used: it must be 1 to 64 letters, digits "+
 		"or any of . _ @ - and start with a letter or _.", name)
+}
+
+// ShortName is the one way from the name by which a method knows a person to
+// the user here: what stands before the first / or @, as in Kyuubi, so that
+// alice, alice@EXAMPLE.ORG and alice/laptop@EXAMPLE.ORG are one user. It folds no
+// case, because accounts of Unix and HDFS do not: Alice and alice are two users,
+// unless a rule of the method says otherwise. The realm or domain is lost, so
+// a method calls it only for names of domains that it trusts. The result can still
+// be no user; the Chain asks ValidUser.
+func ShortName(name string) string {
+	if end := strings.IndexAny(name, "/@"); end >= 0 {
+		return name[:end]
+	}
+	return name
 }

@@ -6,6 +6,7 @@ package conf
 const (
 	AuthNone  = "NONE"
 	AuthToken = "TOKEN"
+	AuthLDAP  = "LDAP"
 )
 
 // Who may come in, and what that costs when it is nobody in particular.
@@ -13,7 +14,7 @@ var (
 	// Authentication is kyuubi.authentication. Validate narrows it to one method
 	// that exists.
 	Authentication = Entry[[]string]{Meta{Key: "kyuubi.authentication", Default: "NONE", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "How callers prove who they are. `NONE` believes the user name that the client states and therefore listens on this machine only; `TOKEN` (ours) looks bearer tokens up in a file. Kyuubi's other methods come with later versions."}, authKind()}
+		Doc: "How callers prove who they are. `NONE` believes the user name that the client states and therefore listens on this machine only; `TOKEN` (ours) looks bearer tokens up in a file; `LDAP` asks a directory about user names and passwords; `KERBEROS` verifies tickets. Kyuubi's other methods come with later versions."}, authKind()}
 
 	// AuthTokenFile is kyuubi.authentication.token.file.
 	AuthTokenFile = Entry[string]{Meta{Key: "kyuubi.authentication.token.file", Ours: true, Since: "0.1.0", Scope: ScopeServer,

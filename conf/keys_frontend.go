@@ -34,18 +34,6 @@ var (
 	ConnectMaxMessageSize = Entry[int]{Meta{Key: "kyuubi.frontend.spark.connect.max.message.size", Default: "134217728", Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Largest message in bytes, both ways. 134217728 (128 MiB) is what Spark's own clients and server allow; a smaller value breaks large local relations. A larger message is refused with `RESOURCE_EXHAUSTED`, \"received message larger than max\"."}, intKind(1<<20, 1<<30)}
 
-	// ConnectSSLEnabled is kyuubi.frontend.spark.connect.ssl.enabled.
-	ConnectSSLEnabled = Entry[bool]{Meta{Key: "kyuubi.frontend.spark.connect.ssl.enabled", Default: "false", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Whether the Spark Connect port speaks TLS. Spark's clients send tokens over TLS only."}, boolKind()}
-
-	// ConnectSSLCertificate is kyuubi.frontend.spark.connect.ssl.certificate.path.
-	ConnectSSLCertificate = Entry[string]{Meta{Key: "kyuubi.frontend.spark.connect.ssl.certificate.path", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "PEM file with the certificate of the port, followed by its intermediates."}, pathKind()}
-
-	// ConnectSSLKey is kyuubi.frontend.spark.connect.ssl.key.path.
-	ConnectSSLKey = Entry[string]{Meta{Key: "kyuubi.frontend.spark.connect.ssl.key.path", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "PEM file with the private key, unencrypted and readable by the gateway's user only."}, pathKind()}
-
 	// ConnectMaxHold is kyuubi.frontend.spark.connect.max.hold.time.
 	ConnectMaxHold = Entry[time.Duration]{Meta{Key: "kyuubi.frontend.spark.connect.max.hold.time", Default: "PT9M", Ours: true, Since: "0.1.0", Scope: ScopeServer,
 		Doc: "How long a call waits for an engine that is still starting. After that the client is told to retry, which Spark's clients do by themselves. A client's own deadline ends the wait earlier."}, positiveKind()}

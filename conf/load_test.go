@@ -123,7 +123,7 @@ func TestKyuubiFileLoads(t *testing.T) {
 	c, err := New(map[string]string{
 		"kyuubi.frontend.protocols":                          "THRIFT_BINARY,REST",
 		"kyuubi.frontend.thrift.binary.bind.port":            "10009",
-		"kyuubi.authentication.ldap.bindpw":                  "hunter2",
+		"kyuubi.authentication.jdbc.password":                "hunter2",
 		"kyuubi.metrics.prometheus.port":                     "10019",
 		"kyuubi.engine.pool.size":                            "3",
 		"kyuubi.engine.type":                                 "SPARK_SQL",
@@ -136,7 +136,7 @@ func TestKyuubiFileLoads(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Validate())
 	require.Equal(t, "10 settings of Kyuubi have no meaning here and are ignored: ___bob___.kyuubi.operation.language, "+
-		"kyuubi.authentication.ldap.bindpw, kyuubi.backend.server.event.kafka.bootstrap.server, kyuubi.batchConf.spark.spark.yarn.queue, "+
+		"kyuubi.authentication.jdbc.password, kyuubi.backend.server.event.kafka.bootstrap.server, kyuubi.batchConf.spark.spark.yarn.queue, "+
 		"kyuubi.engine.pool.size, kyuubi.frontend.protocols, kyuubi.frontend.thrift.binary.bind.port, "+
 		"kyuubi.kubernetes.28.spark.master.address, kyuubi.metrics.prometheus.port, kyuubi.session.engine.launch.async", c.Summary())
 	one, err := New(map[string]string{"kyuubi.engine.pool.size": "3"})

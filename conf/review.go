@@ -126,8 +126,8 @@ var unread = [][2]string{
 	{"kyuubi.kubernetes.", "engines run on this machine or at a standalone master"},
 	{"kyuubi.engine.flink", "the engine is Spark"}, {"kyuubi.engine.trino", "the engine is Spark"}, {"kyuubi.engine.hive", "the engine is Spark"},
 	{"kyuubi.authentication.", "it belongs to an authentication method that this version does not have"},
-	{"kyuubi.kinit.", "Kerberos comes with a later version"}, {"kyuubi.spnego.", "Kerberos comes with a later version"},
-	{"kyuubi.credentials.", "Kerberos comes with a later version"}, {"kyuubi.ha.", "ZooKeeper comes with a later version"},
+	{"kyuubi.kinit.", "engines with tickets come with a later version"},
+	{"kyuubi.credentials.", "engines with tickets come with a later version"}, {"kyuubi.ha.", "ZooKeeper comes with a later version"},
 	{"kyuubi.session.engine.launch.async", "the first call of a session waits for its engine, and holds up nobody else"},
 	{"kyuubi.backend.", "the gateway needs no pools of threads"},
 }

@@ -16,8 +16,16 @@ type area struct {
 // areas is the table of all settings. It is never changed.
 var areas = []area{
 	{"Frontends", []setting{FrontendBindHost, FrontendAdvertisedHost, ConnectEnabled, ConnectBindHost, ConnectBindPort,
-		ConnectMaxMessageSize, ConnectMaxHold, ConnectSSLEnabled, ConnectSSLCertificate, ConnectSSLKey, RESTBindHost, RESTBindPort}},
-	{"Authentication", []setting{Authentication, AuthTokenFile, AuthNoneAllowRemote, EngineAllowGatewayUser, Administrators}},
+		ConnectMaxMessageSize, ConnectMaxHold, RESTBindHost, RESTBindPort}},
+	{"TLS", []setting{ConnectSSLEnabled, RESTSSLEnabled, SSLCertificate, SSLKey, SSLKeystore, SSLKeystorePassword, SSLKeystoreType, SSLCA,
+		ConnectSSLCertificate, ConnectSSLKey, ConnectSSLKeystore, ConnectSSLKeystorePassword, RESTSSLCertificate, RESTSSLKey, RESTSSLKeystore,
+		RESTSSLKeystorePassword, ConnectSSLClientAuth, RESTSSLClientAuth, SSLClientCA, CertificateUser}},
+	{"Authentication", []setting{Authentication, AuthTokenFile, AuthNoneAllowRemote, EngineAllowGatewayUser, Administrators, RefusedUsers}},
+	{"LDAP", []setting{LDAPURL, LDAPStartTLS, LDAPCAFile, LDAPDomain, LDAPUserDNPattern, LDAPBaseDN, LDAPGUIDKey, LDAPBindDN, LDAPBindPassword,
+		LDAPUserFilter, LDAPGroupFilter, LDAPGroupDNPattern, LDAPGroupMembershipKey, LDAPUserMembershipKey, LDAPGroupClassKey, LDAPCustomQuery,
+		LDAPGroups, LDAPTimeout, LDAPConnections, LDAPCacheTTL, LDAPCacheAwayTTL}},
+	{"Kerberos", []setting{SpnegoPrincipal, SpnegoKeytab, KerberosReplayDir}},
+	{"Failed logins", []setting{ThrottleUserFailures, ThrottleAddressFailures, ThrottleLongestWait}},
 	{"Discovery", []setting{HAAddresses, HANamespace, HAZooKeeperDigest}},
 	{"Sessions", []setting{SessionIdleTimeout, SessionName, SessionProfile, SessionIgnoreList,
 		SessionRestrictList, SessionLocalDirs, MaxDriverMemory, MaxDriverCores, MaxExecutorMemory, MaxExecutorCores, MaxExecutors, MaxIdleTimeout}},

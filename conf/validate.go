@@ -13,8 +13,8 @@ type rule func(*Conf) Faults
 
 // rules are all checks of Validate.
 var rules = []rule{
-	checkAuth, checkTokenFile, checkTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts,
-	checkHosts, checkUserNames, checkUserLists, checkOptionLists, checkRedaction, checkApart, checkEngineSettings,
+	checkAuth, checkTokenFile, checkLDAP, checkKerberos, checkTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts,
+	checkHosts, checkUserNames, checkUserLists, checkRefusedUsers, checkOptionLists, checkRedaction, checkApart, checkEngineSettings,
 	checkSparkValues,
 }
 
@@ -23,7 +23,7 @@ type look func(c *Conf, getenv func(string) string) Faults
 
 // looks are all of them.
 var looks = []look{
-	checkEnvironment, checkOwnFiles, checkClearSecrets, checkProfiles, checkSecretFiles, checkCertificate, checkFolders, checkSparkHomes,
+	checkEnvironment, checkOwnFiles, checkClearSecrets, checkProfiles, checkSecretFiles, checkCertificates, checkLDAPAuthorities, checkKerberosFiles, checkFolders, checkSparkHomes,
 	checkJava, checkPrograms,
 }
 
@@ -82,10 +82,12 @@ func checkAuth(c *Conf) Faults {
 }
 
 // authMethods are the methods that exist, as kyuubi.authentication names them.
-func authMethods() []string { return []string{AuthNone, AuthToken} }
+func authMethods() []string {
+	return []string{AuthNone, AuthToken, AuthLDAP, AuthKerberos, AuthCertificate}
+}
 
 func checkMethod(c *Conf, method string) Faults {
-	later := []string{"NOSASL", "LDAP", "JDBC", "KERBEROS", "CUSTOM"}
+	later := []string{"NOSASL", "JDBC", "CUSTOM"}
 	switch {
 	case slices.Contains(authMethods(), method):
 		return nil
@@ -102,13 +104,15 @@ func checkTokenFile(c *Conf) Faults {
 	return nil
 }
 
-func checkTransport(c *Conf) Faults {
-	remote := ConnectEnabled.Get(c) && !isLoopback(c.ConnectHost())
-	if !c.Authenticates() || !remote || ConnectSSLEnabled.Get(c) {
-		return nil
+func checkTransport(c *Conf) (faults Faults) {
+	for i, door := range c.doors() {
+		port := sslPorts()[i]
+		if c.Authenticates() && door.open && !isLoopback(door.host) && !port.enabled.Get(c) {
+			faults = append(faults, c.blame(port.enabled.Key, "credentials would cross the network in clear text on %s, so they are refused there: "+
+				"set it to true with a certificate and a key, or listen on loopback", door.host)...)
+		}
 	}
-	return c.blame(ConnectSSLEnabled.Key, "credentials would cross the network in clear text on %s, and Spark's clients send them over TLS only: "+
-		"set it to true with a certificate and a key, or listen on loopback", c.ConnectHost())
+	return faults
 }
 
 func checkOpenDoors(c *Conf) Faults {
@@ -146,19 +150,6 @@ func (d door) blame(c *Conf) string {
 		return d.bind.Key
 	}
 	return FrontendBindHost.Key
-}
-
-func checkTLS(c *Conf) Faults {
-	if !ConnectSSLEnabled.Get(c) {
-		return nil
-	}
-	var faults Faults
-	for _, e := range []Entry[string]{ConnectSSLCertificate, ConnectSSLKey} {
-		if e.Get(c) == "" {
-			faults = append(faults, c.blame(e.Key, "%s is true, which needs this PEM file", ConnectSSLEnabled.Key)...)
-		}
-	}
-	return faults
 }
 
 func checkDiscovery(c *Conf) Faults {

@@ -17,7 +17,7 @@ var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$`)
 // checkUserNames looks at every list of users: a name that nobody can have has
 // no effect, so the list does not do what it was written for.
 func checkUserNames(c *Conf) (faults Faults) {
-	for _, list := range []Entry[[]string]{Administrators, LimitUnlimitedUsers, LimitDeniedUsers} {
+	for _, list := range []Entry[[]string]{Administrators, RefusedUsers, LimitUnlimitedUsers, LimitDeniedUsers} {
 		for _, name := range list.Get(c) {
 			if !userName.MatchString(name) {
 				faults = append(faults, c.blame(list.Key, "%q can be the name of no user, so the entry would mean nobody; there are no wildcards: "+
@@ -102,8 +102,13 @@ func checkApart(c *Conf) (faults Faults) {
 	}
 	files := []struct{ key, path string }{
 		{ServerDataDir.Key, ServerDataDir.Get(c)}, {ServerClusterSecretFile.Key, ServerClusterSecretFile.Get(c)},
-		{AuthTokenFile.Key, AuthTokenFile.Get(c)}, {ConnectSSLKey.Key, ConnectSSLKey.Get(c)},
+		{AuthTokenFile.Key, AuthTokenFile.Get(c)}, {SpnegoKeytab.Key, SpnegoKeytab.Get(c)}, {KerberosReplayDir.Key, c.ReplayDir()},
 		{"KYUUBI_CONF_DIR", c.dir}, {EngineMainResource.Key, EngineMainResource.Get(c)},
+	}
+	for _, keys := range []sslKeys{anySSL, connectSSL, restSSL} {
+		for _, e := range []Entry[string]{keys.key, keys.keystore} {
+			files = append(files, struct{ key, path string }{e.Key, e.Get(c)})
+		}
 	}
 	for _, f := range files {
 		if f.path != "" && below(f.path, work) {

@@ -23,6 +23,10 @@ func TestValidate(t *testing.T) {
 	const host, auth = "kyuubi.frontend.bind.host=", "kyuubi.authentication="
 	token := []string{auth + "TOKEN", "kyuubi.authentication.token.file=/t"}
 	tls := []string{"kyuubi.frontend.spark.connect.ssl.enabled=true", "kyuubi.frontend.spark.connect.ssl.certificate.path=/c", "kyuubi.frontend.spark.connect.ssl.key.path=/k"}
+	both := []string{tls[0], "kyuubi.frontend.rest.ssl.enabled=true", "kyuubi.frontend.ssl.certificate.path=/c", "kyuubi.frontend.ssl.key.path=/k"}
+	keystore := []string{tls[0], "kyuubi.frontend.ssl.keystore.path=/s", "kyuubi.frontend.ssl.keystore.password=secret"}
+	kerberos := []string{auth + "KERBEROS", "kyuubi.spnego.principal=HTTP/h@R", "kyuubi.spnego.keytab=/k"}
+	const asked, ca = "kyuubi.frontend.spark.connect.ssl.client.auth=", "kyuubi.frontend.ssl.client.ca.path=/ca"
 	with := func(lists ...[]string) (all []string) {
 		for _, list := range lists {
 			all = append(all, list...)
@@ -43,15 +47,37 @@ func TestValidate(t *testing.T) {
 		"none, connect off":        {[]string{"kyuubi.frontend.spark.connect.bind.host=10.0.0.1", "kyuubi.frontend.spark.connect.enabled=false"}, nil},
 		"none, glass broken":       {[]string{host + "0.0.0.0", "kyuubi.authentication.none.allow.remote=true"}, nil},
 		"token":                    {with(token), nil},
-		"token, tls, everywhere":   {with(token, tls, []string{host + "0.0.0.0"}), nil},
-		"token, clear, everywhere": {with(token, []string{host + "0.0.0.0"}), []string{"ssl.enabled: credentials would cross the network"}},
+		"token, tls, everywhere":   {with(token, both, []string{host + "0.0.0.0"}), nil},
+		"token, clear REST":        {with(token, tls, []string{host + "0.0.0.0"}), []string{"rest.ssl.enabled: credentials would cross the network"}},
+		"token, clear, everywhere": {with(token, []string{host + "0.0.0.0"}), []string{"connect.ssl.enabled: credentials would cross", "rest.ssl.enabled: credentials would cross the network"}},
 		"token without file":       {[]string{auth + "TOKEN"}, []string{"kyuubi.authentication.token.file: the method TOKEN"}},
-		"a method of Kyuubi":       {[]string{auth + "KERBEROS"}, []string{"KERBEROS is a method of Kyuubi that this version does not have"}},
+		"a method of Kyuubi":       {[]string{auth + "JDBC"}, []string{"JDBC is a method of Kyuubi that this version does not have"}},
 		"unknown method":           {[]string{auth + "MAGIC"}, []string{`unknown method "MAGIC"`}},
-		"two bad methods":          {[]string{auth + "LDAP,MAGIC"}, []string{"LDAP is a method", "unknown method"}},
+		"two bad methods":          {[]string{auth + "JDBC,MAGIC"}, []string{"JDBC is a method", "unknown method"}},
 		"two methods":              {[]string{auth + "NONE,TOKEN"}, []string{`NONE lets everybody in`}},
 		"no method":                {[]string{auth}, []string{"it names no method"}},
 		"tls without files":        {tls[:1], []string{"certificate.path: ", "key.path: "}},
+		"tls of both, no files":    {both[:2], []string{"spark.connect.ssl.certificate.path: ", "spark.connect.ssl.key.path: ", "rest.ssl.certificate.path: ", "rest.ssl.key.path: "}},
+		"tls, one missing":         {both[:3], []string{"kyuubi.frontend.ssl.key.path: "}},
+		"keystore":                 {keystore, nil},
+		"keystore, no password":    {keystore[:2], []string{"keystore.password: the keystore /s needs its password"}},
+		"keystore and files":       {append(both, keystore[1:]...), []string{"remove one or the other"}},
+		"keystore of another port": {append(tls, keystore[1]), nil},
+		"certificates":             {with(both, []string{auth + "CERTIFICATE", asked + "REQUIRED", ca}), nil},
+		"certificates, not asked":  {with(both, []string{auth + "CERTIFICATE"}), []string{"client.auth: the method CERTIFICATE of kyuubi.authentication needs ports that ask"}},
+		"certificates, REST alone": {with(both, []string{auth + "CERTIFICATE", "kyuubi.frontend.rest.ssl.client.auth=OPTIONAL", ca}), []string{"so nobody could connect"}},
+		"certificates, no CA":      {with(both, []string{auth + "CERTIFICATE", asked + "OPTIONAL"}), []string{"kyuubi.frontend.ssl.client.ca.path: "}},
+		"kerberos":                 {kerberos, nil},
+		"kerberos, nothing said":   {kerberos[:1], []string{"kyuubi.spnego.principal: the method KERBEROS", "kyuubi.spnego.keytab: the method KERBEROS"}},
+		"kerberos, not HTTP":       {with(kerberos, []string{"kyuubi.spnego.principal=hive/h@R"}), []string{"does not begin with HTTP/"}},
+		"kerberos, no realm":       {with(kerberos, []string{"kyuubi.spnego.principal=HTTP/h"}), []string{"is no service with a host and a realm"}},
+		"kerberos, wildcard":       {with(kerberos, []string{"kyuubi.spnego.principal=HTTP/_HOST@R"}), []string{"_HOST is not replaced"}},
+		"kerberos, MIT's rules":    {with(kerberos, []string{"hadoop.security.auth_to_local.mechanism=mit"}), []string{"only hadoop is understood"}},
+		"kerberos, Hadoop's rules": {with(kerberos, []string{"hadoop.security.auth_to_local.mechanism=Hadoop", "hadoop.security.auth_to_local=DEFAULT"}), nil},
+		"refused administrator":    {with(token, []string{"kyuubi.server.administrators=alice,HDFS"}), []string{"HDFS is an account of the system"}},
+		"none, that administrator": {[]string{"kyuubi.server.administrators=hdfs"}, nil},
+		"refused, but not here":    {with(token, []string{"kyuubi.server.administrators=hdfs", "kyuubi.authentication.refused.users=root"}), nil},
+		"certificates, no TLS":     {[]string{auth + "CERTIFICATE", asked + "OPTIONAL", ca}, []string{"clients can show certificates over TLS only"}},
 		"zookeeper":                {[]string{"kyuubi.ha.addresses=zk:2181"}, []string{"ZooKeeper discovery comes with a later version"}},
 		"server local":             {[]string{"kyuubi.engine.share.level=SERVER_LOCAL"}, []string{"SERVER_LOCAL would tie an engine to one gateway"}},
 		"group":                    {[]string{"kyuubi.engine.share.level=GROUP"}, []string{"GROUP is not built yet"}},

@@ -3,11 +3,14 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os/user"
 
 	"roundhouse/auth"
+	"roundhouse/auth/certificate"
+	"roundhouse/auth/kerberos"
 	"roundhouse/auth/token"
 	"roundhouse/conf"
 )
@@ -19,7 +22,10 @@ type methodMaker func(c *conf.Conf, log *slog.Logger) (auth.Method, error)
 // methodMakers are the methods that exist.
 func methodMakers() map[string]methodMaker {
 	return map[string]methodMaker{
-		conf.AuthToken: tokenMethod,
+		conf.AuthToken:       tokenMethod,
+		conf.AuthCertificate: certificateMethod,
+		conf.AuthLDAP:        ldapMethod,
+		conf.AuthKerberos:    kerberosMethod,
 	}
 }
 
@@ -28,7 +34,8 @@ func newAuthenticator(c *conf.Conf, log *slog.Logger) (auth.Authenticator, error
 	if !c.Authenticates() {
 		return auth.None{}, nil
 	}
-	chain := &auth.Chain{Administrators: conf.Administrators.Get(c)}
+	chain := &auth.Chain{Administrators: conf.Administrators.Get(c), Refused: conf.RefusedUsers.Get(c)}
+	chain.Watchers = append(chain.Watchers, throttleOf(c))
 	if own, err := user.Current(); err == nil {
 		chain.Administrators = append(chain.Administrators, own.Username) // as in Kyuubi
 	}
@@ -48,4 +55,25 @@ func tokenMethod(c *conf.Conf, log *slog.Logger) (auth.Method, error) {
 		return nil, fmt.Errorf("%w (%s)", err, conf.AuthTokenFile.Key)
 	}
 	return tokens, nil
+}
+
+func certificateMethod(c *conf.Conf, _ *slog.Logger) (auth.Method, error) {
+	method, err := certificate.New(conf.CertificateUser.Get(c))
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, conf.CertificateUser.Key)
+	}
+	return method, nil
+}
+
+func kerberosMethod(c *conf.Conf, _ *slog.Logger) (auth.Method, error) {
+	method, err := kerberos.New(kerberos.Options{
+		Principal: conf.SpnegoPrincipal.Get(c), Keytab: conf.SpnegoKeytab.Get(c), ReplayDir: c.ReplayDir(), Rules: c.AuthToLocal(),
+	})
+	switch {
+	case errors.Is(err, kerberos.ErrRules):
+		return nil, fmt.Errorf("%w (%s)", err, conf.AuthToLocalKey)
+	case err != nil:
+		return nil, fmt.Errorf("%w (%s)", err, conf.SpnegoKeytab.Key)
+	}
+	return method, nil
 }

@@ -19,6 +19,7 @@ import (
 	"roundhouse/conf"
 	"roundhouse/discovery/embedded"
 	"roundhouse/engine"
+	"roundhouse/internal/tlsx"
 	"roundhouse/server/frontend"
 	"roundhouse/server/rest"
 	"roundhouse/session"
@@ -35,6 +36,8 @@ type Server struct {
 	log      *slog.Logger
 	ready    chan struct{}
 	draining atomic.Bool
+	// certificates are those of the doors, kept up to date.
+	certificates []*tlsx.Server
 	// address and restAddress are how people reach the two doors.
 	address, restAddress string
 }
@@ -73,6 +76,9 @@ func (s *Server) Run(ctx context.Context) error {
 	var parts errgroup.Group
 	parts.Go(func() error { return s.engines.Run(inner) })
 	parts.Go(func() error { return s.sessions.Run(inner) })
+	for _, c := range s.certificates {
+		parts.Go(func() error { return c.Run(inner) })
+	}
 	if a, ok := s.auth.(runner); ok {
 		parts.Go(func() error { return a.Run(inner) })
 	}

@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -202,7 +201,7 @@ func (p *parts) makeSessions() (err error) {
 }
 
 func (p *parts) makeFrontend() error {
-	tlsConfig, err := serverTLS(p.c)
+	tlsConfig, err := p.secure(p.c.ConnectTLS(), "Spark Connect", "h2")
 	if err != nil {
 		return err
 	}
@@ -259,14 +258,18 @@ func (p *parts) makeREST() (err error) {
 	if err != nil {
 		return err
 	}
+	tlsConfig, err := p.secure(p.c.RESTTLS(), "REST", "http/1.1")
+	if err != nil {
+		return err
+	}
 	p.rest, err = rest.New(rest.Options{
-		Listener: p.listener, Authenticator: p.auth,
+		Listener: p.listener, TLS: tlsConfig, CA: p.c.CAFile(), Authenticator: p.auth,
 		Sessions: restSessions{p.sessions, p.planner, p.engines},
 		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
 		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
 		Ready:     p.readyErr,
 		Hosts:     hosts(p.c),
-		Remote:    rest.Remote{Address: p.address, TLS: conf.ConnectSSLEnabled.Get(p.c)},
+		Remote:    rest.Remote{Address: p.address, TLS: conf.ConnectSSLEnabled.Get(p.c), Hint: p.rootsHint()},
 		Redaction: conf.ServerRedaction.Get(p.c),
 		Version:   version.Get().Number,
 		Log:       p.log,
@@ -303,18 +306,6 @@ func countStates(all []engine.Info) map[string]int {
 		counts[string(i.State)]++
 	}
 	return counts
-}
-
-func serverTLS(c *conf.Conf) (*tls.Config, error) {
-	if !conf.ConnectSSLEnabled.Get(c) {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(conf.ConnectSSLCertificate.Get(c), conf.ConnectSSLKey.Get(c))
-	if err != nil {
-		return nil, fmt.Errorf("the certificate of the Spark Connect port cannot be used (%s, %s): %w",
-			conf.ConnectSSLCertificate.Key, conf.ConnectSSLKey.Key, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}, nil
 }
 
 // pluginJar is kyuubi.session.engine.spark.main.resource, or the jar of the

@@ -56,16 +56,17 @@ type Story struct {
 
 // NewSparkClient makes a client of the gateway at address (host:port), with a
 // session id of its own. Its connection ends with the test.
-func NewSparkClient(t testing.TB, address, user string) *SparkClient {
+func NewSparkClient(t testing.TB, address, user string, more ...grpc.DialOption) *SparkClient {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+address,
+	conn, err := grpc.NewClient("passthrough:///"+address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(128<<20)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(128 << 20)),
 		grpc.WithConnectParams(grpc.ConnectParams{ // grpc's default waits up to two minutes, which may miss the last retry
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: 5 * time.Second,
 		}),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}))
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
+	}, more...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return &SparkClient{pb.NewSparkConnectServiceClient(conn), uuid.NewString(), user, conn}

@@ -81,7 +81,7 @@ var doors = []unsafe{
 	{name: "nobody is asked, a name", lines: "kyuubi.frontend.bind.host=gateway.example", key: "kyuubi.frontend.bind.host", why: "or accept the risk with kyuubi.authentication.none.allow.remote=true", faults: 2},
 	{name: "tokens in clear text", lines: tokens + ";kyuubi.frontend.spark.connect.bind.host=0.0.0.0", prepare: aFile("tokens", aToken, 0o600), key: "kyuubi.frontend.spark.connect.ssl.enabled", why: "credentials would cross the network in clear text"},
 	{name: "two methods, one of them NONE", lines: "kyuubi.authentication=NONE,TOKEN", key: "kyuubi.authentication", why: "NONE lets everybody in"},
-	{name: "a method that is not there", lines: "kyuubi.authentication=LDAP", key: "kyuubi.authentication", why: "LDAP is a method of Kyuubi that this version does not have"},
+	{name: "a method that is not there", lines: "kyuubi.authentication=JDBC", key: "kyuubi.authentication", why: "JDBC is a method of Kyuubi that this version does not have"},
 	{name: "no method", lines: "kyuubi.authentication=", key: "kyuubi.authentication", why: "it names no method"},
 	{name: "TOKEN without tokens", lines: "kyuubi.authentication=TOKEN", key: "kyuubi.authentication.token.file", why: "needs this file of tokens"},
 	{name: "one port for two doors", lines: "kyuubi.frontend.spark.connect.bind.port=15002;kyuubi.frontend.rest.bind.port=15002", key: "kyuubi.frontend.spark.connect.bind.port", why: "port 15002 is also the REST port"},
@@ -202,6 +202,7 @@ var places = []unsafe{
 func TestUnsafeConfigurationsDoNotStart(t *testing.T) {
 	for area, table := range map[string][]unsafe{
 		"doors": doors, "people": people, "engines": engines, "secrets": secrets, "certificates": certificates, "places": places,
+		"directories": directories, "kerberos": kerberos,
 	} {
 		for _, tt := range table {
 			t.Run(area+"/"+tt.name, func(t *testing.T) {

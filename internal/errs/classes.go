@@ -110,8 +110,8 @@ var Interrupted = &Class{
 // LimitExceeded: a limit on sessions, engines, streams or bytes.
 var LimitExceeded = &Class{
 	name: "LIMIT_EXCEEDED", code: codes.ResourceExhausted, http: http.StatusTooManyRequests,
-	cause: "A limit per user or of the gateway is reached: sessions, engines, launches, streams or bytes.",
-	user:  "End what is no longer needed; the message names the limit and what counts into it.",
+	cause: "A limit per user or of the gateway is reached: sessions, engines, launches, streams or bytes; or too many logins failed.",
+	user:  "End what is no longer needed; the message names the limit and what counts into it. After failed logins correct the credentials, and wait as long as the message says.",
 	admin: "Raise the limit if the machine or the cluster has room.",
 }
 

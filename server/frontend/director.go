@@ -80,7 +80,7 @@ func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
 	if tracked {
 		c.Peer = g.Addr
 	}
-	id, err := d.Auth.Authenticate(ctx, auth.Request{Header: c.Header, Peer: c.Peer, Secure: c.Secure})
+	id, err := d.Auth.Authenticate(ctx, auth.Request{Header: c.Header, Peer: c.Peer, Secure: c.Secure, Certificate: c.Certificate})
 	if err != nil {
 		d.callDone(c, err)
 		d.refused(c, "", err)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // compressed requests are read before they are stamped
 	"google.golang.org/grpc/health"
@@ -114,7 +113,7 @@ func grpcOptions(o ServerOptions, p *proxy.Proxy) []grpc.ServerOption {
 	}
 	security := insecure.NewCredentials()
 	if o.TLS != nil {
-		security = credentials.NewTLS(o.TLS)
+		security = newHandshaker(o.TLS)
 	}
 	return append(opts, grpc.Creds(newPacer(security, o.Log)))
 }

@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
 	"time"
@@ -26,6 +27,8 @@ type Call struct {
 	Peer net.Addr
 	// Secure says that the call came over TLS.
 	Secure bool
+	// Certificate is the client's, verified by TLS; nil without one.
+	Certificate *x509.Certificate
 	// Admitted is what Director.Admit left for Director.Route.
 	Admitted any
 

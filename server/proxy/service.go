@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"roundhouse/internal/errs"
+	"roundhouse/internal/tlsx"
 )
 
 // The methods of the service by shape. Methods that Spark adds later are
@@ -66,7 +67,9 @@ func (p *Proxy) newCall(ctx context.Context, method string) *Call {
 	c.Header, _ = metadata.FromIncomingContext(ctx)
 	if pr, ok := peer.FromContext(ctx); ok {
 		c.Peer = pr.Addr
-		_, c.Secure = pr.AuthInfo.(credentials.TLSInfo)
+		if info, ok := pr.AuthInfo.(credentials.TLSInfo); ok {
+			c.Secure, c.Certificate = true, tlsx.Verified(info.State)
+		}
 	}
 	return c
 }

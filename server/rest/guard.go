@@ -19,6 +19,7 @@ import (
 
 	"roundhouse/auth"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/tlsx"
 )
 
 // macScheme is the scheme of the Authorization header of engines.
@@ -101,6 +102,9 @@ func (s *Server) admitUser(c *call) error {
 	id, err := s.o.Authenticator.Authenticate(c.r.Context(), authRequest(c.r))
 	if err != nil {
 		return err
+	}
+	if id.Reply != "" {
+		c.w.Header().Set(challenge, id.Reply)
 	}
 	if id.Method == auth.MethodNone {
 		if err := s.checkHost(c.r.Host); err != nil {
@@ -218,6 +222,9 @@ func authRequest(r *http.Request) auth.Request {
 		header[strings.ToLower(name)] = values
 	}
 	request := auth.Request{Header: header, Secure: r.TLS != nil}
+	if r.TLS != nil {
+		request.Certificate = tlsx.Verified(*r.TLS)
+	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		request.Peer = net.TCPAddrFromAddrPort(peer)
 	}

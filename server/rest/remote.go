@@ -14,6 +14,9 @@ type Remote struct {
 	Address string
 	// TLS says that the port wants it.
 	TLS bool
+	// Hint tells, in a sentence, how clients come to trust the port; "" where they
+	// do without more.
+	Hint string
 }
 
 // Line is the connection string of one session, ready for SPARK_REMOTE. It

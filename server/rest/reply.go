@@ -51,16 +51,19 @@ func (s *Server) reply(w http.ResponseWriter, err error) {
 		w.Header().Set(challenge, "Bearer "+realm)
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		setRetryAfter(w, errs.ClassOf(err))
+		setRetryAfter(w, err)
 	}
 	writeJSON(w, status, body)
 }
 
-// setRetryAfter says when another try makes sense: as the class of the error
-// says, if it does.
-func setRetryAfter(w http.ResponseWriter, c *errs.Class) {
+// setRetryAfter says when another try makes sense: as the error or its class
+// says, if one does.
+func setRetryAfter(w http.ResponseWriter, err error) {
 	after := comeBack
-	if c != nil && c.RetryAfter() > 0 {
+	var own interface{ RetryAfter() time.Duration }
+	if c := errs.ClassOf(err); errors.As(err, &own) {
+		after = own.RetryAfter()
+	} else if c != nil && c.RetryAfter() > 0 {
 		after = c.RetryAfter()
 	}
 	w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))

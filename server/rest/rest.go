@@ -4,6 +4,7 @@ package rest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,7 +30,10 @@ const (
 // noted.
 type Options struct {
 	// Listener is where calls come in; Run closes it.
-	Listener      net.Listener
+	Listener net.Listener
+	// TLS is nil for a port without; otherwise engines on this machine, and they
+	// alone, are served in plain all the same.
+	TLS           *tls.Config
 	Authenticator auth.Authenticator
 	Sessions      Sessions
 	Engines       Engines
@@ -43,6 +47,9 @@ type Options struct {
 	Ready func() error
 	// Remote is how clients reach the Spark Connect port.
 	Remote Remote
+	// CA is the file with the authority of the gateway's certificate, which need
+	// not exist.
+	CA string
 	// Hosts are the host names, besides IP literals and localhost, that callers
 	// may address this server by when nobody is authenticated.
 	Hosts []string
@@ -88,8 +95,13 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Run serves until ctx ends, then lets the calls under way finish for a short
 // while. It returns nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
+	listener, handler := s.o.Listener, s.handler
+	if s.o.TLS != nil {
+		listener, handler = secureListener{listener, s.o.TLS}, secured(handler)
+	}
 	server := &http.Server{
-		Handler:           s.handler,
+		Handler:           handler,
+		ConnContext:       withConn,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -99,7 +111,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	failed := make(chan error, 1)
 	// Run waits for this goroutine: Serve returns once Shutdown or Close was called.
-	go func() { failed <- server.Serve(s.o.Listener) }()
+	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving REST on %s: %w", s.Addr(), err)

@@ -61,6 +61,7 @@ func routes() []route {
 		{method: http.MethodGet, path: "/readyz", rule: public, serve: (*Server).readiness},
 		{method: http.MethodGet, path: "/metrics", rule: user, serve: (*Server).metrics},
 
+		{method: http.MethodGet, path: "/ca.pem", rule: public, serve: (*Server).authority},
 		{method: http.MethodGet, path: "/api/openapi.yaml", rule: user, serve: (*Server).describe},
 		{method: http.MethodGet, path: v1 + "/ping", rule: public, serve: (*Server).ping},
 		{method: http.MethodGet, path: v1 + "/version", rule: user, serve: (*Server).version},

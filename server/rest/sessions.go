@@ -18,11 +18,12 @@ import (
 // interactive is the only session type that the gateway has.
 const interactive = "INTERACTIVE"
 
-// sessionHandle answers the opening of a session. Remote is ours.
+// sessionHandle answers the opening of a session. Remote and Hint are ours.
 type sessionHandle struct {
 	Identifier     string `json:"identifier"`
 	KyuubiInstance string `json:"kyuubiInstance"`
 	Remote         string `json:"remote"`
+	Hint           string `json:"hint,omitempty"`
 }
 
 // sessionData is a session in a list. EngineRef and Client are ours.
@@ -97,6 +98,7 @@ func (s *Server) openSession(c *call) error {
 		Identifier:     session.ID,
 		KyuubiInstance: s.o.Remote.Address,
 		Remote:         s.o.Remote.Line(session.ID, c.caller),
+		Hint:           s.o.Remote.Hint,
 	})
 	return nil
 }

@@ -24,14 +24,26 @@ func banner(c *conf.Conf, g Gateway, logPlace string, getenv func(string) string
 	for _, row := range [][2]string{
 		{"Spark Connect", "sc://" + g.ConnectAddr()},
 		{"Authentication", authentication(c)},
-		{"REST, metrics", "http://" + g.RESTAddr()},
+		{"Clients need", trust(c)},
+		{"REST, metrics", restURL(c, g)},
 		{"Spark", sparkHome(c, getenv).String()},
 		{"Settings", describeSource(c)},
 		{"Log", logPlace},
 	} {
-		fmt.Fprintf(&b, "  %-14s  %s\n", row[0], row[1])
+		if row[1] != "" {
+			fmt.Fprintf(&b, "  %-14s  %s\n", row[0], row[1])
+		}
 	}
 	return b.String()
+}
+
+// restURL is where the REST API is reached.
+func restURL(c *conf.Conf, g Gateway) string {
+	scheme := "http"
+	if conf.RESTSSLEnabled.Get(c) {
+		scheme = "https"
+	}
+	return scheme + "://" + g.RESTAddr()
 }
 
 func authentication(c *conf.Conf) string {

@@ -109,7 +109,7 @@ folder conf of $GATEWAY_HOME or $KYUUBI_HOME; --conf key=value wins over the fil
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(a.runCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
-		a.statusCommand(), a.versionCommand(), a.validateCommand())
+		a.statusCommand(), a.versionCommand(), a.validateCommand(), a.certificatesCommand())
 	return root
 }
 

@@ -174,6 +174,7 @@ func (a *app) status(context.Context) error {
 	a.say("The gateway is running (pid %d, for %v).", p.PID, time.Since(p.Started).Round(time.Second))
 	for _, row := range [][2]string{
 		{"Spark Connect", p.Notes[noteConnect]},
+		{"Clients need", p.Notes[noteTrust]},
 		{"REST, metrics", p.Notes[noteREST]},
 		{"Log", p.Notes[noteLog]},
 	} {

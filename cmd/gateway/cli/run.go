@@ -19,6 +19,7 @@ import (
 const (
 	noteConnect = "connect"
 	noteREST    = "rest"
+	noteTrust   = "trust"
 	noteLog     = "log"
 )
 
@@ -98,7 +99,10 @@ func (a *app) attend(g Gateway, ended <-chan error, forced <-chan struct{}, anno
 func (a *app) announce(c *conf.Conf, g Gateway, pidFile *daemon.PIDFile, logPlace string, readyFD int) error {
 	b := banner(c, g, logPlace, a.getenv)
 	fmt.Fprint(a.stdout, b)
-	notes := map[string]string{noteConnect: "sc://" + g.ConnectAddr(), noteREST: "http://" + g.RESTAddr()}
+	notes := map[string]string{noteConnect: "sc://" + g.ConnectAddr(), noteREST: restURL(c, g)}
+	if needed := trust(c); needed != "" {
+		notes[noteTrust] = needed
+	}
 	if logPlace != "" {
 		notes[noteLog] = logPlace
 	}

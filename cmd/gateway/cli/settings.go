@@ -104,6 +104,9 @@ func (a *app) remark(c *conf.Conf) {
 	if c.Authenticates() && conf.EngineAllowGatewayUser.Get(c) {
 		fmt.Fprintf(a.stderr, "Warning: %s=true: the Python code of every user can read the files of the gateway, its secrets included.\n", conf.EngineAllowGatewayUser.Key)
 	}
+	for _, text := range c.Expiries() {
+		fmt.Fprintf(a.stderr, "Warning: %s\n", text)
+	}
 	if line := c.Summary(); line != "" {
 		a.say("%s", line)
 	}

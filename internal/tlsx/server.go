@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tlsx
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// checkInterval is how often Run looks for changed files. A change counts once
+	// it has been seen twice, so that the second of two files is there as well.
+	checkInterval = time.Second
+	// remindInterval is how often the log tells that a certificate expires soon.
+	remindInterval = 24 * time.Hour
+	// expiresSoon is what is soon.
+	expiresSoon = 30 * 24 * time.Hour
+)
+
+// suites are the suites of TLS 1.2 with forward secrecy and authenticated
+// encryption; those of TLS 1.3 are not configurable. It is immutable.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+// Options describe the TLS of one port.
+type Options struct {
+	Files Files
+	// Clients says whether clients are asked for certificates; those that they
+	// show are always verified.
+	Clients Clients
+	// Authorities is the PEM file of the authorities of clients' certificates.
+	Authorities string
+}
+
+// Clients says whether clients are asked for certificates.
+type Clients int
+
+// The possibilities: not asked, asked, or let in with one only.
+const (
+	ClientsNone Clients = iota
+	ClientsOptional
+	ClientsRequired
+)
+
+// Server is the TLS of one port. Make it with NewServer; it is safe for
+// concurrent use.
+type Server struct {
+	o       Options
+	port    string
+	protos  []string
+	log     *slog.Logger
+	current atomic.Pointer[state]
+}
+
+// state is what was read at one time.
+type state struct {
+	stamp  string
+	config *tls.Config
+}
+
+// NewServer reads the files. The port is named in the log; protos are those of
+// ALPN (RFC 7301). The error is a *Fault.
+func NewServer(o Options, port string, protos []string, log *slog.Logger) (*Server, error) {
+	s := &Server{o: o, port: port, protos: protos, log: log}
+	return s, s.load(s.stamp())
+}
+
+// Config is for a listener; new connections get the files as they were last read.
+func (s *Server) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: s.protos,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return s.current.Load().config, nil
+		},
+	}
+}
+
+// Run reads the files again when they changed, until ctx ends. Files with faults
+// change nothing and are reported once. A certificate that expires soon is
+// reported every day.
+func (s *Server) Run(ctx context.Context) error {
+	check, remind := time.NewTicker(checkInterval), time.NewTicker(remindInterval)
+	defer check.Stop()
+	defer remind.Stop()
+	w := watch{seen: s.current.Load().stamp, read: s.current.Load().stamp}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-check.C:
+			s.check(&w)
+		case <-remind.C:
+			s.remind()
+		}
+	}
+}
+
+// watch is what Run remembers: the state of the files that it saw last, and
+// that which it read last, with faults or without.
+type watch struct{ seen, read string }
+
+func (s *Server) check(w *watch) {
+	now := s.stamp()
+	settled := now == w.seen
+	w.seen = now
+	if !settled || now == w.read {
+		return
+	}
+	w.read = now
+	if err := s.load(now); err != nil {
+		s.log.Error("the new certificate files cannot be used, those read before stay in use", "port", s.port, "err", err)
+		return
+	}
+	s.log.Info("certificate files read again", "port", s.port, "expires", s.leaf().NotAfter)
+	s.remind()
+}
+
+func (s *Server) remind() {
+	if text := Expiry(s.leaf()); text != "" {
+		s.log.Warn(text, "port", s.port)
+	}
+}
+
+func (s *Server) leaf() *x509.Certificate {
+	return s.current.Load().config.Certificates[0].Leaf
+}
+
+// Expiry says that a certificate expires within 30 days; "" if it does not.
+func Expiry(leaf *x509.Certificate) string {
+	left := time.Until(leaf.NotAfter)
+	if left > expiresSoon {
+		return ""
+	}
+	return fmt.Sprintf("the certificate expires on %s, in %d days; put a new one in the place of its files, no restart is needed",
+		leaf.NotAfter.Format(time.DateOnly), int(left.Hours()/24))
+}
+
+// stamp tells one state of the files from another.
+func (s *Server) stamp() string {
+	paths := s.o.Files.paths()
+	if s.o.Clients != ClientsNone {
+		paths = append(paths, s.o.Authorities)
+	}
+	var b strings.Builder
+	for _, path := range paths {
+		var st unix.Stat_t
+		err := unix.Stat(path, &st)
+		fmt.Fprint(&b, st.Ino, st.Size, st.Mode, st.Uid, st.Mtim, err, ";")
+	}
+	return b.String()
+}
+
+// load reads the files, whose state before reading was stamp.
+func (s *Server) load(stamp string) error {
+	pair, err := s.o.Files.Load()
+	if err != nil {
+		return err
+	}
+	config := &tls.Config{
+		Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, CipherSuites: suites, NextProtos: s.protos,
+	}
+	if s.o.Clients != ClientsNone {
+		config.ClientCAs, err = LoadAuthorities(s.o.Authorities)
+		config.ClientAuth = tls.VerifyClientCertIfGiven
+		// A resumed connection would not show its certificate again.
+		config.SessionTicketsDisabled = true
+	}
+	if s.o.Clients == ClientsRequired {
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if err != nil {
+		return err
+	}
+	s.current.Store(&state{stamp, config})
+	return nil
+}
+
+// TrustedBy says whether clients that trust the authorities of roots, PEM text,
+// would trust a certificate; nil stands for the authorities of this machine.
+func TrustedBy(roots []byte, pair *tls.Certificate) bool {
+	o := x509.VerifyOptions{Intermediates: x509.NewCertPool()}
+	for _, der := range pair.Certificate[1:] {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			o.Intermediates.AddCert(c)
+		}
+	}
+	if roots != nil {
+		o.Roots = x509.NewCertPool()
+		o.Roots.AppendCertsFromPEM(roots)
+	}
+	_, err := pair.Leaf.Verify(o)
+	return err == nil
+}
+
+// Verified is the certificate that a client proved to have; nil without one.
+func Verified(state tls.ConnectionState) *x509.Certificate {
+	if len(state.VerifiedChains) == 0 {
+		return nil
+	}
+	return state.VerifiedChains[0][0]
+}
