@@ -11,8 +11,11 @@ import (
 )
 
 // Check reads what New would read of a valid configuration and what package conf
-// cannot judge: the tokens. It takes and changes nothing.
+// cannot judge: the tokens, and the groups of users. It takes and changes nothing.
 func Check(c *conf.Conf) error {
+	if _, err := userGroups(c); err != nil {
+		return err
+	}
 	if c.AuthMethod() != conf.AuthToken {
 		return nil
 	}
