@@ -47,7 +47,7 @@ test: ## Build, then run every test that this machine can run; names what it ski
 	@bin/lib/test.sh
 
 .PHONY: test-long
-test-long: ## The same tests with their full counts
+test-long: ## The same tests with their full counts, and fuzzing; nothing may be skipped
 	@ROUNDHOUSE_LONG=1 bin/lib/test.sh
 
 .PHONY: dist

@@ -4,8 +4,8 @@ package conf
 
 import "strings"
 
-// pythonVariable is where Spark Connect takes the interpreter of its workers from.
-const pythonVariable = EngineEnvPrefix + "PYSPARK_PYTHON"
+// PythonVariable is where Spark Connect takes the interpreter of its workers from.
+const PythonVariable = EngineEnvPrefix + "PYSPARK_PYTHON"
 
 // EngineBase are the settings of every engine of a user, below what a session
 // asks for: those for Spark under Spark's names, and the kyuubi.* ones that may
@@ -24,7 +24,7 @@ func (c *Conf) EngineBase(user string) map[string]string {
 		}
 	}
 	if python := c.DefaultPython(user); python != "" {
-		base[pythonVariable] = python
+		base[PythonVariable] = python
 	}
 	return base
 }

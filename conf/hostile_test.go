@@ -4,6 +4,7 @@ package conf
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -137,25 +138,61 @@ func TestHostileValuesNeverReachTheLaunch(t *testing.T) {
 	}
 }
 
+// launchable reads testdata/launch-options.txt.
+func launchable(t testing.TB) []string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/launch-options.txt")
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "#") })
+}
+
+// harmless is what every value of a launch looks like: a number with its unit, a
+// word, the name of one of Spark's classes. It is no path, no option, no list.
+const harmless = `^[A-Za-z0-9]([A-Za-z0-9.]{0,63})$`
+
+func TestLaunchOptionsAreThoseOfTheList(t *testing.T) {
+	var all []string
+	for key, launched := range inFingerprint {
+		if launched {
+			all = append(all, key)
+		}
+	}
+	require.ElementsMatch(t, launchable(t), all)
+}
+
+// FuzzResolve sends two options: whatever comes out for a launch is on the list
+// and looks harmless, and asked for as such it comes out the same.
 func FuzzResolve(f *testing.F) {
 	for name, disguise := range disguises {
-		f.Add(disguise("spark.master"), "local")
-		f.Add(disguise("spark.driver.memory"), name)
+		f.Add(disguise("spark.master"), "local", "spark.executor.cores", "2")
+		f.Add(disguise("spark.driver.memory"), name, disguise("spark.driver.memory"), "2g")
+	}
+	for _, k := range allowed {
+		for _, text := range append(hostileValues, "true", "60s", "0.5", "2g", "PT1H") {
+			f.Add(k.key, text, "kyuubi.session.name", text)
+		}
 	}
 	c, err := New(nil)
 	require.NoError(f, err)
 	r := NewResolver(c)
-	f.Fuzz(func(t *testing.T, key, text string) {
-		o, err := r.Resolve("alice", pairs(key, text))
+	keys := launchable(f)
+	f.Fuzz(func(t *testing.T, key, text, second, secondText string) {
+		o, err := r.Resolve("alice", []Pair{{key, text}, {second, secondText}})
 		if err != nil {
 			require.NotContains(t, err.Error(), "\x00")
+			require.Empty(t, o.Launch)
 			return
 		}
-		for launched, canonicalText := range o.Launch {
-			require.True(t, inFingerprint[launched], launched)
-			again, err := checkValue(launched, canonicalText, c)
-			require.NoError(t, err)
-			require.Equal(t, canonicalText, again)
+		require.Regexp(t, `^[a-z0-9][a-z0-9-]*$`, o.Subdomain)
+		require.Contains(t, []string{"CONNECTION", "USER"}, o.ShareLevel)
+		require.NotRegexp(t, `[[:cntrl:]]`, o.Name)
+		for launched, shown := range o.Launch {
+			require.Contains(t, keys, launched)
+			require.Regexp(t, harmless, shown, launched)
+			again, err := r.Resolve("alice", pairs(launched, shown))
+			require.NoError(t, err, "%s=%s", launched, shown)
+			require.Equal(t, shown, again.Launch[launched])
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"roundhouse/internal/netaddr"
 )
 
 // Who may come in at all, and how many sessions each may have. Counts are those
@@ -17,11 +19,11 @@ var (
 
 	// LimitSessionsPerAddress is kyuubi.server.limit.connections.per.ipaddress.
 	LimitSessionsPerAddress = Entry[int]{Meta{Key: "kyuubi.server.limit.connections.per.ipaddress", Default: "0", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Sessions that may be open from one client address at the same time. The address is that of the TCP connection: behind a balancer it is the balancer's. 0, and Kyuubi's unset, mean no limit."}, limitKind()}
+		Doc: "Sessions that may be open from one client address at the same time. The address is that of the TCP connection: behind a balancer it is the balancer's. IPv6 addresses of one /64 count as one. 0, and Kyuubi's unset, mean no limit."}, limitKind()}
 
 	// LimitSessionsPerUserAddress is kyuubi.server.limit.connections.per.user.ipaddress.
 	LimitSessionsPerUserAddress = Entry[int]{Meta{Key: "kyuubi.server.limit.connections.per.user.ipaddress", Default: "0", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Sessions that one user may have open from one client address at the same time. 0, and Kyuubi's unset, mean no limit."}, limitKind()}
+		Doc: "Sessions that one user may have open from one client address (IPv6: /64) at the same time. 0, and Kyuubi's unset, mean no limit."}, limitKind()}
 
 	// LimitUnlimitedUsers is kyuubi.server.limit.connections.user.unlimited.list.
 	LimitUnlimitedUsers = Entry[[]string]{Meta{Key: "kyuubi.server.limit.connections.user.unlimited.list", Since: "0.1.0", Scope: ScopeServer,
@@ -37,7 +39,7 @@ var (
 
 	// LimitStrangers is kyuubi.server.limit.unauthenticated.connections.per.ipaddress.
 	LimitStrangers = Entry[int]{Meta{Key: "kyuubi.server.limit.unauthenticated.connections.per.ipaddress", Default: "100", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Connections to the Spark Connect port that one address may have open without an authenticated call on them. A further one closes the oldest of these. 0 means no limit."}, limitKind()}
+		Doc: "Connections to the Spark Connect port that one address (IPv6: one /64) may have open without an authenticated call on them. A further one closes the oldest of these. 0 means no limit."}, limitKind()}
 )
 
 // What a user may have under way.
@@ -60,7 +62,7 @@ var (
 
 	// LimitHeldCallsPerUser is kyuubi.server.limit.held.calls.per.user.
 	LimitHeldCallsPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.held.calls.per.user", Default: "500", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Those of one user that may wait for an engine at the same time. 0 means no limit."}, limitKind()}
+		Doc: "Those of one user that may wait for an engine at the same time, sessions that REST opens included. 0 means no limit."}, limitKind()}
 
 	// LimitArtifactsPerCall is kyuubi.server.limit.artifacts.per.call, in MiB.
 	LimitArtifactsPerCall = Entry[int64]{Meta{Key: "kyuubi.server.limit.artifacts.per.call", Default: "2g", Ours: true, Since: "0.1.0", Scope: ScopeServer,
@@ -68,11 +70,11 @@ var (
 
 	// LimitArtifactsPerSession is kyuubi.server.limit.artifacts.per.session, in MiB.
 	LimitArtifactsPerSession = Entry[int64]{Meta{Key: "kyuubi.server.limit.artifacts.per.session", Default: "8g", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Most bytes that all uploads of a session may bring; they stay on the driver's disk until it ends. Uploads that fail do not count, and a restart of the gateway begins to count anew. 0 means no limit."}, sizeKind()}
+		Doc: "Most bytes that all uploads of a session may bring; they stay on the driver's disk until it ends. Uploads that fail do not count, unless the client leaves before the engine has answered a complete one, and a restart of the gateway begins to count anew. 0 means no limit."}, sizeKind()}
 
 	// ArtifactIdleTimeout is kyuubi.frontend.spark.connect.artifact.idle.timeout.
 	ArtifactIdleTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.frontend.spark.connect.artifact.idle.timeout", Default: "PT2M", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "An upload that brings nothing for so long is ended."}, positiveKind()}
+		Doc: "An upload of which no further message (Spark's clients send 32 KiB each) is complete within this time is ended."}, positiveKind()}
 )
 
 // StaticGroups is the text of hadoop.user.group.static.mapping.overrides; ""
@@ -90,11 +92,10 @@ func addressesKind() kind[[]string] {
 	return kind[[]string]{"list", func(s string) ([]string, error) {
 		items := splitList(s)
 		for i, item := range items {
-			address, err := netip.ParseAddr(item)
-			if err != nil {
+			if _, err := netip.ParseAddr(item); err != nil {
 				return nil, fmt.Errorf("want IP addresses such as 192.0.2.7, got %q", item)
 			}
-			items[i] = address.Unmap().String()
+			items[i] = netaddr.Plain(item)
 		}
 		return items, nil
 	}}

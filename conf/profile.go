@@ -111,7 +111,7 @@ func (o *Options) applyKyuubi(l line) error {
 	case !known:
 		return errors.New(unknownText(l.key))
 	case strings.HasPrefix(l.key, EnginePython.Key):
-		return errors.New("a profile cannot set this; it can set " + pythonVariable)
+		return errors.New("a profile cannot set this; it can set " + PythonVariable)
 	case isServerOnly(l.key) || !isEngineSetting(l.key):
 		return errors.New("a profile cannot set this")
 	}

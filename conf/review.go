@@ -79,7 +79,7 @@ func (r review) classify(o LoadOptions, l line) bool {
 	case len(one.faults) > 0:
 		f.Fate, f.Text = Wrong, one.faults[0].Text
 		if name := nearest(key); name != "" && strings.HasPrefix(f.Text, "unknown") {
-			f.Write = strings.Replace(l.key, key, name, 1) + "=" + l.text
+			f.Write = strings.Replace(l.key, key, name, 1) + "=" + shown(l, name)
 		}
 	case len(one.c.foreign) > 0:
 		f.Fate, f.Text = Unread, whyUnread(key)
@@ -104,12 +104,25 @@ func exposed(l line) bool {
 	case l.text == "" || isAboutSecrets(l):
 	case namesSecret.MatchString(l.key):
 		path = l.text
-	case keepsSecret.MatchString(l.key) && !namesFile.MatchString(l.key) && !strings.HasPrefix(l.text, "file:") && !strings.HasPrefix(l.text, "env:"):
+	case holds(l.key) && !strings.HasPrefix(l.text, "file:") && !strings.HasPrefix(l.text, "env:"):
 		path = l.from.File
 	}
 	info, err := os.Stat(path)
 	return path != "" && err == nil && info.Mode().Perm()&0o004 != 0
 }
+
+// shown is the value of a line for people, whose right name is given: no secret
+// under either name.
+func shown(l line, name string) string {
+	reference := strings.HasPrefix(l.text, "file:") || strings.HasPrefix(l.text, "env:")
+	if !reference && (holds(l.key) || holds(name)) {
+		return "********"
+	}
+	return l.text
+}
+
+// holds says whether the name of a setting says that it holds a secret.
+func holds(name string) bool { return keepsSecret.MatchString(name) && !namesFile.MatchString(name) }
 
 // unread says why settings of Kyuubi have no meaning here, by their beginning.
 // It is immutable.

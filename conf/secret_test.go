@@ -3,6 +3,7 @@
 package conf
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,4 +79,21 @@ func TestSecretsOnTheCommandLineAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "--conf #1: "+HAZooKeeperDigest.Key)
 	require.NotContains(t, err.Error(), "hunter2")
 	require.NotContains(t, err.Error(), "20262026")
+}
+
+// TestReviewShowsNoSecret, also where the name of a setting is misspelt.
+func TestReviewShowsNoSecret(t *testing.T) {
+	dir := t.TempDir()
+	lines := "kyuubi.authentication.ldap.bindpwd=hush1\nkyuubi.authentication.ldap.binpw=hush2\nkyuubi.authentication.jdbc.pasword=hush3\n" +
+		"kyuubi.sesion.idle.timeout=PT1M\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, DefaultsFile), []byte(lines), 0o600))
+	found, err := Review(LoadOptions{Home: t.TempDir(), ConfDir: dir, Getenv: func(string) string { return "" }})
+	require.NoError(t, err)
+	all := ""
+	for _, f := range found {
+		all += fmt.Sprintln(f.Key, f.Text, f.Write)
+	}
+	require.NotContains(t, all, "hush")
+	require.Contains(t, all, "kyuubi.authentication.jdbc.password=********")
+	require.Contains(t, all, "kyuubi.session.idle.timeout=PT1M")
 }

@@ -112,10 +112,14 @@ func showsSecrets(pattern string) bool {
 
 // checkEngineSettings looks for unsafe settings of engines: the server's and
 // the defaults of users.
-func checkEngineSettings(c *Conf) Faults {
-	faults := unsafeIn("", c.values)
+func checkEngineSettings(c *Conf) Faults { return inAll(c, unsafeIn) }
+
+// inAll looks at the settings of the server and at the defaults of each user,
+// whose keys have a prefix in the file.
+func inAll(c *Conf, look func(prefix string, values map[string]value) Faults) Faults {
+	faults := look("", c.values)
 	for _, user := range slices.Sorted(maps.Keys(c.users)) {
-		faults = append(faults, unsafeIn(userMark+user+userMark+".", c.users[user])...)
+		faults = append(faults, look(userMark+user+userMark+".", c.users[user])...)
 	}
 	return faults
 }
@@ -147,13 +151,7 @@ var sparkValues = []struct {
 }
 
 // checkSparkValues looks at the form of what engines get.
-func checkSparkValues(c *Conf) Faults {
-	faults := wrongValues("", c.values)
-	for _, user := range slices.Sorted(maps.Keys(c.users)) {
-		faults = append(faults, wrongValues(userMark+user+userMark+".", c.users[user])...)
-	}
-	return faults
-}
+func checkSparkValues(c *Conf) Faults { return inAll(c, wrongValues) }
 
 func wrongValues(prefix string, values map[string]value) (faults Faults) {
 	for _, group := range sparkValues {

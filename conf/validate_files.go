@@ -86,8 +86,9 @@ func (c *Conf) secretFault(key, path, fix string) Faults {
 	return c.blame(key, "the secrets in this file cannot be used: %v", err)
 }
 
-// checkFolders looks whether the gateway can write to its folders, and nobody
-// else can.
+// checkFolders looks whether the gateway can write to its folders, and not every
+// user of the machine. Another owner or a group that may write is the
+// administrator's choice.
 func checkFolders(c *Conf, _ func(string) string) (faults Faults) {
 	for _, e := range []Entry[string]{ServerDataDir, ServerWorkDir} {
 		if why := folderFault(e.Get(c)); why != "" {

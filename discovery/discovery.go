@@ -60,11 +60,15 @@ type SessionRecord struct {
 	EngineRef string            `json:"engineRef,omitempty"`
 	Options   map[string]string `json:"options,omitempty"`
 	// Runtime are the options that are set in the engine before the first call.
-	Runtime map[string]string `json:"runtime,omitempty"`
-	Client  string            `json:"client,omitempty"`
-	Address string            `json:"address,omitempty"`
-	Name    string            `json:"name,omitempty"`
-	Opened  time.Time         `json:"opened"`
+	// Some hold secrets of clients, so they are sealed by package session.
+	Runtime []byte `json:"sealedRuntime,omitempty"`
+	// Unused says that the session was opened ahead of its client, who has sent no
+	// call yet.
+	Unused  bool      `json:"unused,omitempty"`
+	Client  string    `json:"client,omitempty"`
+	Address string    `json:"address,omitempty"`
+	Name    string    `json:"name,omitempty"`
+	Opened  time.Time `json:"opened"`
 }
 
 // SessionStore keeps session records. A record that Put returned for is

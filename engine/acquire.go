@@ -29,13 +29,12 @@ func (m *Manager) Acquire(ctx context.Context, spec Spec) (*Lease, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if m.opts.GroupLimit > 0 {
-		spec.Group = m.opts.Groups.Primary(ctx, spec.LaunchUser)
-		if ctx.Err() != nil { // it may not have been asked to the end
-			return nil, context.Cause(ctx)
+	e, l, err := m.join(spec, refID)
+	if errors.Is(err, errNoGroup) {
+		if spec.Group, err = m.group(ctx, spec.LaunchUser); err == nil {
+			e, l, err = m.join(spec, refID)
 		}
 	}
-	e, l, err := m.join(spec, refID)
 	if err != nil {
 		return nil, err
 	}

@@ -208,12 +208,49 @@ func TestLaunchThatCannotStartFailsAtOnce(t *testing.T) {
 func TestLaunchWithoutRecordIsNotStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.store.mu.Lock()
 		w.store.fail = errors.New("disk full")
+		w.store.mu.Unlock()
 		_, err := w.m.Acquire(t.Context(), userSpec("alice"))
 		require.True(t, errs.Is(err, errs.Internal))
 		require.Empty(t, w.launcher.launches())
 		synctest.Wait() // it tries to remove the record
 	})
+}
+
+// TestAProcessThatCannotBeRecorded is ended; if it does not end, its record
+// stays, by which the next gateway finds it.
+func TestAProcessThatCannotBeRecorded(t *testing.T) {
+	for _, undead := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.launcher.spoil = func(p *fakeProcess) { p.undead = undead }
+			w.store.failPID = errors.New("disk full")
+			_, err := w.m.Acquire(t.Context(), userSpec("alice"))
+			require.ErrorContains(t, err, "its process could not be recorded")
+			synctest.Wait()
+			l := w.launcher.launches()[0]
+			require.Equal(t, !undead, isDone(w.launcher.process(l.RefID)))
+			_, recorded := w.store.get(l.RefID)
+			require.Equal(t, undead, recorded)
+			require.Len(t, w.launcher.process(l.RefID).released, 1)
+		})
+	}
+}
+
+// TestALaunchThatEndsWithTheGateway has a reason like any other.
+func TestALaunchThatEndsWithTheGateway(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			result := w.acquire(t.Context(), userSpec("alice"))
+			synctest.Wait()
+			process := w.launcher.process(w.launcher.launches()[0].RefID)
+			w.m.stop(errClosing)
+			process.exit("exit code 1")
+			require.Error(t, (<-result).err)
+		})
+	}
 }
 
 func TestLaunchTimesOut(t *testing.T) {
@@ -329,6 +366,61 @@ func TestUserLimitNamesTheEngines(t *testing.T) {
 		require.ErrorContains(t, err, refID)
 		w.acquire(t.Context(), userSpec("alice"))
 		w.acquire(t.Context(), userSpec("bob"))
+		synctest.Wait()
+		require.Len(t, w.launcher.launches(), 2)
+	})
+}
+
+// staff knows one group of everybody, unless it does not answer.
+type staff struct {
+	asked int
+	fault error
+}
+
+func (s *staff) Primary(context.Context, string) (string, error) { s.asked++; return "staff", s.fault }
+
+// TestGroupLimitNeedsTheGroup, once for each launch, and launches nothing without it.
+func TestGroupLimitNeedsTheGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		groups := &staff{fault: errors.New("silent")}
+		w := newWorld(t, func(o *Options) { o.GroupLimit, o.Groups = 1, groups })
+		_, err := w.m.Acquire(t.Context(), userSpec("alice"))
+		require.True(t, errs.Is(err, errs.EngineLaunchFailed), err)
+		require.ErrorContains(t, err, "could not be found out (silent)")
+		groups.fault = nil
+		w.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		w.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		require.Equal(t, 2, groups.asked, "who joins a launch has no group")
+		_, err = w.m.Acquire(t.Context(), userSpec("bob"))
+		require.ErrorContains(t, err, "The users of group staff have 1 engines")
+	})
+}
+
+// TestAnEngineTakesItsPlaceUntilItIsGone: else stopping and connecting again in
+// a loop would run several times the limit.
+func TestAnEngineTakesItsPlaceUntilItIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.UserLimit = 1 })
+		first := w.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		l := w.launcher.launches()[0]
+		_, err := w.register(l)
+		require.NoError(t, err)
+		require.NoError(t, (<-first).err)
+		w.controlOf(l).onStop = func(string) error {
+			time.AfterFunc(20*time.Second, func() { w.launcher.process(l.RefID).exit("exit code 0") })
+			return nil
+		}
+		stopped := make(chan error, 1)
+		go func() { stopped <- w.m.Stop(t.Context(), l.RefID, false, "x") }() // read below
+		time.Sleep(10 * time.Second)
+		_, err = w.m.Acquire(t.Context(), userSpec("alice"))
+		require.True(t, errs.Is(err, errs.LimitExceeded), err)
+		require.ErrorContains(t, err, "has 1 engines and may have 1 (kyuubi.server.limit.engines.per.user), 1 of them is ending and makes room soon: "+l.RefID)
+		require.NoError(t, <-stopped)
+		w.acquire(t.Context(), userSpec("alice"))
 		synctest.Wait()
 		require.Len(t, w.launcher.launches(), 2)
 	})

@@ -36,29 +36,33 @@ type Application struct {
 	Forced bool
 }
 
-// Look asks the resource manager about one application. ErrNoApplication: it
-// knows none; other errors: it cannot be asked. Safe for concurrent use.
-type Look func(ctx context.Context) (Application, error)
+// Look asks the resource manager about the application of one engine: the one
+// with the id that the driver registered, or, while that is "", the one with
+// the ref id in its name. ErrNoApplication: it knows none; other errors: it
+// cannot be asked. Safe for concurrent use.
+type Look func(ctx context.Context, appID string) (Application, error)
 
 // ended says that the resource manager took the application away, a clause.
 func (a Application) ended() string {
 	return fmt.Sprintf("its application %s was ended by %s, where it is %s now", a.ID, a.Manager, a.State)
 }
 
-// look asks once, within lookLimit; false when there is nothing to tell.
-func look(ctx context.Context, ask Look) (Application, bool) {
+// look asks once, within lookLimit; false when there is nothing to tell. appID
+// is "" before the registration.
+func look(ctx context.Context, ask Look, appID string) (Application, bool) {
 	if ask == nil {
 		return Application{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	app, err := ask(ctx)
+	app, err := ask(ctx, appID)
 	return app, err == nil
 }
 
 // followApplication tells take of each look until it returns false, stop is
-// closed, or the manager ends. Only the first failure in a row is logged.
-func (m *Manager) followApplication(refID string, ask Look, stop <-chan struct{}, take func(Application) bool) {
+// closed, or the manager ends. Only the first failure in a row is logged. appID
+// is "" before the registration.
+func (m *Manager) followApplication(refID, appID string, ask Look, stop <-chan struct{}, take func(Application) bool) {
 	if ask == nil {
 		return
 	}
@@ -67,7 +71,7 @@ func (m *Manager) followApplication(refID string, ask Look, stop <-chan struct{}
 	failing := false
 	for {
 		ctx, cancel := context.WithTimeout(m.life, lookLimit)
-		app, err := ask(ctx)
+		app, err := ask(ctx, appID)
 		cancel()
 		unknown := errors.Is(err, ErrNoApplication)
 		if err != nil && !unknown && !failing {
@@ -90,7 +94,7 @@ func (m *Manager) followApplication(refID string, ask Look, stop <-chan struct{}
 // followLaunch notes where the application of l stands, and fails the launch
 // when the resource manager ended it.
 func (m *Manager) followLaunch(l *launch) {
-	m.followApplication(l.refID, l.look, l.done, func(app Application) bool {
+	m.followApplication(l.refID, "", l.look, l.done, func(app Application) bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		l.app = app
@@ -110,7 +114,7 @@ func takenError(l *launch, app Application) error {
 // followEngine notes where the application of e stands, and stops a driver
 // whose application the resource manager ended.
 func (m *Manager) followEngine(e *Engine) {
-	m.followApplication(e.refID, e.look, e.done, func(app Application) bool {
+	m.followApplication(e.refID, e.AppID(), e.look, e.done, func(app Application) bool {
 		e.mu.Lock()
 		e.mu.app = app
 		e.mu.Unlock()
@@ -124,14 +128,15 @@ func (m *Manager) followEngine(e *Engine) {
 }
 
 // whyEnded is the resource manager's reason for the end of e if it ended it by
-// force, else otherwise.
+// force, else otherwise. Meanwhile e gets no new session.
 func (m *Manager) whyEnded(e *Engine, otherwise error) error {
 	select {
 	case <-e.done:
 		return otherwise // the reason is known already
 	default:
 	}
-	app, ok := look(m.life, e.look)
+	m.leaving(e, "")
+	app, ok := look(m.life, e.look, e.AppID())
 	if !ok || !app.Forced {
 		return otherwise
 	}
@@ -140,8 +145,8 @@ func (m *Manager) whyEnded(e *Engine, otherwise error) error {
 
 // wait says why an engine is not taken into service yet: an application
 // without resources could only let its sessions hang. nil means come in.
-func (m *Manager) wait(ctx context.Context, l *launch) error {
-	app, ok := look(ctx, l.look)
+func (m *Manager) wait(ctx context.Context, l *launch, appID string) error {
+	app, ok := look(ctx, l.look, appID)
 	if !ok || app.Waiting == "" {
 		return nil
 	}

@@ -20,6 +20,12 @@ type fakeCluster struct {
 	mu  sync.Mutex
 	app Application
 	err error
+	// asked are the ids that were asked for, and onAsk is called meanwhile.
+	asked []string
+	onAsk func()
+	// tracked counts the calls of Track, badSettings is its error.
+	tracked     int
+	badSettings error
 }
 
 func (f *fakeCluster) set(app Application, err error) {
@@ -29,12 +35,20 @@ func (f *fakeCluster) set(app Application, err error) {
 }
 
 func (f *fakeCluster) track(o *Options) {
-	o.Track = func(Spec, string) Look {
-		return func(context.Context) (Application, error) {
+	o.Track = func(Spec, string) (Look, error) {
+		f.tracked++
+		if f.badSettings != nil {
+			return nil, f.badSettings
+		}
+		return func(_ context.Context, appID string) (Application, error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			f.asked = append(f.asked, appID)
+			if f.onAsk != nil {
+				f.onAsk()
+			}
 			return f.app, f.err
-		}
+		}, nil
 	}
 }
 
@@ -109,6 +123,43 @@ func TestALaunchWhoseApplicationIsKilledFails(t *testing.T) {
 		require.ErrorContains(t, err, "its application app-1 was ended by spark://m:7077, where it is KILLED now")
 		synctest.Wait()
 		require.Equal(t, "exit code 143", w.launcher.process(l.RefID).Status())
+	})
+}
+
+// TestADeadEngineGetsNoSessionWhileItIsLookedInto: the answer takes a second.
+func TestADeadEngineGetsNoSessionWhileItIsLookedInto(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeCluster{}
+		w, l, e := serving(t, f)
+		var seen State
+		var routed bool
+		f.mu.Lock()
+		f.onAsk = func() {
+			w.m.mu.Lock()
+			defer w.m.mu.Unlock()
+			seen, routed = e.State(), w.m.mu.spaces[e.spec.spaceKey()] != nil
+		}
+		f.mu.Unlock()
+		w.launcher.process(l.RefID).exit("exit code 1")
+		<-e.Done()
+		require.Equal(t, Draining, seen)
+		require.False(t, routed)
+	})
+}
+
+// TestTheRegisteredApplicationIsMeant: a name may be used twice, an id not.
+func TestTheRegisteredApplicationIsMeant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeCluster{}
+		w, l, e := serving(t, f)
+		require.Equal(t, []string{"", "local-1", "local-1"}, f.asked, "launch, registration, engine")
+		require.Equal(t, 1, f.tracked)
+		w.leave(l)
+		f.badSettings = errors.New("spark.master is not what it was")
+		w.start(f.track)
+		again, ok := w.m.Resume(e.refID)
+		require.True(t, ok, "the engine is not concerned")
+		require.Nil(t, again.Engine().look)
 	})
 }
 

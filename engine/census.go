@@ -55,11 +55,14 @@ func newCensus(history control.Events, status control.Status) Census {
 
 // Fate says what became of a session that was routed to the engine at the given
 // time, and for Closed the driver's word for the reason: idle, released or
-// expired.
-func (c Census) Fate(user, id string, routed time.Time) (fate Fate, reason string) {
+// expired. known says that the driver has answered a call of it; an end in the
+// millisecond of the route of one that is not is taken for that of an earlier
+// session of its id.
+func (c Census) Fate(user, id string, routed time.Time, known bool) (fate Fate, reason string) {
 	name := sessionName{user, id}
 	last, told := c.last[name]
-	told = told && last.TimeMs >= routed.UnixMilli() // else it was an earlier session of that id
+	at := routed.UnixMilli()
+	told = told && (last.TimeMs > at || last.TimeMs == at && (known || last.Type == control.SessionOpened))
 	switch {
 	case c.open[name]:
 		return Present, ""

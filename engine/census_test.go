@@ -37,11 +37,22 @@ func TestFates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCensus(control.Events{Events: test.events, Lost: test.lost}, control.Status{Sessions: test.sessions})
-			fate, reason := c.Fate("alice", "s", routed)
+			fate, reason := c.Fate("alice", "s", routed, true)
 			require.Equal(t, test.want, fate)
 			require.Equal(t, test.reason, reason)
 		})
 	}
+}
+
+// TestEndInTheMillisecondOfTheRoute is the session's own only if its driver had it.
+func TestEndInTheMillisecondOfTheRoute(t *testing.T) {
+	routed := time.UnixMilli(1000)
+	closed := control.Event{TimeMs: 1000, Type: control.SessionClosed, User: "alice", SessionID: "s", Reason: "released"}
+	c := newCensus(control.Events{Events: []control.Event{closed}}, control.Status{})
+	fate, _ := c.Fate("alice", "s", routed, true)
+	require.Equal(t, Closed, fate)
+	fate, _ = c.Fate("alice", "s", routed, false)
+	require.Equal(t, Unseen, fate)
 }
 
 func TestLostEventsAreMadeUpByACensus(t *testing.T) {
@@ -58,9 +69,9 @@ func TestLostEventsAreMadeUpByACensus(t *testing.T) {
 		c := <-w.census
 		synctest.Wait()
 		require.Equal(t, Draining, lease.Engine().State())
-		fate, _ := c.Fate("alice", "s2", time.Now())
+		fate, _ := c.Fate("alice", "s2", time.Now(), true)
 		require.Equal(t, Present, fate)
-		fate, _ = c.Fate("alice", "s1", time.Now().Add(-time.Minute))
+		fate, _ = c.Fate("alice", "s1", time.Now().Add(-time.Minute), true)
 		require.Equal(t, Vanished, fate)
 
 		driver.emit(control.SessionClosed, "alice", "s2", "idle")
@@ -75,7 +86,7 @@ func TestDoubtfulEndIsJudgedByACensus(t *testing.T) {
 		w.doubt = true
 		w.controlOf(l).emit(control.SessionClosed, "alice", "s1", "released")
 		require.Equal(t, "alice s1 released", <-w.closed)
-		fate, reason := (<-w.census).Fate("alice", "s1", time.Now().Add(-time.Second))
+		fate, reason := (<-w.census).Fate("alice", "s1", time.Now().Add(-time.Second), true)
 		require.Equal(t, Closed, fate)
 		require.Equal(t, "released", reason)
 		synctest.Wait()

@@ -13,6 +13,8 @@ import (
 const (
 	// stopWait is how long a driver may take to stop when asked to.
 	stopWait = 30 * time.Second
+	// stopMargin is what Stop takes besides stopWait and the grace of SIGTERM.
+	stopMargin = 10 * time.Second
 	// closeDelay lets calls see the broken connection of a dead engine, rather
 	// than the gateway's own closing of it.
 	closeDelay = 2 * time.Second
@@ -89,6 +91,9 @@ func (m *Manager) Stop(ctx context.Context, refID string, kill bool, reason stri
 		return fmt.Errorf("engine %s is still ending: %w", refID, context.Cause(ctx))
 	}
 }
+
+// StopLimit is how long Stop takes for a process that can be ended at all.
+func (m *Manager) StopLimit() time.Duration { return stopWait + m.opts.DestroyTimeout + stopMargin }
 
 // terminate ends e and its process; watch buries it.
 func (m *Manager) terminate(e *Engine, kill bool, reason string) {

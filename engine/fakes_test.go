@@ -86,6 +86,7 @@ type fakeLauncher struct {
 	swept     []string
 	dropped   []string
 	fail      error
+	spoil     func(*fakeProcess) // of each process that is started
 	reason    string
 }
 
@@ -99,6 +100,9 @@ func (f *fakeLauncher) Start(_ context.Context, l Launch) (Process, error) {
 		return nil, f.fail
 	}
 	p := newFakeProcess(1000 + len(f.started))
+	if f.spoil != nil {
+		f.spoil(p)
+	}
 	f.processes[l.RefID] = p
 	return p, nil
 }
@@ -170,6 +174,7 @@ type memoryStore struct {
 	mu      sync.Mutex
 	records map[string]discovery.EngineRecord
 	fail    error
+	failPID error // of records with a process
 }
 
 func (s *memoryStore) PutEngine(_ context.Context, r discovery.EngineRecord) error {
@@ -177,6 +182,9 @@ func (s *memoryStore) PutEngine(_ context.Context, r discovery.EngineRecord) err
 	defer s.mu.Unlock()
 	if s.fail != nil {
 		return s.fail
+	}
+	if s.failPID != nil && r.PID != 0 {
+		return s.failPID
 	}
 	s.records[r.RefID] = r
 	return nil

@@ -19,7 +19,9 @@ const (
 	statusLimit = 1300 * time.Millisecond
 )
 
-// Check finds out within two seconds whether the engine lives. Dead is final:
+// Check finds out within two seconds whether the engine lives; a dead one takes
+// up to a second more where a resource manager is asked why, and gets no new
+// session meanwhile. Dead is final:
 // Done is closed then and the process is ended. Silent is no verdict: a driver
 // in a long garbage collection looks like that. Unknown tells of the gateway
 // alone, which is out of descriptors, ports or memory.

@@ -40,7 +40,7 @@ func (m *Manager) Engines() []Info {
 	for _, l := range m.mu.starting {
 		i := l.info()
 		if l.ticket != nil {
-			i.Queue, _ = m.queue.position(l.ticket)
+			i.Queue = m.queue.position(l.ticket)
 		}
 		all = append(all, i)
 	}

@@ -52,7 +52,11 @@ func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) erro
 	}
 	spec, err := specOf(r)
 	if m.opts.GroupLimit > 0 {
-		spec.Group = m.opts.Groups.Primary(ctx, spec.LaunchUser)
+		group, err := m.opts.Groups.Primary(ctx, spec.LaunchUser)
+		if err != nil {
+			log.Warn("the group of an engine of an earlier gateway is unknown: the engine counts in all of them", "err", err)
+		}
+		spec.Group = group
 	}
 	switch {
 	case err != nil:
@@ -93,7 +97,7 @@ func (m *Manager) later(task func()) {
 // gateway had no time for that.
 func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Process) error {
 	l := newLaunch(m.life, spec, r.RefID)
-	l.workDir, l.process, l.submitted, l.look = r.WorkDir, process, r.Submitted, m.opts.Track(spec, r.RefID)
+	l.workDir, l.process, l.submitted, l.look = r.WorkDir, process, r.Submitted, m.track(spec, r.RefID)
 	if err := m.store(l.record()); err != nil {
 		process.Release()
 		return fmt.Errorf("record the process of engine %s: %w", r.RefID, err)
@@ -120,6 +124,7 @@ func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, s
 	if err != nil {
 		return err
 	}
+	e.look = m.track(spec, r.RefID)
 	e.submitted, e.workDir, e.behind = r.Submitted, r.WorkDir, true
 	state, err := greet(ctx, e)
 	if err != nil {
@@ -140,6 +145,17 @@ func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, s
 	m.later(func() { m.watch(e) })
 	m.later(func() { m.follow(e) })
 	return nil
+}
+
+// track is Options.Track for an engine of an earlier gateway, whose settings may
+// not be those of today.
+func (m *Manager) track(spec Spec, refID string) Look {
+	ask, err := m.opts.Track(spec, refID)
+	if err != nil {
+		m.opts.Log.Warn("the application of an engine of an earlier gateway is not watched, because the settings have changed; the engine itself is not concerned",
+			"engine", refID, "user", spec.LaunchUser, "err", err)
+	}
+	return ask
 }
 
 // greet asks an engine of an earlier gateway whether it is the one, and how it

@@ -19,10 +19,7 @@ import (
 func TestNextGatewayAdoptsWhatAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, l, lease := running(t)
-		w.stop()
-		process := w.launcher.process(l.RefID)
-		w.launcher.old[process.id.PID] = process
-		w.controlOf(l).refID = l.RefID
+		process := w.leave(l)
 		w.start()
 
 		resumed, ok := w.m.Resume(l.RefID)
@@ -48,9 +45,7 @@ func TestNextGatewayEndsWhatIsNotTheEngine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, l, _ := running(t)
-				w.stop()
-				process := w.launcher.process(l.RefID)
-				w.launcher.old[process.id.PID] = process
+				process := w.leave(l)
 				spoil(w.controlOf(l))
 				w.start()
 				synctest.Wait()
@@ -86,13 +81,20 @@ func TestNextGatewayTakesOverALaunch(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.stop()
 		w.start()
-		back := w.acquire(t.Context(), userSpec("alice"))
-		synctest.Wait()
-		require.Len(t, w.launcher.launches(), 1, "the client's retry joins it")
-		_, err := w.register(l)
-		require.NoError(t, err)
-		require.NoError(t, (<-back).err)
+		w.requireRetryJoins(t, l)
 	})
+}
+
+// requireRetryJoins has the client of an inherited launch come back: it gets the
+// engine of that launch, and there is no second one.
+func (w *world) requireRetryJoins(t *testing.T, l Launch) {
+	t.Helper()
+	back := w.acquire(t.Context(), userSpec("alice"))
+	synctest.Wait()
+	require.Len(t, w.launcher.launches(), 1, "no second engine")
+	_, err := w.register(l)
+	require.NoError(t, err)
+	require.NoError(t, (<-back).err)
 }
 
 func TestInheritedLaunchKeepsItsDeadline(t *testing.T) {
@@ -170,12 +172,7 @@ func TestNextGatewayFindsTheProcessThatWasNotRecorded(t *testing.T) {
 		w.launcher.lost[l.WorkDir] = process
 		w.start()
 		require.Equal(t, process.id.PID, w.store.records[l.RefID].PID, "it is recorded now")
-		back := w.acquire(t.Context(), userSpec("alice"))
-		synctest.Wait()
-		require.Len(t, w.launcher.launches(), 1, "no second engine")
-		_, err := w.register(l)
-		require.NoError(t, err)
-		require.NoError(t, (<-back).err)
+		w.requireRetryJoins(t, l)
 	})
 }
 

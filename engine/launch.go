@@ -115,16 +115,21 @@ func (m *Manager) run(l *launch) {
 	if err != nil {
 		m.fail(l, err)
 		m.report(l, err)
+		if process != nil {
+			m.remove(process, l.refID, l.workDir)
+			return
+		}
 		m.forget(l.refID, l.workDir)
 		return
 	}
 	m.await(l, process, l.submitted.Add(m.opts.InitializeTimeout))
 }
 
-// spawn records the engine, starts its process and records that.
+// spawn records the engine, starts its process and records that. With an error,
+// a process that it returns must be removed.
 func (m *Manager) spawn(l *launch) (Process, error) {
 	m.opts.OnSpawn()
-	l.look = m.opts.Track(l.spec, l.refID)
+	l.look, _ = m.opts.Track(l.spec, l.refID) // with such settings Start fails, too, and its error is told
 	m.mu.Lock()
 	l.submitted = time.Now()
 	record := l.record()
@@ -146,8 +151,7 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 	record = l.record()
 	m.mu.Unlock()
 	if err := m.store(record); err != nil {
-		m.kill(process, l.refID)
-		return nil, errs.Fault(err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
+		return process, errs.Fault(err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
 	}
 	failpoint.Hit(failpoint.Recorded)
 	close(l.spawned)
@@ -174,6 +178,9 @@ func (m *Manager) await(l *launch, process Process, deadline time.Time) {
 	if m.life.Err() != nil && !isDone(process) {
 		m.abandon(l, process)
 		return
+	}
+	if err == nil && isDone(process) { // it ended when the gateway did
+		err = m.diedError(l, process)
 	}
 	if e := m.fail(l, err); e != nil {
 		m.report(l, nil)

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"errors"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+// TestWhatWillNeverGoIsNotTriedAgain: the warning is there once, not for ever.
+func TestWhatWillNeverGoIsNotTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, l, _ := running(t)
+		w.launcher.mu.Lock()
+		w.launcher.stuck = errors.New("it is no folder of an engine")
+		w.launcher.mu.Unlock()
+		require.NoError(t, w.m.Stop(t.Context(), l.RefID, true, "x"))
+		synctest.Wait()
+		_, recorded := w.store.get(l.RefID)
+		require.False(t, recorded)
+		w.m.mu.Lock()
+		defer w.m.mu.Unlock()
+		require.Empty(t, w.m.mu.leftovers)
+	})
+}
 
 // TestWhatStaysBehindIsRemovedLater: a full disk may keep the files or the
 // record of an ended engine; they go when there is room again.

@@ -4,6 +4,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,39 +15,65 @@ import (
 // Groups knows the groups of users.
 type Groups interface {
 	// Primary is the primary group of a user, the user name for one without any.
-	Primary(ctx context.Context, user string) string
+	// An error says that it could not be found out.
+	Primary(ctx context.Context, user string) (string, error)
+}
+
+// errNoGroup says that a launch needs the group of its user. It is asked for
+// outside of the lock, and only then: it may take a while.
+var errNoGroup = errors.New("the group of the user is not known yet")
+
+// group is the primary group of a user. Without it nothing is launched: the
+// limit would not hold.
+func (m *Manager) group(ctx context.Context, user string) (string, error) {
+	group, err := m.opts.Groups.Primary(ctx, user)
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil:
+		return "", errs.Wrap(errs.EngineLaunchFailed, err, "No engine was launched for %s, whose primary group could not be found out (%v), "+
+			"and engines are limited for each (kyuubi.server.limit.engines.per.group). Try again in a moment.", user, err)
+	}
+	return group, nil
 }
 
 // roomLocked refuses one more engine like spec beyond a limit. It and what
 // books the engine are under one lock, so no two launches get the last place.
 func (m *Manager) roomLocked(spec Spec) error {
 	if most := m.opts.UserLimit; most > 0 {
-		ids := m.countLocked(func(s Spec) bool { return s.LaunchUser == spec.LaunchUser })
+		ids, ending := m.countLocked(func(s Spec) bool { return s.LaunchUser == spec.LaunchUser })
 		if len(ids) >= most {
-			return errs.New(errs.LimitExceeded, "User %s has %d engines and may have %d (kyuubi.server.limit.engines.per.user): %s. "+
+			return errs.New(errs.LimitExceeded, "User %s has %d engines and may have %d (kyuubi.server.limit.engines.per.user)%s: %s. "+
 				"End the sessions of one of them and wait until it stops as idle, stop one (DELETE /api/v1/admin/engine), "+
 				"or use launch options that an engine has already.",
-				spec.LaunchUser, len(ids), most, strings.Join(ids, ", "))
+				spec.LaunchUser, len(ids), most, endingWords(ending), strings.Join(ids, ", "))
 		}
 	}
 	if most := m.opts.GroupLimit; most > 0 {
-		ids := m.countLocked(func(s Spec) bool { return s.Group == spec.Group })
+		if spec.Group == "" {
+			return errNoGroup
+		}
+		ids, ending := m.countLocked(func(s Spec) bool { return s.Group == spec.Group || s.Group == "" })
 		if len(ids) >= most {
-			return errs.New(errs.LimitExceeded, "The users of group %s have %d engines and may have %d together (kyuubi.server.limit.engines.per.group). "+
+			return errs.New(errs.LimitExceeded, "The users of group %s have %d engines and may have %d together (kyuubi.server.limit.engines.per.group)%s. "+
 				"Wait until one of them stops as idle, or ask who of the group can end sessions.",
-				spec.Group, len(ids), most)
+				spec.Group, len(ids), most, endingWords(ending))
 		}
 	}
 	return nil
 }
 
-// countLocked returns the ref ids of all launches and engines, draining ones
-// included, whose spec is meant.
-func (m *Manager) countLocked(meant func(Spec) bool) []string {
-	var ids []string
+// countLocked returns the ref ids of all launches and engines whose spec is
+// meant, and how many of them have been told to end: an engine takes its place
+// until its process is gone.
+func (m *Manager) countLocked(meant func(Spec) bool) (ids []string, ending int) {
 	for id, e := range m.mu.engines {
-		if meant(e.spec) && e.State() != Ended {
-			ids = append(ids, id)
+		if !meant(e.spec) {
+			continue
+		}
+		ids = append(ids, id)
+		if e.State() == Ended {
+			ending++
 		}
 	}
 	for id, l := range m.mu.starting {
@@ -54,7 +82,19 @@ func (m *Manager) countLocked(meant func(Spec) bool) []string {
 		}
 	}
 	slices.Sort(ids)
-	return ids
+	return ids, ending
+}
+
+// endingWords is a clause to add to a count of engines, "" when none is ending.
+func endingWords(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return ", 1 of them is ending and makes room soon"
+	default:
+		return fmt.Sprintf(", %d of them are ending and make room soon", n)
+	}
 }
 
 // FreeLaunches is how many launches could start at once; Engines tells who

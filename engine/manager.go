@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roundhouse/discovery"
+	"roundhouse/internal/errs"
 )
 
 var (
@@ -187,15 +188,21 @@ func (m *Manager) store(r discovery.EngineRecord) error {
 }
 
 // forget removes the record and the files of an engine whose process is gone.
-// Only the log stays for a while. What cannot be removed is tried again later.
+// Only the log stays for a while. What a full disk or the like kept is tried
+// again later; other files that stay go with the log.
 func (m *Manager) forget(refID, workDir string) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	err := errors.Join(m.opts.Files.Sweep(workDir), m.opts.Store.DeleteEngine(ctx, refID))
-	if err == nil {
+	sweepErr, recordErr := m.opts.Files.Sweep(workDir), m.opts.Store.DeleteEngine(ctx, refID)
+	if sweepErr == nil && recordErr == nil {
 		return
 	}
-	m.opts.Log.Warn("files or the record of an engine stay behind; they are removed later", "engine", refID, "dir", workDir, "err", err)
+	if recordErr == nil && errs.Shortage(sweepErr) == "" {
+		m.opts.Log.Warn("files of an engine stay behind; look at its folder", "engine", refID, "dir", workDir, "err", sweepErr)
+		return
+	}
+	m.opts.Log.Warn("files or the record of an engine stay behind; they are removed later", "engine", refID, "dir", workDir,
+		"err", errors.Join(sweepErr, recordErr))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.leftovers[refID] = workDir

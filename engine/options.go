@@ -46,8 +46,9 @@ type Options struct {
 	MaxMessage int
 
 	// Track returns how to look at the application of an engine, nil when there
-	// is no resource manager to ask. Optional.
-	Track func(spec Spec, refID string) Look
+	// is no resource manager to ask. An error says what is wrong with the settings
+	// of the engine. Optional.
+	Track func(spec Spec, refID string) (Look, error)
 
 	// OnSessionClosed is told of sessions that a driver closed: reason is idle,
 	// released or expired. It returns false to get a census, because it cannot
@@ -171,7 +172,7 @@ func (o *Options) complete() error {
 		o.DialControl = func(address, key string) Control { return control.New(address, key) }
 	}
 	if o.Track == nil {
-		o.Track = func(Spec, string) Look { return nil }
+		o.Track = func(Spec, string) (Look, error) { return nil, nil }
 	}
 	if o.OnSessionClosed == nil {
 		o.OnSessionClosed = func(string, string, string, string) bool { return true }

@@ -4,9 +4,7 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -102,20 +100,13 @@ func (q *queue) remove(t *ticket) bool {
 	return true
 }
 
-// ahead is how many launches of a user come before a ticket.
-type ahead struct {
-	user  string
-	count int
-}
-
-// position is 1 for the next in line and 0 for a ticket that does not wait; the
-// launches before it are told by user, next one first.
-func (q *queue) position(t *ticket) (position int, before []ahead) {
+// position is 1 for the next in line and 0 for a ticket that does not wait.
+func (q *queue) position(t *ticket) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	own := slices.Index(q.waiting[t.user], t)
 	if own < 0 {
-		return 0, nil
+		return 0
 	}
 	position, passed := 1, false
 	for _, user := range q.order {
@@ -126,33 +117,7 @@ func (q *queue) position(t *ticket) (position int, before []ahead) {
 		case !passed:
 			turns++
 		}
-		if n := min(turns, len(q.waiting[user])); n > 0 {
-			before = append(before, ahead{user, n})
-			position += n
-		}
+		position += min(turns, len(q.waiting[user]))
 	}
-	return position, before
-}
-
-// namedAhead is how many users a text about the queue names.
-const namedAhead = 5
-
-// behind tells who comes before, a clause to add to a sentence.
-func behind(before []ahead) string {
-	var parts []string
-	more := 0
-	for i, a := range before {
-		if i < namedAhead {
-			parts = append(parts, fmt.Sprintf("%s (%d)", a.user, a.count))
-		} else {
-			more += a.count
-		}
-	}
-	if more > 0 {
-		parts = append(parts, fmt.Sprintf("others (%d)", more))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return ", behind launches of " + strings.Join(parts, ", ")
+	return position
 }

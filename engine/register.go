@@ -59,7 +59,7 @@ func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, _ 
 	case <-ctx.Done():
 		return Welcome{}, context.Cause(ctx)
 	}
-	if err := m.wait(ctx, l); err != nil {
+	if err := m.wait(ctx, l, node.Attributes[attrAppID]); err != nil {
 		return Welcome{}, err
 	}
 	welcome.WarmUp, err = m.admit(l, node)
@@ -115,7 +115,7 @@ func (m *Manager) admit(l *launch, node discovery.Node) (warmUp bool, err error)
 	if err != nil {
 		return false, err
 	}
-	e.submitted, e.workDir = l.submitted, l.workDir
+	e.submitted, e.workDir, e.look = l.submitted, l.workDir, l.look
 	record.Node = node.String()
 	if err := m.store(record); err != nil {
 		m.disconnect(e)
@@ -165,7 +165,6 @@ func (m *Manager) newEngine(refID string, spec Spec, node discovery.Node, proces
 	e := &Engine{
 		refID: refID, spec: spec, node: node, keys: keys, process: process, conn: conn,
 		control: m.opts.DialControl(node.Attributes[attrControl], keys.Control),
-		look:    m.opts.Track(spec, refID),
 		failed:  m.foundDead,
 		done:    make(chan struct{}), buried: make(chan struct{}),
 	}

@@ -35,7 +35,7 @@ func (m *Manager) cancelled(l *launch, cause error) error {
 // diedError says why the process of a launch ended, in the words of its log.
 func (m *Manager) diedError(l *launch, process Process) error {
 	hide := keysOf(m.opts.Secret, l.refID).masker()
-	if app, ok := look(m.life, l.look); ok && app.Forced {
+	if app, ok := look(m.life, l.look, ""); ok && app.Forced {
 		return takenError(l, app)
 	}
 	reason := m.opts.Files.Reason(l.workDir, hide)
@@ -90,8 +90,8 @@ func (e *Engine) died() error {
 func (m *Manager) story(l *launch) string {
 	who := fmt.Sprintf("engine %s of %s", l.refID, l.spec.LaunchUser)
 	if l.ticket != nil {
-		if position, before := m.queue.position(l.ticket); position > 0 {
-			return fmt.Sprintf("%s waits in the launch queue of the gateway, number %d in line%s", who, position, behind(before))
+		if position := m.queue.position(l.ticket); position > 0 {
+			return fmt.Sprintf("%s waits in the launch queue of the gateway, number %d in line", who, position)
 		}
 	}
 	m.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"roundhouse/conf"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
+	"roundhouse/server/frontend"
 	"roundhouse/server/metrics"
 	"roundhouse/server/rest"
 	"roundhouse/session"
@@ -51,7 +52,7 @@ func (e restEngines) Engines() []rest.EngineView {
 	for _, i := range e.Manager.Engines() {
 		all = append(all, rest.EngineView{
 			RefID: i.RefID, Version: engine.ProtocolVersion, User: i.User, Type: engine.TypeSparkConnect,
-			ShareLevel: string(i.ShareLevel), Subdomain: i.Subdomain, Address: i.Address, Path: i.Path,
+			ShareLevel: string(i.ShareLevel), Subdomain: session.PlainSubdomain(i.Subdomain), Address: i.Address, Path: i.Path,
 			Attributes: i.Attributes, State: string(i.State), Sessions: i.Sessions,
 			Submitted: i.Submitted, PID: i.PID, LogPath: i.LogPath, Queue: i.Queue,
 			AppState: i.Application.State, AppDiagnostic: i.Application.Waiting,
@@ -93,6 +94,7 @@ type restSessions struct {
 	*session.Manager
 	planner *session.Planner
 	engines *engine.Manager
+	holds   *frontend.Holds
 }
 
 func (s restSessions) Open(_ context.Context, caller auth.Identity, from string, configs map[string]string) (rest.SessionView, error) {
@@ -104,11 +106,14 @@ func (s restSessions) Open(_ context.Context, caller auth.Identity, from string,
 	if err != nil {
 		return rest.SessionView{}, err
 	}
-	opened, _, err := s.Manager.Open(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan, Address: from})
+	leave, err := s.holds.Enter(caller.User)
 	if err != nil {
 		return rest.SessionView{}, err
 	}
-	s.Launch(opened)
+	opened, err := s.OpenAhead(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan, Address: from}, leave)
+	if err != nil {
+		return rest.SessionView{}, err
+	}
 	return s.view(opened, s.byRef()), nil
 }
 

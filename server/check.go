@@ -9,9 +9,12 @@ import (
 )
 
 // Check reads what New would read of a valid configuration and what package conf
-// cannot judge: the files of the authentication methods. It takes and changes
-// nothing.
+// cannot judge: the files of the authentication methods, and the groups of
+// users. It takes and changes nothing.
 func Check(c *conf.Conf) error {
+	if _, err := userGroups(c); err != nil {
+		return err
+	}
 	_, err := newAuthenticator(c, slog.New(slog.DiscardHandler))
 	return err
 }

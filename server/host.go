@@ -4,6 +4,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/user"
@@ -14,9 +16,6 @@ import (
 
 	"roundhouse/conf"
 )
-
-// pythonVariable is where Spark Connect takes the interpreter of its workers from.
-const pythonVariable = conf.EngineEnvPrefix + "PYSPARK_PYTHON"
 
 func isFile(path string) bool {
 	info, err := os.Stat(path)
@@ -43,33 +42,55 @@ func venvPython(sparkHome string) string {
 	return python
 }
 
-// pythons remembers the versions of interpreters by path. Each is asked once:
-// one that changes its version is seen after a restart. The zero value is ready
-// for use.
+// askAgain is how long an interpreter that did not answer is taken for unknown.
+const askAgain = time.Minute
+
+// pythons remembers the versions of interpreters by path. One that has answered
+// is not asked again: if it changes its version, a restart is needed.
 type pythons struct {
+	log *slog.Logger
+
 	mu    sync.Mutex
-	asked map[string]func() string
+	asked map[string]*python
+}
+
+// python is one interpreter; mu lets one session at a time ask it.
+type python struct {
+	mu     sync.Mutex
+	minor  string
+	failed time.Time // of the last try, zero if there was none
 }
 
 func (p *pythons) minor(path string) string {
 	p.mu.Lock()
-	ask := p.asked[path]
-	if ask == nil {
+	one := p.asked[path]
+	if one == nil {
 		if p.asked == nil {
-			p.asked = map[string]func() string{}
+			p.asked = map[string]*python{}
 		}
-		ask = sync.OnceValue(func() string { return pythonMinor(path) })
-		p.asked[path] = ask
+		one = &python{}
+		p.asked[path] = one
 	}
 	p.mu.Unlock()
-	return ask()
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.minor != "" || !one.failed.IsZero() && time.Since(one.failed) < askAgain {
+		return one.minor
+	}
+	minor, err := pythonMinor(path)
+	if err != nil {
+		one.failed = time.Now()
+		p.log.Warn("a Python interpreter does not tell its version; sessions get engines without looking at their own Python", "interpreter", path, "err", err)
+	}
+	one.minor = minor
+	return minor
 }
 
 var pythonVersion = regexp.MustCompile(`^Python ([0-9]+\.[0-9]+)`)
 
-// pythonMinor asks an interpreter for its version, such as "3.11"; "" if it does
-// not answer. An empty path asks the one that Spark would take.
-func pythonMinor(path string) string {
+// pythonMinor asks an interpreter for its version, such as "3.11". An empty path
+// asks the one that Spark would take.
+func pythonMinor(path string) (string, error) {
 	if path == "" {
 		path = os.Getenv("PYSPARK_PYTHON")
 	}
@@ -78,12 +99,17 @@ func pythonMinor(path string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "--version").Output()
-	m := pythonVersion.FindSubmatch(out)
-	if err != nil || m == nil {
-		return ""
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.WaitDelay = time.Second // what it started may hold its output open
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s --version: %w", path, err)
 	}
-	return string(m[1])
+	m := pythonVersion.FindSubmatch(out)
+	if m == nil {
+		return "", fmt.Errorf("%s --version says %.100q", path, out)
+	}
+	return string(m[1]), nil
 }
 
 // onlyUser is the one user who may have local drivers when callers are

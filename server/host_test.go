@@ -3,11 +3,13 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -16,7 +18,7 @@ import (
 func TestInterpretersAreAskedOnce(t *testing.T) {
 	python := filepath.Join(t.TempDir(), "python")
 	require.NoError(t, os.WriteFile(python, []byte("#!/bin/sh\necho asked >>\"$0.calls\"\necho Python 3.99.1\n"), 0o700))
-	var p pythons
+	p := pythons{log: slog.New(slog.DiscardHandler)}
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {
@@ -29,5 +31,10 @@ func TestInterpretersAreAskedOnce(t *testing.T) {
 	calls, err := os.ReadFile(python + ".calls")
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(calls), "asked"))
-	require.Empty(t, p.minor(python+".missing"), "an interpreter that does not answer is unknown")
+	late := python + ".late"
+	require.Empty(t, p.minor(late), "an interpreter that does not answer is unknown")
+	require.NoError(t, os.Rename(python, late))
+	require.Empty(t, p.minor(late), "and is left alone for a while")
+	p.asked[late].failed = time.Now().Add(-askAgain)
+	require.Equal(t, "3.99", p.minor(late))
 }

@@ -22,7 +22,7 @@ func sessionLimits(c *conf.Conf) session.Limits {
 
 func callLimits(c *conf.Conf) frontend.Limits {
 	return frontend.Limits{
-		Calls: conf.LimitCallsPerUser.Get(c), Held: conf.LimitHeldCallsPerUser.Get(c),
+		Calls:       conf.LimitCallsPerUser.Get(c),
 		UploadBytes: conf.LimitArtifactsPerCall.Get(c) << 20, SessionBytes: conf.LimitArtifactsPerSession.Get(c) << 20,
 		UploadIdle: conf.ArtifactIdleTimeout.Get(c),
 	}
@@ -32,6 +32,11 @@ func userGroups(c *conf.Conf) (*groups.Provider, error) {
 	p, err := groups.New(c.StaticGroups())
 	if err != nil {
 		return nil, fmt.Errorf("hadoop.user.group.static.mapping.overrides: %w", err)
+	}
+	if conf.LimitEnginesPerGroup.Get(c) > 0 {
+		if err := groups.CheckSystem(); err != nil {
+			return nil, fmt.Errorf("%s needs them: %w", conf.LimitEnginesPerGroup.Key, err)
+		}
 	}
 	return p, nil
 }

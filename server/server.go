@@ -19,6 +19,7 @@ import (
 	"roundhouse/conf"
 	"roundhouse/discovery/embedded"
 	"roundhouse/engine"
+	"roundhouse/internal/errs"
 	"roundhouse/internal/tlsx"
 	"roundhouse/server/frontend"
 	"roundhouse/server/rest"
@@ -62,10 +63,12 @@ func (s *Server) RESTAddr() string { return s.restAddress }
 
 // Run serves until ctx ends. Sessions are there before the first event of an
 // engine is read, and what happened to them while no gateway ran is known before
-// the first call. At the end the Connect frontend closes first and lets its calls
-// end for the shutdown time, while engines can still register; then the REST
-// door, sessions and engines are let go, and the store is closed last.
-func (s *Server) Run(ctx context.Context) error {
+// the first call, of engines that tell it within catchUpTime. At the end the
+// Connect frontend closes first and lets its calls end for the shutdown time,
+// while engines can still register; then the REST door, sessions and engines are
+// let go, and the store is closed last. When withEngines is closed by the time
+// that the doors are, the engines are stopped, too; it may be nil.
+func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	if err := s.sessions.Restore(ctx); err != nil {
@@ -83,23 +86,26 @@ func (s *Server) Run(ctx context.Context) error {
 		parts.Go(func() error { return a.Run(inner) })
 	}
 	err := s.serve(ctx)
-	if errors.Is(context.Cause(ctx), ErrStopEngines) {
+	select {
+	case <-withEngines:
 		s.stopEngines(inner)
+	default:
 	}
 	stopInner()
 	return errors.Join(err, parts.Wait(), s.store.Close())
 }
 
-// ErrStopEngines as the cause of the end of Run's context stops the engines, too.
-var ErrStopEngines = errors.New("the gateway is stopped together with its engines")
-
-// stopEngines asks all engines to stop and waits until they are gone.
+// stopEngines asks all engines to stop and waits until they are gone, but not
+// for ever: a process may be blocked in the kernel.
 func (s *Server) stopEngines(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.engines.StopLimit())
+	defer cancel()
 	var all sync.WaitGroup
 	for _, e := range s.engines.Engines() {
 		all.Go(func() {
-			if err := s.engines.Stop(ctx, e.RefID, false, ErrStopEngines.Error()); err != nil {
-				s.log.Warn("an engine was not stopped", "engine", e.RefID, "err", err)
+			err := s.engines.Stop(ctx, e.RefID, false, "the gateway is stopped together with its engines")
+			if err != nil && !errs.Is(err, errs.NotFound) {
+				s.log.Error("an engine was not stopped", "engine", e.RefID, "user", e.User, "pid", e.PID, "err", err)
 			}
 		})
 	}

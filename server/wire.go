@@ -42,6 +42,8 @@ type parts struct {
 	registry *metrics.Registry
 	metrics  *metrics.Metrics
 	planner  *session.Planner
+	holds    *frontend.Holds
+	sealing  secret.Box
 	listener net.Listener // of REST
 	undo     []func()
 }
@@ -97,6 +99,9 @@ func (p *parts) makeAuth() (err error) {
 func (p *parts) makeEngines() error {
 	key, err := secret.LoadOrCreate(p.c.ClusterSecretFile(), true)
 	if err != nil {
+		return err
+	}
+	if p.sealing, err = secret.NewBox(key, session.SealLabel); err != nil {
 		return err
 	}
 	userGroups, err := userGroups(p.c)
@@ -160,8 +165,8 @@ func (p *parts) launchEnded(took time.Duration, err error) {
 // engineBase is the configuration of the engines of a user.
 func (p *parts) engineBase(user string) map[string]string {
 	base := p.c.EngineBase(user)
-	if python := venvPython(sparkHome(p.c)); base[pythonVariable] == "" && python != "" {
-		base[pythonVariable] = python
+	if python := venvPython(sparkHome(p.c)); base[conf.PythonVariable] == "" && python != "" {
+		base[conf.PythonVariable] = python
 	}
 	return base
 }
@@ -169,11 +174,11 @@ func (p *parts) engineBase(user string) map[string]string {
 // enginePython tells the minor version of the Python that an engine with these
 // launch options of a user would have.
 func (p *parts) enginePython() func(user string, launch map[string]string) string {
-	var known pythons
+	known := pythons{log: p.log}
 	of := func(user string, launch map[string]string) string {
-		path := launch[pythonVariable]
+		path := launch[conf.PythonVariable]
 		if path == "" {
-			path = p.engineBase(user)[pythonVariable]
+			path = p.engineBase(user)[conf.PythonVariable]
 		}
 		return known.minor(path)
 	}
@@ -183,7 +188,7 @@ func (p *parts) enginePython() func(user string, launch map[string]string) strin
 
 func (p *parts) makeSessions() (err error) {
 	p.sessions, err = session.NewManager(session.Options{
-		Engines: sessionEngines{p.engines}, Store: p.store, Log: p.log,
+		Engines: sessionEngines{p.engines}, Store: p.store, Box: p.sealing, Log: p.log,
 		Hold:   conf.ConnectMaxHold.Get(p.c),
 		Linger: conf.EngineLaunchLinger.Get(p.c),
 		Unused: unusedSession, TombstoneKeep: tombstoneKeep, Tombstones: tombstones,
@@ -205,6 +210,7 @@ func (p *parts) makeFrontend() error {
 	if err != nil {
 		return err
 	}
+	p.holds = frontend.NewHolds(conf.LimitHeldCallsPerUser.Get(p.c))
 	p.front, err = frontend.Listen(frontend.ServerOptions{
 		Address:      net.JoinHostPort(p.c.ConnectHost(), strconv.Itoa(conf.ConnectBindPort.Get(p.c))),
 		TLS:          tlsConfig,
@@ -214,7 +220,7 @@ func (p *parts) makeFrontend() error {
 		Log:          p.log,
 		Director: frontend.NewDirector(frontend.Director{
 			Auth: p.auth, Sessions: p.sessions, Planner: p.planner, Keys: p.planner.Resolver, Observer: p.metrics, Log: p.log,
-			Discard: p.discard, Limits: callLimits(p.c), Denied: p.sessions.Limits.Denied,
+			Discard: p.discard, Limits: callLimits(p.c), Holds: p.holds, Denied: p.sessions.Limits.Denied,
 		}),
 	})
 	if err != nil {
@@ -264,8 +270,9 @@ func (p *parts) makeREST() (err error) {
 	}
 	p.rest, err = rest.New(rest.Options{
 		Listener: p.listener, TLS: tlsConfig, CA: p.c.CAFile(), Authenticator: p.auth,
-		Sessions: restSessions{p.sessions, p.planner, p.engines},
+		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds},
 		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
+		Denied:   p.sessions.Limits.Denied,
 		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
 		Ready:     p.readyErr,
 		Hosts:     hosts(p.c),

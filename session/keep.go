@@ -48,17 +48,25 @@ func reason(e Engine) string {
 	return fmt.Sprintf("Engine %s ended.", e.RefID())
 }
 
-// Launch gets the engine of s in the background, so that it is warm when the
-// client comes. Its failure is logged and forgets the session.
-func (m *Manager) Launch(s *Session) {
-	s.ahead = true
+// OpenAhead opens a session as Open does and gets its engine in the background,
+// so that it is warm when the client comes; over is called when it waits no
+// longer. A failure is logged and forgets the session.
+func (m *Manager) OpenAhead(r Request, over func()) (*Session, error) {
+	r.ahead = true
+	s, opened, err := m.Open(r)
+	if err != nil || !opened {
+		over()
+		return s, err
+	}
 	m.work.Add(1)
 	go func() { // waited for by Run
 		defer m.work.Done()
+		defer over()
 		if _, err := m.Engine(m.life, s, func() {}); err != nil && m.life.Err() == nil {
 			m.Log.Warn("engine of an opened session did not start", "user", s.User, "session", s.ID, "err", err)
 		}
 	}()
+	return s, nil
 }
 
 // sweep forgets sessions that wait for no engine any more, and ends those that

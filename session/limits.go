@@ -3,11 +3,11 @@
 package session
 
 import (
-	"net/netip"
 	"slices"
 
 	"roundhouse/conf"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/netaddr"
 )
 
 // Limits say who may have sessions, and how many. For the counts 0 means any
@@ -15,8 +15,8 @@ import (
 type Limits struct {
 	// PerUser is how many sessions a user may have; nil means any number.
 	PerUser func(user string) int
-	// PerAddress is how many sessions may be open from one address, PerUserAddress
-	// how many of one user from it.
+	// PerAddress is how many sessions may be open from one address (of IPv6: one
+	// network of /64), PerUserAddress how many of one user from it.
 	PerAddress, PerUserAddress int
 	// Unlimited are users whose sessions are not counted.
 	Unlimited []string
@@ -30,19 +30,10 @@ func (l Limits) Denied(user, address string) error {
 	if slices.Contains(l.DeniedUsers, user) {
 		return errs.New(errs.PermissionDenied, "User %s may not use this gateway (%s). Ask its administrator.", user, conf.LimitDeniedUsers.Key)
 	}
-	if slices.Contains(l.DeniedAddresses, plain(address)) {
+	if slices.Contains(l.DeniedAddresses, netaddr.Plain(address)) {
 		return errs.New(errs.PermissionDenied, "Nobody may use this gateway from %s (%s). Ask its administrator.", address, conf.LimitDeniedAddresses.Key)
 	}
 	return nil
-}
-
-// plain is the one form in which an address is compared.
-func plain(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	return a.Unmap().WithZone("").String()
 }
 
 // pair is a user at an address; one of both is empty where only the other counts.
@@ -65,7 +56,7 @@ func (b *book) room(user, address string) error {
 	if slices.Contains(b.limits.Unlimited, user) {
 		return nil
 	}
-	address = plain(address)
+	address = netaddr.Network(address)
 	perUser := 0
 	if b.limits.PerUser != nil {
 		perUser = b.limits.PerUser(user)
@@ -115,7 +106,7 @@ func (b *book) count(s *Session, n int) {
 		return
 	}
 	counted := []pair{{s.User, ""}}
-	if address := plain(s.Address); address != "" {
+	if address := netaddr.Network(s.Address); address != "" {
 		counted = append(counted, pair{s.User, address}, pair{"", address})
 	}
 	for _, p := range counted {

@@ -27,6 +27,7 @@ import (
 func limited(t *testing.T, l Limits) *Manager {
 	t.Helper()
 	m, err := NewManager(Options{
+		Box:     box(t),
 		Engines: newFakeEngines(), Store: &memoryStore{records: map[Key]discovery.SessionRecord{}},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), TombstoneKeep: time.Hour, Tombstones: 10, Limits: l,
 	})
@@ -73,16 +74,26 @@ func TestEachLimitCountsItsOwn(t *testing.T) {
 }
 
 func TestUnlimitedUsersAreNotCountedAndDeniedOnesRefused(t *testing.T) {
-	m := limited(t, Limits{PerAddress: 1, PerUserAddress: 1, Unlimited: []string{"etl", "both"}, DeniedUsers: []string{"eve", "both"}, DeniedAddresses: []string{"6.6.6.6"}})
+	m := limited(t, Limits{PerAddress: 1, PerUserAddress: 1, Unlimited: []string{"etl", "both"}, DeniedUsers: []string{"eve", "both"}, DeniedAddresses: []string{"6.6.6.6", "fe80::6"}})
 	for i := range 5 {
 		require.NoError(t, open(m, "etl", "1.1.1.1", i))
 	}
 	require.NoError(t, open(m, "alice", "1.1.1.1", 0), "what is not counted takes nobody's place")
-	for user, address := range map[string]string{"eve": "2.2.2.2", "both": "3.3.3.3", "bob": "::ffff:6.6.6.6"} {
-		err := open(m, user, address, 0)
+	require.NoError(t, m.Limits.Denied("alice", "1.1.1.1"))
+	for user, address := range map[string]string{"eve": "2.2.2.2", "both": "3.3.3.3", "bob": "::ffff:6.6.6.6", "ann": "fe80::6%eth1"} {
+		err := m.Limits.Denied(user, address)
 		require.Equal(t, codes.PermissionDenied, status.Code(err), user)
 		require.ErrorContains(t, err, "deny.list")
 	}
+}
+
+// TestAddressesOfOneNetworkCountAsOne: who has one IPv6 address has 2^64.
+func TestAddressesOfOneNetworkCountAsOne(t *testing.T) {
+	m := limited(t, Limits{PerAddress: 2})
+	require.NoError(t, open(m, "alice", "2001:db8::1", 0))
+	require.NoError(t, open(m, "bob", "2001:db8::2", 0))
+	require.ErrorContains(t, open(m, "eve", "2001:db8::3", 0), "2 sessions are open from 2001:db8::/64")
+	require.NoError(t, open(m, "eve", "2001:db8:0:1::3", 0))
 }
 
 // moodyEngines fails some launches and lets others hang until their call ends.
@@ -163,6 +174,7 @@ func TestCountsReturnToZero(t *testing.T) {
 			moody := &moodyEngines{rand: rand.New(rand.NewPCG(seed, 7)), e: &fakeEngine{id: "e1", done: make(chan struct{})}}
 			store := &moodyStore{memoryStore{records: map[Key]discovery.SessionRecord{}}, moody}
 			m, err := NewManager(Options{
+				Box:     box(t),
 				Engines: moody, Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 				Hold: 5 * time.Second, Linger: 10 * time.Second, Unused: time.Hour, TombstoneKeep: time.Hour, Tombstones: 100,
 				Limits: Limits{PerUser: func(string) int { return 5 }, PerAddress: 6, PerUserAddress: 4, Unlimited: []string{"etl"}},

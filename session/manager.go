@@ -14,6 +14,7 @@ import (
 
 	"roundhouse/discovery"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/secret"
 	pb "roundhouse/proto/gen/spark/connect"
 )
 
@@ -27,7 +28,9 @@ const storeTimeout = 5 * time.Second
 type Options struct {
 	Engines Engines
 	Store   discovery.SessionStore
-	Log     *slog.Logger
+	// Box seals the options in records: clients set keys of object stores so.
+	Box secret.Box
+	Log *slog.Logger
 	// Hold is the longest time that a call waits for an engine in one piece.
 	Hold time.Duration
 	// Linger is how long an opening session without a waiting call is kept.
@@ -119,11 +122,8 @@ func (m *Manager) Lookup(k Key) (*Session, *End) {
 }
 
 // Open returns the live session of r.Key, or opens it as r asks. An error says
-// that a limit is reached, or that a deny list names the user or the address.
+// that a limit is reached. Deny lists are asked at the doors, for each call.
 func (m *Manager) Open(r Request) (s *Session, opened bool, err error) {
-	if err := m.Limits.Denied(r.User, r.Address); err != nil {
-		return nil, false, err
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s := m.mu.live.sessions[r.Key]; s != nil {
@@ -133,7 +133,7 @@ func (m *Manager) Open(r Request) (s *Session, opened bool, err error) {
 		return nil, false, err
 	}
 	r.Plan.Spec.Session = r.ID // its calls share one launch also where sessions share no engine
-	s = newSession(r, m.Now())
+	s = m.newSession(r, m.Now())
 	m.mu.live.put(s)
 	m.Opened()
 	return s, true, nil
@@ -174,7 +174,7 @@ func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, e
 	e := lease.Engine()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	if err := m.Store.PutSession(ctx, s.record(e.RefID())); err != nil {
+	if err := m.store(ctx, s, e.RefID()); err != nil {
 		lease.Release()
 		m.Failed()
 		err = routeError(s, err)
@@ -302,13 +302,5 @@ func (m *Manager) forget(k Key) {
 	defer cancel()
 	if err := m.Store.DeleteSession(ctx, k.User, k.ID); err != nil && !errors.Is(err, discovery.ErrNotFound) {
 		m.Log.Error("session record stays behind", "user", k.User, "session", k.ID, "err", err)
-	}
-}
-
-func (s *Session) record(refID string) discovery.SessionRecord {
-	return discovery.SessionRecord{
-		User: s.User, SessionID: s.ID, EngineRef: refID, Options: s.Plan.Options.Choices,
-		Runtime: s.Plan.Options.Session,
-		Client:  s.Client, Address: s.Address, Name: s.Plan.Options.Name, Opened: s.Opened,
 	}
 }

@@ -91,8 +91,18 @@ func (p *Planner) choosePython(plan *Plan, client string) {
 		return
 	}
 	plan.Spec.Python = path
-	plan.Spec.Subdomain += "-py" + m[1] // also of a named one: its engine has one Python
+	plan.Spec.Subdomain += pythonMark + m[1] // also of a named one: its engine has one Python
 }
+
+// pythonMark stands before a minor version at the end of a subdomain. Names of
+// clients have no dots, so they never look like it.
+const pythonMark = "-py"
+
+var ownPython = regexp.MustCompile(pythonMark + `[0-9]+\.[0-9]+$`)
+
+// PlainSubdomain is the subdomain of an engine as people know it: without the
+// Python version that a plan adds to it.
+func PlainSubdomain(subdomain string) string { return ownPython.ReplaceAllString(subdomain, "") }
 
 // optionError is the first refused option as the client's answer; the others
 // follow in its text.

@@ -60,3 +60,13 @@ func TestRefusedWishes(t *testing.T) {
 		require.ErrorContains(t, err, key)
 	}
 }
+
+// TestPlainSubdomain: people see and filter by the name that they chose.
+func TestPlainSubdomain(t *testing.T) {
+	for name, want := range map[string]string{
+		"etl-py3.11": "etl", "default-py3.9": "default", "o-0123456789ab-py3.13": "o-0123456789ab",
+		"etl": "etl", "etl-py3": "etl-py3", "0b4e4f0a-8f2f-4a53-b6ad-2d8f6a9c8f11": "0b4e4f0a-8f2f-4a53-b6ad-2d8f6a9c8f11",
+	} {
+		require.Equal(t, want, PlainSubdomain(name))
+	}
+}

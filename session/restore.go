@@ -35,18 +35,18 @@ func (m *Manager) Restore(ctx context.Context) error {
 }
 
 func (m *Manager) restore(r discovery.SessionRecord) *Session {
-	s := newSession(Request{Key: Key{r.User, r.SessionID}, Client: r.Client, Address: r.Address}, r.Opened)
-	s.Plan.Options = conf.Options{Choices: r.Options, Session: r.Runtime, Name: r.Name}
+	s := m.newSession(Request{Key: Key{r.User, r.SessionID}, Client: r.Client, Address: r.Address, ahead: r.Unused}, r.Opened)
+	s.Plan.Options = conf.Options{Choices: r.Options, Session: m.runtime(r), Name: r.Name}
 	s.restored = true
-	s.used.Store(true)
-	s.confirmed.Store(true)
-	s.prepared.Store(true)
+	s.used.Store(!r.Unused)
+	s.confirmed.Store(!r.Unused)
+	s.prepared.Store(!r.Unused)
 	m.mu.Lock()
 	m.mu.live.put(s)
 	m.mu.Unlock()
 	lease, ok := m.Engines.Resume(r.EngineRef)
 	if !ok {
-		m.End(s.Key, End{Cause: Lost, Why: fmt.Sprintf("Its engine %s ended while the gateway was away.", r.EngineRef)})
+		m.End(s.Key, End{Cause: Lost, Why: fmt.Sprintf("Its engine %s ended while no gateway ran, or could not be taken over.", r.EngineRef)})
 		return s
 	}
 	s.attach(lease)
@@ -61,17 +61,26 @@ func (m *Manager) Census(refID string, c engine.Census) {
 		if !s.on(refID) {
 			continue
 		}
-		switch fate, reason := c.Fate(s.User, s.ID, s.Opened); fate {
-		case engine.Present:
-			s.Confirm()
-		case engine.Unseen:
-			s.startAnew()
-		case engine.Closed:
-			m.End(s.Key, s.closed(reason))
-		case engine.Vanished:
-			m.End(s.Key, End{Cause: Lost, Why: fmt.Sprintf("Engine %s has closed the session, most likely because it was idle; "+
-				"the gateway was not there to hear why.", refID)})
+		fate, reason := c.Fate(s.User, s.ID, s.Opened, s.Confirmed())
+		m.meet(s, refID, fate, reason)
+	}
+}
+
+// meet does what a census says about s.
+func (m *Manager) meet(s *Session, refID string, fate engine.Fate, reason string) {
+	switch fate {
+	case engine.Present:
+		s.Confirm()
+	case engine.Unseen:
+		s.startAnew()
+	case engine.Closed:
+		m.End(s.Key, s.closed(reason))
+	case engine.Vanished:
+		if !s.Confirmed() { // it may never have come there
+			return
 		}
+		m.End(s.Key, End{Cause: Lost, Why: fmt.Sprintf("Engine %s has closed the session, most likely because it was idle; "+
+			"the gateway was not there to hear why.", refID)})
 	}
 }
 

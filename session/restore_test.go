@@ -3,6 +3,7 @@
 package session
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"roundhouse/conf"
 	"roundhouse/discovery"
 	"roundhouse/engine"
 )
@@ -44,7 +46,8 @@ func TestRestoreForgetsManySessionsOfADeadEngine(t *testing.T) {
 func restored(t *testing.T, r *rig) *Session {
 	t.Helper()
 	record := discovery.SessionRecord{
-		User: "alice", SessionID: "s1", EngineRef: "e1", Opened: time.Now(), Runtime: map[string]string{"spark.sql.ansi.enabled": "true"},
+		User: "alice", SessionID: "s1", EngineRef: "e1", Opened: time.Now(),
+		Runtime: r.Box.Seal([]byte(`{"spark.sql.ansi.enabled":"true"}`), r.key.sealName()),
 	}
 	require.NoError(t, r.store.PutSession(t.Context(), record))
 	require.NoError(t, r.Restore(t.Context()))
@@ -80,6 +83,59 @@ func TestCensusLeavesSessionsInUseAlone(t *testing.T) {
 		r.Census("e1", engine.Census{})
 		require.True(t, s.Confirmed())
 	})
+}
+
+// TestSecretsOfClientsAreNotOnDisk, and the next gateway has them all the same.
+func TestSecretsOfClientsAreNotOnDisk(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		close(r.engines.ready)
+		options := map[string]string{"fs.s3a.secret.key": "hush"}
+		s, _, err := r.Open(Request{Key: r.key, Plan: Plan{Options: conf.Options{Session: options}}})
+		require.NoError(t, err)
+		_, err = r.Engine(t.Context(), s, func() {})
+		require.NoError(t, err)
+		record := r.store.records[r.key]
+		text, err := json.Marshal(record)
+		require.NoError(t, err)
+		require.NotEmpty(t, record.Runtime)
+		require.NotContains(t, string(text)+string(record.Runtime), "hush")
+		require.NotContains(t, string(record.Runtime), "s3a")
+		require.Equal(t, options, r.runtime(record))
+		record.SessionID = "s2"
+		require.Nil(t, r.runtime(record), "another session cannot have them")
+	})
+}
+
+// TestSessionOpenedAheadAndUnusedSurvives a restart after which its engine has
+// forgotten much; one that was used does not.
+func TestSessionOpenedAheadAndUnusedSurvives(t *testing.T) {
+	for name, use := range map[string]bool{"unused": false, "used": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				close(r.engines.ready)
+				over := make(chan bool, 1)
+				s, err := r.OpenAhead(Request{Key: r.key}, func() { over <- true })
+				require.NoError(t, err)
+				<-over
+				synctest.Wait()
+				require.True(t, r.store.records[r.key].Unused)
+				if use {
+					s.Begin()()
+				}
+				require.Equal(t, !use, r.store.records[r.key].Unused)
+
+				next, err := NewManager(r.Options)
+				require.NoError(t, err)
+				require.NoError(t, next.Restore(t.Context()))
+				defer next.work.Wait()
+				defer next.stop()
+				again, _ := next.Lookup(r.key)
+				require.Equal(t, use, again.Confirmed())
+				next.meet(again, "e1", engine.Vanished, "")
+				require.Equal(t, use, again.Ended() != nil)
+			})
+		})
+	}
 }
 
 func TestReleaseThatNobodyAskedForIsDoubtful(t *testing.T) {

@@ -55,6 +55,8 @@ type Request struct {
 	Plan    Plan
 	Client  string // client_type as sent, for people
 	Address string // client address without port
+
+	ahead bool // opened before its client came
 }
 
 // Session is one live session. It is opening until it has an engine.
@@ -74,9 +76,10 @@ type Session struct {
 	touched atomic.Int64
 	// left (epoch ms) is when the last call that waited gave up.
 	left atomic.Int64
-	// ahead says that the session was opened before its client came, and restored
-	// that an earlier gateway opened it.
-	ahead, restored bool
+	// restored says that an earlier gateway opened the session.
+	restored bool
+	// firstUse, if not nil, is told of the first forwarded call.
+	firstUse func()
 	// operations counts the operations that were sent to the engine.
 	operations atomic.Int64
 	// uploaded counts the bytes of artifacts that the engine keeps.
@@ -128,8 +131,11 @@ func (s *Session) Ended() *End {
 
 // Begin notes that a call is forwarded; the returned function notes its end.
 func (s *Session) Begin() (done func()) {
-	s.used.Store(true)
+	first := !s.used.Swap(true)
 	s.touched.Store(time.Now().UnixMilli())
+	if first && s.firstUse != nil {
+		s.firstUse()
+	}
 	return func() { s.touched.Store(time.Now().UnixMilli()) }
 }
 
@@ -211,7 +217,7 @@ func (s *Session) clone(id string) Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.Request
-	r.ID = id
+	r.ID, r.ahead = id, false
 	r.Plan.Options.Session, r.Plan.Warnings = nil, nil
 	return r
 }

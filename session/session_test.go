@@ -21,6 +21,7 @@ import (
 	"roundhouse/discovery"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -127,12 +128,20 @@ type rig struct {
 	key     Key
 }
 
+func box(t *testing.T) secret.Box {
+	t.Helper()
+	b, err := secret.NewBox(make([]byte, 32), SealLabel)
+	require.NoError(t, err)
+	return b
+}
+
 // inBubble runs test with a manager whose Run is under way, on a fake clock.
 func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{engines: newFakeEngines(), store: &memoryStore{records: map[Key]discovery.SessionRecord{}}, key: Key{"alice", "s1"}}
 		m, err := NewManager(Options{
+			Box:     box(t),
 			Engines: r.engines, Store: r.store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 			Hold: 9 * time.Minute, Linger: 2 * time.Minute, Unused: 10 * time.Minute,
 			TombstoneKeep: 24 * time.Hour, Tombstones: 2,
@@ -394,7 +403,8 @@ func TestFailedLaunchOfASessionOpenedAheadIsRemembered(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.engines.fail = errors.New("no memory")
 		close(r.engines.ready)
-		r.Launch(r.open())
+		_, err := r.OpenAhead(Request{Key: r.key}, func() {})
+		require.NoError(t, err)
 		synctest.Wait()
 		s, end := r.Lookup(r.key)
 		require.Nil(t, s)

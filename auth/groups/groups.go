@@ -12,14 +12,21 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
 	// keep is how long an answer of the operating system holds, as Hadoop's
 	// hadoop.security.groups.cache.secs does by default.
 	keep = 5 * time.Minute
+	// keepFailure is how long the operating system is left alone after it did not
+	// answer.
+	keepFailure = 10 * time.Second
 	// lookupTimeout bounds one question to it: a directory service may hang.
 	lookupTimeout = 5 * time.Second
+	// program answers the questions.
+	program = "id"
 	// maxKept bounds the memory of answers; beyond it all are asked again.
 	maxKept = 10000
 )
@@ -27,15 +34,19 @@ const (
 // Provider knows the groups of users. It is safe for concurrent use.
 type Provider struct {
 	static map[string]string
-	lookup func(ctx context.Context, user string) (group string, sure bool)
+	lookup func(ctx context.Context, user string) (group string, err error)
 	now    func() time.Time
+	// asking lets one caller ask for a user while others wait for the answer.
+	asking singleflight.Group
 
 	mu   sync.Mutex
 	kept map[string]answer
 }
 
+// answer is what is known of a user; err is why there is nothing.
 type answer struct {
 	group string
+	err   error
 	until time.Time
 }
 
@@ -59,53 +70,93 @@ func New(static string) (*Provider, error) {
 	return p, nil
 }
 
-// Primary is the primary group of a user. For one who has none, and when the
-// operating system does not know, it is the user name, as in Kyuubi.
-func (p *Provider) Primary(ctx context.Context, user string) string {
-	group, listed := p.static[user]
-	if !listed {
-		group = p.ask(ctx, user)
+// CheckSystem says why the operating system cannot be asked on this machine.
+func CheckSystem() error {
+	if _, err := exec.LookPath(program); err != nil {
+		return fmt.Errorf("the groups of users cannot be found out: %w", err)
 	}
-	if group == "" {
-		return user
-	}
-	return group
+	return nil
 }
 
-// ask asks the operating system, unless it has answered a moment ago.
-func (p *Provider) ask(ctx context.Context, user string) string {
-	p.mu.Lock()
-	a, ok := p.kept[user]
-	p.mu.Unlock()
-	if ok && p.now().Before(a.until) {
-		return a.group
+// Primary is the primary group of a user. For one who has none, and whom the
+// operating system does not know, it is the user name, as in Kyuubi. It is an
+// error when the operating system does not answer and never did.
+func (p *Provider) Primary(ctx context.Context, user string) (string, error) {
+	group, listed := p.static[user]
+	if !listed {
+		a := p.ask(ctx, user)
+		if a.err != nil {
+			return "", a.err
+		}
+		group = a.group
 	}
-	group, sure := p.lookup(ctx, user)
-	if !sure {
-		return group
+	if group == "" {
+		return user, nil
 	}
+	return group, nil
+}
+
+// ask asks the operating system, unless it was asked a moment ago. The question
+// outlives a caller who leaves: others may wait for the answer.
+func (p *Provider) ask(ctx context.Context, user string) answer {
+	if a, ok := p.known(user); ok && p.now().Before(a.until) {
+		return a
+	}
+	asked := p.asking.DoChan(user, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		defer cancel()
+		return p.note(ctx, user), nil
+	})
+	select {
+	case a := <-asked:
+		return a.Val.(answer)
+	case <-ctx.Done():
+		return answer{err: context.Cause(ctx)}
+	}
+}
+
+func (p *Provider) known(user string) (answer, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	a, ok := p.kept[user]
+	return a, ok
+}
+
+// note asks and keeps the answer. Without one the last answer goes on to hold.
+func (p *Provider) note(ctx context.Context, user string) answer {
+	group, err := p.lookup(ctx, user)
+	a := answer{group: group, until: p.now().Add(keep)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		a = answer{err: err}
+		if old, ok := p.kept[user]; ok && old.err == nil {
+			a = old
+		}
+		a.until = p.now().Add(keepFailure)
+	}
 	if len(p.kept) >= maxKept {
 		clear(p.kept)
 	}
-	p.kept[user] = answer{group, p.now().Add(keep)}
-	return group
+	p.kept[user] = a
+	return a
 }
 
 // fromSystem asks id(1), which knows directory services that a statically
-// linked program does not see. "" means that it knows no such user; it is not
-// sure when it could not be asked to the end.
-func fromSystem(ctx context.Context, user string) (group string, sure bool) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "id", "-gn", "--", user).Output()
+// linked program does not see. "" means that it knows no such user; an error
+// that it could not be asked to the end.
+func fromSystem(ctx context.Context, user string) (group string, err error) {
+	cmd := exec.CommandContext(ctx, program, "-gn", "--", user)
+	cmd.WaitDelay = time.Second // what it started may hold its output open
+	out, err := cmd.Output()
 	var refused *exec.ExitError
-	if ctx.Err() != nil || err != nil && !errors.As(err, &refused) {
-		return "", false
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s -gn %s did not answer: %w", program, user, context.Cause(ctx))
+	case errors.As(err, &refused) && refused.Exited():
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("%s -gn %s did not answer: %w", program, user, err)
 	}
-	if err != nil {
-		return "", true
-	}
-	return strings.TrimSpace(string(out)), true
+	return strings.TrimSpace(string(out)), nil
 }

@@ -69,16 +69,25 @@ func Start(c Command) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	// watch reaps the child, so its pid stays its own until then.
-	pid := cmd.Process.Pid
-	if err := cmd.Process.Release(); err != nil {
-		return nil, fmt.Errorf("release process %d: %w", pid, err)
-	}
-	child, err := process.Inspect(pid) // a child that has ended is a zombie until watch reaps it
+	id, err := identify(cmd.Process, process.Inspect)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("identify process %d: %w", pid, err), unix.Kill(-pid, unix.SIGKILL))
+		return nil, err
 	}
-	return newProcess(Identity{PID: pid, Start: child.Start}, true), nil
+	return newProcess(id, true), nil
+}
+
+// identify names a child and leaves it to watch, which reaps it: until then its
+// pid stays its own, also when it has ended. A child that cannot be named is
+// killed with its group.
+func identify(child *os.Process, inspect func(pid int) (process.Info, error)) (Identity, error) {
+	found, err := inspect(child.Pid)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("identify process %d: %w", child.Pid, err), unix.Kill(-child.Pid, unix.SIGKILL))
+		_, waitErr := child.Wait()
+		return Identity{}, errors.Join(err, waitErr)
+	}
+	id := Identity{PID: child.Pid, Start: found.Start}
+	return id, child.Release()
 }
 
 // Open watches a process that an earlier gateway started and that has marker

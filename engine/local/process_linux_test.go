@@ -5,6 +5,7 @@ package local
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -178,6 +179,16 @@ func TestWithoutPidfdProcessesArePolled(t *testing.T) {
 func TestStartReportsAMissingProgram(t *testing.T) {
 	_, err := Start(Command{Args: []string{"/nonexistent/spark-submit"}})
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestAChildThatCannotBeNamedIsNotLeft(t *testing.T) {
+	cmd := exec.Command("/bin/sleep", "60")
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	require.NoError(t, cmd.Start())
+	_, err := identify(cmd.Process, func(int) (process.Info, error) { return process.Info{}, unix.EMFILE })
+	require.ErrorIs(t, err, unix.EMFILE)
+	_, err = process.Inspect(cmd.Process.Pid)
+	require.ErrorIs(t, err, process.ErrNone, "no zombie either")
 }
 
 // TestOpenDuringAnExec: a process is its own also while it becomes another

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"strings"
 	"sync"
@@ -55,32 +56,61 @@ func NewClient() *Client {
 // executors, as one with dynamic allocation is.
 type Wish struct {
 	Cluster Cluster
-	// Marker stands in the name of the application: the engine's ref id.
-	Marker  string
+	// ID is the application's id; "" while only its name can tell, which then
+	// ends with "_" and the ref id of its engine.
+	ID      string
+	RefID   string
 	Elastic bool
 }
 
-// Look finds an application at the active master. It fits engine.Look.
+// Look finds an application at the active master. It makes an engine.Look.
 func (c *Client) Look(ctx context.Context, w Wish) (engine.Application, error) {
 	var failures []error
 	standby := ""
-	for _, url := range w.Cluster.pages() {
-		p, err := c.read(ctx, url)
+	for a := range c.ask(ctx, w.Cluster.pages()) {
 		switch {
-		case err != nil:
-			failures = append(failures, fmt.Errorf("%s: %w", url, err))
-		case p.Status != "ALIVE":
-			standby = p.Status
-		case !w.Cluster.has(p.URL):
-			failures = append(failures, fmt.Errorf("%s shows %s, not %s; set spark.master.ui.port to the port of the master's web page", url, p.URL, w.Cluster.URL))
+		case a.err != nil:
+			failures = append(failures, fmt.Errorf("%s: %w", a.url, a.err))
+		case a.page.Status != "ALIVE":
+			standby = a.page.Status
+		case !w.Cluster.has(a.page.URL):
+			failures = append(failures, fmt.Errorf("%s shows %s, not %s; set spark.master.ui.port to the port of the master's web page", a.url, a.page.URL, w.Cluster.URL))
 		default:
-			return p.application(w)
+			return a.page.application(w)
 		}
 	}
 	if standby != "" {
 		return engine.Application{}, fmt.Errorf("no master of %s is active, one is %s", w.Cluster.URL, standby)
 	}
 	return engine.Application{}, errors.Join(failures...)
+}
+
+// answer is what one master said.
+type answer struct {
+	url  string
+	page page
+	err  error
+}
+
+// ask reads the pages of all masters at once and yields them as they come: one
+// that does not answer must not use up the time of the active one.
+func (c *Client) ask(ctx context.Context, urls []string) iter.Seq[answer] {
+	return func(yield func(answer) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		answers := make(chan answer, len(urls))
+		for _, url := range urls {
+			go func() { // received below, or ends with ctx
+				p, err := c.read(ctx, url)
+				answers <- answer{url, p, err}
+			}()
+		}
+		for range urls {
+			if !yield(<-answers) {
+				return
+			}
+		}
+	}
 }
 
 // has compares ports only: a master calls itself by a name of its own choice.

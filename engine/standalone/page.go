@@ -27,6 +27,7 @@ type worker struct {
 
 type application struct {
 	ID     string `json:"id"`
+	Start  int64  `json:"starttime"` // ms since 1970
 	Name   string `json:"name"`
 	State  string `json:"state"`
 	Memory int    `json:"memoryperexecutor"` // MiB
@@ -34,24 +35,38 @@ type application struct {
 
 // application finds the one that is wished for.
 func (p page) application(w Wish) (engine.Application, error) {
-	for _, a := range p.Active {
-		if strings.Contains(a.Name, w.Marker) {
-			found := engine.Application{ID: a.ID, State: a.State, Manager: w.Cluster.URL}
-			if a.State == "WAITING" && !w.Elastic {
-				found.Waiting = "waiting for resources at " + w.Cluster.URL + ": " + p.shortage(a)
-			}
-			return found, nil
+	if a, ok := w.newest(p.Active); ok {
+		found := engine.Application{ID: a.ID, State: a.State, Manager: w.Cluster.URL}
+		if a.State == "WAITING" && !w.Elastic {
+			found.Waiting = "waiting for resources at " + w.Cluster.URL + ": " + p.shortage(a)
 		}
+		return found, nil
 	}
-	for _, a := range p.Completed {
-		if strings.Contains(a.Name, w.Marker) {
-			return engine.Application{
-				ID: a.ID, State: a.State, Manager: w.Cluster.URL,
-				Over: true, Forced: a.State == "KILLED" || a.State == "FAILED",
-			}, nil
-		}
+	if a, ok := w.newest(p.Completed); ok {
+		return engine.Application{
+			ID: a.ID, State: a.State, Manager: w.Cluster.URL,
+			Over: true, Forced: a.State == "KILLED" || a.State == "FAILED",
+		}, nil
 	}
 	return engine.Application{}, engine.ErrNoApplication
+}
+
+// newest is the wished-for application that started last. Names are free: who
+// may submit there can use one twice, but no id.
+func (w Wish) newest(all []application) (newest application, found bool) {
+	for _, a := range all {
+		if w.means(a) && (!found || a.Start > newest.Start) {
+			newest, found = a, true
+		}
+	}
+	return newest, found
+}
+
+func (w Wish) means(a application) bool {
+	if w.ID != "" {
+		return a.ID == w.ID
+	}
+	return strings.HasSuffix(a.Name, "_"+w.RefID)
 }
 
 // shortage says what a waiting application lacks.

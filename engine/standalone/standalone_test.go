@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -84,6 +85,7 @@ func TestApplications(t *testing.T) {
 	tests := map[string]struct {
 		changes []string
 		marker  string
+		id      string
 		elastic bool
 		want    engine.Application
 	}{
@@ -107,6 +109,17 @@ func TestApplications(t *testing.T) {
 				Waiting: "waiting for resources at spark://127.0.0.1:17077: an executor takes 2048 MiB, and the largest free place has 512 MiB (1 of 1 cores free)",
 			},
 		},
+		"two of that name": {
+			marker: "ref-run", changes: []string{"bob_default_ref-wait", "eve_ref-run"},
+			want: engine.Application{
+				ID: "app-20261121112640-0002", State: "WAITING",
+				Waiting: "waiting for resources at spark://127.0.0.1:17077: 0 of 1 cores free",
+			},
+		},
+		"the id decides": {
+			marker: "ref-run", id: "app-20261121112635-0001", changes: []string{"bob_default_ref-wait", "eve_ref-run"},
+			want: engine.Application{ID: "app-20261121112635-0001", State: "RUNNING"},
+		},
 		"killed":   {marker: "ref-killed", want: engine.Application{ID: "app-20261121112600-0000", State: "KILLED", Over: true, Forced: true}},
 		"finished": {marker: "ref-killed", changes: []string{"KILLED", "FINISHED"}, want: engine.Application{ID: "app-20261121112600-0000", State: "FINISHED", Over: true}},
 	}
@@ -114,7 +127,7 @@ func TestApplications(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, _ := master(t, test.changes...)
 			test.want.Manager = c.URL
-			got, err := NewClient().Look(t.Context(), Wish{Cluster: c, Marker: test.marker, Elastic: test.elastic})
+			got, err := NewClient().Look(t.Context(), Wish{Cluster: c, ID: test.id, RefID: test.marker, Elastic: test.elastic})
 			require.NoError(t, err)
 			require.Equal(t, test.want, got)
 		})
@@ -123,8 +136,11 @@ func TestApplications(t *testing.T) {
 
 func TestWhatTellsNothing(t *testing.T) {
 	c, _ := master(t)
-	_, err := NewClient().Look(t.Context(), Wish{Cluster: c, Marker: "other"})
+	_, err := NewClient().Look(t.Context(), Wish{Cluster: c, RefID: "other"})
 	require.ErrorIs(t, err, engine.ErrNoApplication)
+	shadow, _ := master(t, "alice_default_ref-run", "ref-run_of_eve")
+	_, err = NewClient().Look(t.Context(), Wish{Cluster: shadow, RefID: "ref-run"})
+	require.ErrorIs(t, err, engine.ErrNoApplication, "the end of the name counts")
 
 	for want, changes := range map[string][]string{
 		"no master of spark://127.0.0.1:17077 is active, one is STANDBY":       {`"ALIVE"` + "\n", `"STANDBY"` + "\n"},
@@ -132,12 +148,12 @@ func TestWhatTellsNothing(t *testing.T) {
 		"it is no page of a Spark master":                                      {"{", "<"},
 	} {
 		c, _ := master(t, changes...)
-		_, err := NewClient().Look(t.Context(), Wish{Cluster: c, Marker: "ref-run"})
+		_, err := NewClient().Look(t.Context(), Wish{Cluster: c, RefID: "ref-run"})
 		require.ErrorContains(t, err, want)
 		require.NotErrorIs(t, err, engine.ErrNoApplication)
 	}
 	c.uiPort = 1
-	_, err = NewClient().Look(t.Context(), Wish{Cluster: c, Marker: "ref-run"})
+	_, err = NewClient().Look(t.Context(), Wish{Cluster: c, RefID: "ref-run"})
 	require.ErrorContains(t, err, "connection refused")
 }
 
@@ -145,9 +161,24 @@ func TestTheActiveMasterAnswers(t *testing.T) {
 	c, _ := master(t)
 	both := c
 	both.masters = []string{"127.0.0.2:17077", "127.0.0.1:17077"} // nobody listens at the first
-	got, err := NewClient().Look(t.Context(), Wish{Cluster: both, Marker: "ref-run"})
+	got, err := NewClient().Look(t.Context(), Wish{Cluster: both, RefID: "ref-run"})
 	require.NoError(t, err)
 	require.Equal(t, "RUNNING", got.State)
+}
+
+// TestAMasterThatHangsDelaysNobody: a machine that is off answers nothing.
+func TestAMasterThatHangsDelaysNobody(t *testing.T) {
+	c, _ := master(t)
+	hung, err := net.Listen("tcp", net.JoinHostPort("127.0.0.2", strconv.Itoa(c.uiPort)))
+	require.NoError(t, err)
+	defer hung.Close() // it accepts nothing
+	both := c
+	both.masters = []string{"127.0.0.2:17077", "127.0.0.1:17077"}
+	before := time.Now()
+	got, err := NewClient().Look(t.Context(), Wish{Cluster: both, RefID: "ref-run"})
+	require.NoError(t, err)
+	require.Equal(t, "RUNNING", got.State)
+	require.Less(t, time.Since(before), freshWait)
 }
 
 func TestManyLooksAtOnceReadOnce(t *testing.T) {
@@ -156,7 +187,7 @@ func TestManyLooksAtOnceReadOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			_, err := client.Look(context.Background(), Wish{Cluster: c, Marker: "ref-run"})
+			_, err := client.Look(context.Background(), Wish{Cluster: c, RefID: "ref-run"})
 			if err != nil {
 				t.Error(err)
 			}

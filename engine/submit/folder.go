@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
+
 	"roundhouse/engine"
 )
 
@@ -130,14 +132,15 @@ func (f Files) Sweep(workDir string) error {
 	})
 }
 
-// inside calls do with the path of workDir relative to the root; a folder that
+// inside calls do with the path of workDir relative to its root; a folder that
 // is not an engine's own is refused.
 func (f Files) inside(workDir string, do func(root *os.Root, path string) error) error {
-	path, err := filepath.Rel(f.Root, workDir)
+	top := f.rootOf(workDir)
+	path, err := filepath.Rel(top, workDir)
 	if err != nil || !filepath.IsLocal(path) || strings.Count(path, string(filepath.Separator)) != 1 {
 		return fmt.Errorf("%s is not the folder of an engine below %s", workDir, f.Root)
 	}
-	root, err := os.OpenRoot(f.Root)
+	root, err := os.OpenRoot(top)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -146,6 +149,16 @@ func (f Files) inside(workDir string, do func(root *os.Root, path string) error)
 	}
 	defer root.Close()
 	return do(root, path)
+}
+
+// rootOf is the work root that an engine's folder was made below: another one
+// when the setting has changed since. A folder elsewhere must have the name of
+// an engine, a ref id.
+func (f Files) rootOf(workDir string) string {
+	if filepath.IsAbs(workDir) && filepath.Clean(workDir) == workDir && uuid.Validate(filepath.Base(workDir)) == nil {
+		return filepath.Dir(filepath.Dir(workDir))
+	}
+	return f.Root
 }
 
 // Expire removes the folders of engines that are not live and whose log was

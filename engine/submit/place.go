@@ -13,7 +13,8 @@ import (
 
 // place checks where a driver and its application are to run: the driver here,
 // as a child of the gateway. At a standalone master the name of the application
-// is all that tells whose it is, so it always has the ref id.
+// is all that tells whose it is before the driver registers, so it always ends
+// with the ref id.
 func (d driver) place(refID string) error {
 	master, mode := d.properties["spark.master"], d.properties["spark.submit.deployMode"]
 	if mode != "" && mode != "client" {
@@ -23,7 +24,7 @@ func (d driver) place(refID string) error {
 	if !standalone.Is(master) {
 		return nil
 	}
-	if name := d.properties["spark.app.name"]; !strings.Contains(name, refID) {
+	if name := d.properties["spark.app.name"]; !strings.HasSuffix(name, "_"+refID) {
 		d.properties["spark.app.name"] = name + "_" + refID
 	}
 	_, err := d.cluster()
@@ -48,18 +49,17 @@ func (d driver) reachMaster(ctx context.Context) error {
 
 // Track returns how to look at the application of an engine, nil when it has
 // none outside of its driver. It is engine.Options.Track.
-func (l *Launcher) Track(spec engine.Spec, refID string) engine.Look {
+func (l *Launcher) Track(spec engine.Spec, refID string) (engine.Look, error) {
 	d, err := l.driver(engine.Launch{Spec: spec, RefID: refID})
 	if err != nil || !standalone.Is(d.properties["spark.master"]) {
-		return nil // a launch with these settings says the error itself
+		return nil, err
 	}
 	cluster, err := d.cluster()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	wish := standalone.Wish{
-		Cluster: cluster, Marker: refID,
-		Elastic: strings.EqualFold(d.properties["spark.dynamicAllocation.enabled"], "true"),
-	}
-	return func(ctx context.Context) (engine.Application, error) { return l.masters.Look(ctx, wish) }
+	elastic := strings.EqualFold(d.properties["spark.dynamicAllocation.enabled"], "true")
+	return func(ctx context.Context, appID string) (engine.Application, error) {
+		return l.masters.Look(ctx, standalone.Wish{Cluster: cluster, ID: appID, RefID: refID, Elastic: elastic})
+	}, nil
 }

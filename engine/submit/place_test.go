@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"roundhouse/engine"
 )
 
 func TestDriversStayHere(t *testing.T) {
@@ -50,6 +52,9 @@ func TestTheApplicationAtAMasterIsNamedAfterItsEngine(t *testing.T) {
 	b.base["spark.master"], b.base["spark.app.name"] = "spark://"+l.Addr().String(), "mine"
 	launch := b.launch()
 	require.Contains(t, b.run(t, launch), "spark.app.name=mine_"+launch.RefID)
+	inner := newBench(t, `cat spark.properties`)
+	inner.base["spark.master"], inner.base["spark.app.name"] = b.base["spark.master"], launch.RefID+"-mine"
+	require.Contains(t, inner.run(t, inner.launch()), "spark.app.name="+launch.RefID+"-mine_"+launch.RefID, "the end of the name counts")
 
 	local := newBench(t, `cat spark.properties`)
 	local.base["spark.app.name"] = "mine"
@@ -63,16 +68,25 @@ func TestTrack(t *testing.T) {
 	defer s.Close()
 	b := newBench(t, "exit 1")
 	spec := b.launch().Spec
-	require.Nil(t, b.launcher.Track(spec, "ref-run"), "a local driver has nobody to ask")
+	look, err := b.launcher.Track(spec, "ref-run")
+	require.NoError(t, err)
+	require.Nil(t, look, "a local driver has nobody to ask")
 
 	b.base["spark.master"] = "spark://127.0.0.1:17077"
 	spec.Options["spark.master.ui.port"] = strconv.Itoa(s.Listener.Addr().(*net.TCPAddr).Port)
-	app, err := b.launcher.Track(spec, "ref-wait")(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, "waiting for resources at spark://127.0.0.1:17077: 0 of 1 cores free", app.Waiting)
+	ask := func() engine.Application {
+		look, err := b.launcher.Track(spec, "ref-wait")
+		require.NoError(t, err)
+		app, err := look(t.Context(), "")
+		require.NoError(t, err)
+		return app
+	}
+	require.Equal(t, "waiting for resources at spark://127.0.0.1:17077: 0 of 1 cores free", ask().Waiting)
 
 	spec.Options["spark.dynamicAllocation.enabled"] = "true"
-	app, err = b.launcher.Track(spec, "ref-wait")(t.Context())
-	require.NoError(t, err)
-	require.Empty(t, app.Waiting, "it needs no executor to begin with")
+	require.Empty(t, ask().Waiting, "it needs no executor to begin with")
+
+	b.base["spark.master"] = "spark://nowhere"
+	_, err = b.launcher.Track(spec, "ref-wait")
+	require.ErrorContains(t, err, "write spark://host:port", "after a restart with other settings somebody must say so")
 }

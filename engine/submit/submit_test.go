@@ -287,6 +287,12 @@ func TestFilesStayBelowTheRoot(t *testing.T) {
 		require.Error(t, files.Sweep(dir), dir)
 	}
 	require.DirExists(t, filepath.Join(other, "data"))
+
+	before := filepath.Join(root, "before", "alice", "0b7e4f5c-9f0e-4e63-8d52-2f6a4dd6c0aa")
+	require.NoError(t, os.MkdirAll(before, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(before, keyFile), nil, 0o600))
+	require.NoError(t, files.Sweep(before), "the work root was another one when its engine started")
+	require.NoFileExists(t, filepath.Join(before, keyFile))
 	require.NoError(t, Files{Root: root + "/absent"}.Sweep(root+"/absent/a/b"))
 	require.NoError(t, Files{Root: root + "/absent"}.Expire(time.Now(), nil))
 }

@@ -149,7 +149,7 @@ func useOnEdgeNode(t *testing.T, tarball string) {
 	require.NotEmpty(t, n.processes(), "the engine lives on")
 	n.run(0, "start")
 	require.Contains(t, n.run(0, "stop", "--engines"), "has stopped")
-	require.Eventually(t, func() bool { return len(n.processes()) == 0 }, 30*time.Second, 50*time.Millisecond, "the adopted engine is left")
+	env.Eventually(t, 30*time.Second, "the adopted engine has ended", func() bool { return len(n.processes()) == 0 })
 	n.run(3, "status")
 	n.requireOnlyHome(before)
 }

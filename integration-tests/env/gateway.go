@@ -20,6 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// patience is how long a gateway may take: to be ready, to end, and until no
+// process of its engines is left.
+type patience struct{ ready, end, left time.Duration }
+
 // Gateway is a gateway process with a home of its own.
 type Gateway struct {
 	Home string
@@ -32,10 +36,11 @@ type Gateway struct {
 	Binary  string
 	Environ []string
 
-	t    testing.TB
-	conf map[string]string
-	cmd  *exec.Cmd
-	over chan struct{}
+	t        testing.TB
+	conf     map[string]string
+	cmd      *exec.Cmd
+	over     chan struct{}
+	patience patience
 }
 
 // Engine is an engine as REST shows it.
@@ -43,6 +48,8 @@ type Engine struct {
 	RefID      string            `json:"refId"`
 	User       string            `json:"user"`
 	Subdomain  string            `json:"subdomain"`
+	Namespace  string            `json:"namespace"`
+	Instance   string            `json:"instance"`
 	State      string            `json:"state"`
 	PID        int               `json:"pid"`
 	Sessions   int               `json:"sessions"`
@@ -74,8 +81,8 @@ func Start(t testing.TB, conf map[string]string) *Gateway {
 // StartUntilCleanup runs the prepared gateway until the end of the test.
 func (g *Gateway) StartUntilCleanup() {
 	g.t.Helper()
+	g.t.Cleanup(g.cleanup) // also if it does not become ready
 	g.Start()
-	g.t.Cleanup(g.cleanup)
 }
 
 // Prepare makes the home of a gateway without starting it.
@@ -85,6 +92,7 @@ func Prepare(t testing.TB, conf map[string]string) *Gateway {
 	g := &Gateway{
 		Home: t.TempDir(), Binary: Binary(t), t: t,
 		GRPC: fmt.Sprintf("127.0.0.1:%d", grpc), REST: fmt.Sprintf("127.0.0.1:%d", rest),
+		patience: patience{ready: 30 * time.Second, end: time.Minute, left: 20 * time.Second},
 	}
 	g.conf = map[string]string{
 		"kyuubi.frontend.spark.connect.enabled":     "true",
@@ -137,7 +145,8 @@ func (g *Gateway) Start() {
 	over := make(chan struct{})
 	g.over = over
 	go func() { _ = g.cmd.Wait(); close(over) }() // waited for by Stop and Kill
-	require.Eventually(g.t, g.ready, 30*time.Second, 20*time.Millisecond, "the gateway is not ready:\n%s", lazyLog{g})
+	require.Eventually(g.t, func() bool { return g.ready() || !g.running() }, g.patience.ready, 20*time.Millisecond, "the gateway is not ready:\n%s", lazyLog{g})
+	require.True(g.t, g.running(), "the gateway ended at once:\n%s", lazyLog{g})
 }
 
 type lazyLog struct{ g *Gateway }
@@ -145,7 +154,8 @@ type lazyLog struct{ g *Gateway }
 func (l lazyLog) String() string { return l.g.Log() }
 
 func (g *Gateway) ready() bool {
-	r, err := http.Get("http://" + g.REST + "/readyz")
+	client := http.Client{Timeout: 5 * time.Second} // with the connections of the default client
+	r, err := client.Get("http://" + g.REST + "/readyz")
 	if err != nil {
 		return false
 	}
@@ -183,7 +193,7 @@ func (g *Gateway) Signal(sig syscall.Signal) {
 	require.NoError(g.t, g.cmd.Process.Signal(sig))
 	select {
 	case <-g.over:
-	case <-time.After(60 * time.Second):
+	case <-time.After(g.patience.end):
 		require.FailNow(g.t, "the gateway did not end", g.Log())
 	}
 }
@@ -234,22 +244,72 @@ func (g *Gateway) KillEngine(refID string) {
 	require.Equal(g.t, http.StatusOK, code, string(body))
 }
 
-// cleanup ends the engines and the gateway, and fails the test if a process of
-// an engine is left.
+// cleanup ends the engines and the gateway. What is left of them fails the test
+// and is killed.
 func (g *Gateway) cleanup() {
-	select {
-	case <-g.over:
-	default:
+	defer g.endLeft()
+	defer g.end()
+	if g.running() && g.ready() {
 		for _, e := range g.Engines() {
 			g.KillEngine(e.RefID)
 		}
-		g.Signal(syscall.SIGTERM)
+	}
+}
+
+// running says whether the process that Start started last has not ended.
+func (g *Gateway) running() bool {
+	if g.over == nil {
+		return false
+	}
+	select {
+	case <-g.over:
+		return false
+	default:
+		return true
+	}
+}
+
+// end ends the gateway process, by force if it must.
+func (g *Gateway) end() {
+	if g.running() {
+		_ = g.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-g.over:
+		case <-time.After(g.patience.end):
+			g.t.Errorf("the gateway did not end within %v of SIGTERM and is killed", g.patience.end)
+			_ = g.cmd.Process.Kill()
+			<-g.over
+		}
 	}
 	if g.t.Failed() {
 		g.t.Logf("gateway log:\n%s", tail(g.Log(), 60))
 	}
-	require.Eventually(g.t, func() bool { return len(Marked(g.Home)) == 0 }, 20*time.Second, 50*time.Millisecond,
-		"processes of the gateway's engines are left")
+}
+
+// endLeft waits until no process has the gateway's home in its command line,
+// as its engines have, and kills those that stay.
+func (g *Gateway) endLeft() {
+	deadline := time.After(g.patience.left)
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for len(Marked(g.Home)) > 0 {
+		select {
+		case <-look.C:
+		case <-deadline:
+			for _, pid := range Marked(g.Home) {
+				g.t.Errorf("process %d of the gateway's engines is left and is killed: %s", pid, commandLine(pid))
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			return
+		}
+	}
+}
+
+// commandLine is that of a process, cut to what tells processes apart.
+func commandLine(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	line := strings.ReplaceAll(string(text), "\x00", " ")
+	return line[:min(len(line), 300)]
 }
 
 func tail(text string, lines int) string {

@@ -143,14 +143,13 @@ func (l *Link) Connections() int {
 	return len(l.mu.pairs)
 }
 
-// Flap cuts the link after random pauses between shortest and longest until
-// ctx ends.
-func (l *Link) Flap(ctx context.Context, random *rand.Rand, shortest, longest time.Duration) {
+// Flap cuts a way after random pauses between shortest and longest until ctx ends.
+func Flap(ctx context.Context, random *rand.Rand, shortest, longest time.Duration, cut func()) {
 	for {
 		timer := time.NewTimer(shortest + time.Duration(random.Int64N(int64(longest-shortest))))
 		select {
 		case <-timer.C:
-			l.Cut()
+			cut()
 		case <-ctx.Done():
 			timer.Stop()
 			return

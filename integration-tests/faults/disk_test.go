@@ -4,6 +4,7 @@ package faults
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -23,25 +24,19 @@ import (
 // the gateway is well again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	g := env.Prepare(t, fake(t))
-	data, work, logs := mountDisk(t, g.Home, "data"), mountDisk(t, g.Home, "work"), mountDisk(t, g.Home, "logs")
+	g := env.Prepare(t, env.FakeSpark(t))
+	data, work, logs := mountDisk(t, g.Home, "data", 1), mountDisk(t, g.Home, "work", 1), mountDisk(t, g.Home, "logs", 1)
 	require.NoError(t, os.Symlink(filepath.Join(logs.dir, "gateway.out"), g.LogPath()))
 	g.StartUntilCleanup()
 	alice := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, alice.Version(t.Context()))
-	query := make(chan error, 1)
-	check := &rowCheck{}
-	sql, rows := slowRows(250, 20*time.Millisecond)
-	go func() { // waited for below
-		_, err := alice.Query(t.Context(), sql, check.add)
-		query <- err
-	}()
+	query := begin(t, alice, 1000, 20*time.Millisecond)
 
 	logs.fill(t)
 	work.fill(t)
 	bob := env.NewSparkClient(t, g.GRPC, "bob")
 	requireFull(t, bob.Version(t.Context()))
-	eventually(t, 5*time.Second, "nothing is left of bob's launch", func() bool {
+	env.Eventually(t, 5*time.Second, "nothing is left of bob's launch", func() bool {
 		files, _ := filepath.Glob(filepath.Join(work.dir, "bob", "*", "*"))
 		return len(g.Engines()) == 1 && len(env.Marked(filepath.Join(work.dir, "bob"))) == 0 && len(files) == 0
 	})
@@ -56,8 +51,8 @@ func TestFullDisk(t *testing.T) {
 	for _, c := range routed[:len(routed)/2] {
 		require.NoError(t, c.Release(t.Context()))
 	}
-	require.NoError(t, <-query)
-	require.Equal(t, rows, check.Rows)
+	query.requireRunning(t)
+	query.requireRows(t)
 	data.drain(t)
 	logs.drain(t)
 	require.NoError(t, refused.Version(t.Context()), "the call that failed works now")
@@ -99,12 +94,13 @@ func requireFull(t *testing.T, err error) {
 // disk is a small file system in memory.
 type disk struct{ dir string }
 
-// mountDisk mounts a disk of a megabyte at a folder of home until the end of the test.
-func mountDisk(t *testing.T, home, name string) disk {
+// mountDisk mounts a disk of so many megabytes at a folder of home until the end of
+// the test.
+func mountDisk(t *testing.T, home, name string, megabytes int) disk {
 	t.Helper()
 	dir := filepath.Join(home, name)
 	require.NoError(t, os.MkdirAll(dir, 0o700))
-	err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=1m,mode=0700")
+	err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%dm,mode=0700", megabytes))
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		t.Skip("a file system of limited size needs root")
 	}

@@ -28,7 +28,7 @@ func TestExamplesOfTheReadmeRun(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(env.Root(t), "README.md"))
 	require.NoError(t, err)
-	g := env.Start(t, fake(t))
+	g := env.Start(t, env.FakeSpark(t))
 	program := "from pyspark.sql import SparkSession\n"
 	blocks := pythonBlock.FindAllStringSubmatch(string(text), -1)
 	require.NotEmpty(t, blocks)
@@ -52,15 +52,44 @@ func TestExamplesOfTheReadmeRun(t *testing.T) {
 
 var namedTest = regexp.MustCompile("`(?:([a-z/-]+)\\.)?(Test\\w+)`")
 
+// traps is how many rows the table of traps has: none goes unnoticed.
+const traps = 34
+
+// namedCases are names of cases and the file of integration-tests that has them.
+var (
+	namedCases = regexp.MustCompile("((?:`[a-z_*]+`(?:, | and )?)+) of `(pyspark/cases/\\w+\\.py)`")
+	quoted     = regexp.MustCompile("`([a-z_*]+)`")
+)
+
 // TestTrapsNameRealTests: the table of traps does not outlive its tests.
 func TestTrapsNameRealTests(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
+	_, table, found := strings.Cut(string(text), "\n| trap | test |\n|---|---|\n")
+	require.True(t, found)
+	rows := strings.Split(strings.TrimSpace(table), "\n")
+	require.Len(t, rows, traps)
 	named := namedTest.FindAllStringSubmatch(string(text), -1)
-	require.Greater(t, len(named), 30)
+	require.Greater(t, len(named), traps)
 	for _, name := range named {
 		require.True(t, testExists(t, name[1], name[2]), "there is no test %s.%s", name[1], name[2])
 	}
+	files, cases := 0, 0
+	for _, match := range namedCases.FindAllStringSubmatch(string(text), -1) {
+		program, err := os.ReadFile(filepath.Join(env.Root(t), "integration-tests", filepath.FromSlash(match[2])))
+		require.NoError(t, err)
+		for _, name := range quoted.FindAllStringSubmatch(match[1], -1) {
+			def := "def " + name[1] + "("
+			if start, wild := strings.CutSuffix(name[1], "*"); wild {
+				def = "def " + start
+			}
+			require.Contains(t, string(program), "\n"+def, "%s in %s", name[1], match[2])
+			cases++
+		}
+		files++
+	}
+	require.Equal(t, strings.Count(table, "pyspark/cases/"), files, "each mention was looked up")
+	require.GreaterOrEqual(t, cases, 5)
 }
 
 // testExists looks for a test in a folder, or in one of integration-tests.

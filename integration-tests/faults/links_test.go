@@ -18,9 +18,11 @@ import (
 )
 
 // darkness is the longest time until the gateway notices that an engine's
-// connection went dark (engine: ping interval and its timeout), and some room
-// for a busy machine.
-const darkness = 24*time.Second + 15*time.Second
+// connection went dark: 25 s (decision 0006), and some room for a busy machine,
+// more of it where a short run does much at once.
+func darkness() time.Duration {
+	return 25*time.Second + env.Duration(15*time.Second, 5*time.Second)
+}
 
 // TestDarkWayToTheEngine: bytes vanish between gateway and engine and nobody
 // is told. The query goes on with all rows; calls are told clearly while the way
@@ -34,9 +36,12 @@ func TestDarkWayToTheEngine(t *testing.T) {
 	story, err := c.Query(t.Context(), sql, check.add)
 	require.NoError(t, err)
 	require.Equal(t, rows, check.Rows)
-	require.Less(t, check.gap, darkness)
-	require.Equal(t, 1, story.Retried)
-	before := oneEngine(t, h.Gateway)
+	require.Less(t, check.gap, darkness())
+	// The connection is lost once; the first redial may fall into the pause of grpc
+	// after it, which is another error to the client.
+	require.Contains(t, []int{1, 2}, story.Retried)
+	require.Zero(t, story.Restarted, "the query ran once")
+	before := h.OnlyEngine()
 	t.Logf("half-open connection noticed and replaced within %v", check.gap.Round(time.Millisecond))
 
 	h.engine.Darken()
@@ -47,53 +52,96 @@ func TestDarkWayToTheEngine(t *testing.T) {
 	require.Contains(t, err.Error(), before.RefID)
 	t.Log(status.Convert(err).Message())
 	h.engine.Open(t)
-	eventually(t, 10*time.Second, "the way is open again", func() bool { return c.Version(t.Context()) == nil })
-	require.Equal(t, before, oneEngine(t, h.Gateway))
+	env.Eventually(t, 10*time.Second, "the way is open again", func() bool { return c.Version(t.Context()) == nil })
+	require.Equal(t, before, h.OnlyEngine())
 	require.Len(t, h.Sessions(), 1)
 }
 
-// TestFlakyWays: connections are reset every one to three seconds, first those
-// to the engine, then those to the gateway, then both, while streams end after
-// a second or 123 bytes. No row is lost or doubled, no client sees an error, and
-// nothing is left behind.
+// TestHalfOpenWayToAClient: the gateway gives a connection back whose client is
+// gone without a word, 80 s after it heard the last of it.
+func TestHalfOpenWayToAClient(t *testing.T) {
+	if !env.Long() {
+		t.Skip("long run only (make test-long): it takes 80 s")
+	}
+	t.Parallel()
+	h := newHops(t)
+	alice := env.NewSparkClient(t, h.GRPC, "alice") // keeps her way to the engine
+	require.NoError(t, alice.Version(t.Context()))
+	require.NoError(t, alice.Version(t.Context()))
+	before := descriptors(t, h.PID())
+	lost := env.NewSparkClient(t, h.client.Addr, "alice")
+	require.NoError(t, lost.Version(t.Context()))
+	h.client.HalfOpen(t)
+	began := time.Now()
+	lost.Close() // nobody tells the gateway
+	require.Greater(t, descriptors(t, h.PID()), before, "the connection is there")
+	env.Eventually(t, 90*time.Second, "the gateway gives the dead connection back", func() bool { return descriptors(t, h.PID()) <= before })
+	took := time.Since(began)
+	t.Logf("given back after %v", took.Round(time.Millisecond))
+	require.Greater(t, took, 10*time.Second, "the gateway was not told")
+	require.NoError(t, alice.Version(t.Context()), "others are left alone")
+}
+
+// TestFlakyWays: connections are reset every one to three seconds, those to the
+// engine, those to the gateway, or both, while streams end after a second or 123
+// bytes. No row is lost or doubled, no client sees an error, and nothing is left
+// behind.
 func TestFlakyWays(t *testing.T) {
 	t.Parallel()
-	h := newHops(t,
-		"spark.connect.execute.reattachable.senderMaxStreamDuration", "1s",
-		"spark.connect.execute.reattachable.senderMaxStreamSize", "123")
+	for name, of := range map[string]func(hops) []*env.Link{
+		"engine": func(h hops) []*env.Link { return []*env.Link{h.engine} },
+		"client": func(h hops) []*env.Link { return []*env.Link{h.client} },
+		"both":   func(h hops) []*env.Link { return []*env.Link{h.engine, h.client} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHops(t,
+				"spark.connect.execute.reattachable.senderMaxStreamDuration", "1s",
+				"spark.connect.execute.reattachable.senderMaxStreamSize", "123")
+			quiet := flakyRound(t, h, 1)
+			require.Zero(t, quiet.Retried, "nothing is cut yet")
+			before := footprint(t, h)
+			requireFlakyWaysAreBorne(t, h, of(h))
+			requireFootprint(t, h, before)
+		})
+	}
+}
+
+// requireFlakyWaysAreBorne runs queries while links are cut again and again.
+func requireFlakyWaysAreBorne(t *testing.T, h hops, links []*env.Link) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	quiet := flakyRound(t, h, 1)
-	require.Zero(t, quiet.Retried, "nothing is cut yet")
-	before := footprint(t, h)
-
-	lasts := env.Duration(20*time.Second, 5*time.Minute) / 3
-	for name, links := range map[string][]*env.Link{
-		"engine": {h.engine}, "client": {h.client}, "both": {h.engine, h.client},
-	} {
-		engineCuts, clientCuts := h.engine.Cuts(), h.client.Cuts()
-		ctx, stop := context.WithTimeout(t.Context(), lasts)
-		var flapping sync.WaitGroup
-		for i, l := range links {
-			flapping.Go(func() { l.Flap(ctx, rand.New(rand.NewPCG(seed, uint64(i))), time.Second, 3*time.Second) }) // waited for below
-		}
-		var story env.Story
-		queries := 0
-		for ; ctx.Err() == nil; queries += clients {
-			round := flakyRound(t, h, clients)
-			story.Retried += round.Retried
-			story.Reattached += round.Reattached
-			story.Restarted += round.Restarted
-		}
-		stop()
-		flapping.Wait()
-		engineCuts, clientCuts = h.engine.Cuts()-engineCuts, h.client.Cuts()-clientCuts
-		t.Logf("%s flaky for %v: %d queries, connections cut: %d to the engine, %d of clients, %+v", name, lasts, queries, engineCuts, clientCuts, story)
-		require.NotZero(t, story.Retried, "the cuts were felt")
-		// One retry for each cut: the clients have a connection each, and share the engine's.
-		require.LessOrEqual(t, story.Retried, clientCuts+engineCuts*clients)
+	lasts := env.Duration(10*time.Second, 5*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), lasts)
+	var flapping sync.WaitGroup
+	for i, l := range links {
+		flapping.Go(func() { env.Flap(ctx, rand.New(rand.NewPCG(seed, uint64(i))), time.Second, 3*time.Second, l.Cut) }) // waited for below
 	}
-	requireFootprint(t, h, before)
+	var story env.Story
+	queries := 0
+	for ; ctx.Err() == nil; queries += clients {
+		add(&story, flakyRound(t, h, clients))
+	}
+	stop()
+	flapping.Wait()
+	engineCuts, clientCuts := h.engine.Cuts(), h.client.Cuts()
+	t.Logf("flaky for %v: %d queries, connections cut: %d to the engine, %d of clients, %+v", lasts, queries, engineCuts, clientCuts, story)
+	require.NotZero(t, story.Retried, "the cuts were felt")
+	// One retry for each cut: the clients have a connection each, and share the
+	// engine's. A tenth more, and one each, for redials into the pause of grpc.
+	cuts := clientCuts + engineCuts*clients
+	require.LessOrEqual(t, story.Retried, cuts+cuts/10+clients)
+	// A query is sent again only if the engine has not heard of it: the cut fell
+	// into its first milliseconds, of two seconds.
+	require.LessOrEqual(t, story.Restarted, 1+queries/100)
+}
+
+// add adds up what queries took.
+func add(sum *env.Story, one env.Story) {
+	sum.Retried += one.Retried
+	sum.Reattached += one.Reattached
+	sum.Restarted += one.Restarted
 }
 
 // clients run their queries at once.
@@ -123,9 +171,7 @@ func flakyRound(t *testing.T, h hops, n int) env.Story {
 			if err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
-			all.Retried += story.Retried
-			all.Reattached += story.Reattached
-			all.Restarted += story.Restarted
+			add(&all, story)
 		})
 	}
 	running.Wait()
@@ -141,7 +187,7 @@ type holdings struct {
 
 func footprint(t *testing.T, h hops) holdings {
 	t.Helper()
-	return holdings{descriptors(t, h.PID()), metric(t, h.Gateway, "go_goroutines")}
+	return holdings{descriptors(t, h.PID()), h.Metric("go_goroutines")}
 }
 
 // requireFootprint waits until a gateway holds no more than before, but for a
@@ -149,11 +195,11 @@ func footprint(t *testing.T, h hops) holdings {
 func requireFootprint(t *testing.T, h hops, before holdings) {
 	t.Helper()
 	var now holdings
-	eventually(t, 30*time.Second, fmt.Sprintf("the gateway holds what it held before: %+v", before), func() bool {
+	env.Eventually(t, 30*time.Second, fmt.Sprintf("the gateway holds what it held before: %+v", before), func() bool {
 		now = footprint(t, h)
 		return now.descriptors <= before.descriptors+3 && now.goroutines <= before.goroutines+15
 	})
 	t.Logf("held before %+v, after %+v", before, now)
-	eventually(t, 10*time.Second, "no session is left", func() bool { return len(h.Sessions()) == 0 })
+	env.Eventually(t, 10*time.Second, "no session is left", func() bool { return len(h.Sessions()) == 0 })
 	require.Len(t, h.Engines(), 1)
 }

@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +27,8 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+	// They wait more than they work; a long run waits ten minutes, at best once.
+	if err := flag.Set("test.parallel", fmt.Sprint(env.Count(8, 16))); err != nil {
 		panic(err)
 	}
 	code := m.Run()
@@ -38,16 +38,6 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
-}
-
-// fake returns the settings of a gateway with fake engines, and the given ones.
-func fake(t *testing.T, pairs ...string) map[string]string {
-	t.Helper()
-	conf := map[string]string{"kyuubi.engineEnv.SPARK_HOME": enginetest.BuildFakeSparkHome(t)}
-	for i := 0; i < len(pairs); i += 2 {
-		conf[pairs[i]] = pairs[i+1]
-	}
-	return conf
 }
 
 // hops is a gateway with fake engines and a link on each of its sides, one to
@@ -61,7 +51,7 @@ func newHops(t *testing.T, pairs ...string) hops {
 	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", env.FreePort(t))
 	engine := env.NewLink(t, address)
-	conf := fake(t, pairs...)
+	conf := env.FakeSpark(t, pairs...)
 	conf["___alice___.spark.fake.connect.address"], conf["___alice___.spark.fake.registered.address"] = address, engine.Addr
 	g := env.Start(t, conf)
 	return hops{g, env.NewLink(t, g.GRPC), engine}
@@ -99,26 +89,46 @@ func slowRows(batches int, pause time.Duration) (sql string, rows int64) {
 	return fmt.Sprintf("SELECT rows(%d, 800, %d)", rows, pause.Milliseconds()), rows
 }
 
-// eventually is require.Eventually with one way to wait.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	require.Eventually(t, ok, within, 50*time.Millisecond, what)
+// underway is a query that runs beside a test.
+type underway struct {
+	rows  int64
+	check rowCheck
+	done  chan error
 }
 
-// metric is a figure of the gateway.
-func metric(t *testing.T, g *env.Gateway, name string) float64 {
+// begin starts a query of so many batches of 100 rows, one each pause.
+func begin(t *testing.T, c *env.SparkClient, batches int, pause time.Duration) *underway {
 	t.Helper()
-	code, body := g.Call(http.MethodGet, "/metrics", "")
-	require.Equal(t, http.StatusOK, code)
-	for line := range strings.SplitSeq(string(body), "\n") {
-		if text, ok := strings.CutPrefix(line, name+" "); ok {
-			value, err := strconv.ParseFloat(text, 64)
-			require.NoError(t, err)
-			return value
-		}
+	q := &underway{done: make(chan error, 1)}
+	var sql string
+	sql, q.rows = slowRows(batches, pause)
+	go func() { // waited for by requireRows
+		_, err := c.Query(t.Context(), sql, q.check.add)
+		q.done <- err
+	}()
+	return q
+}
+
+// requireRunning wants the query to go on: what was done met it.
+func (q *underway) requireRunning(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-q.done:
+		require.FailNow(t, "the query was over too soon to tell", "error: %v", err)
+	default:
 	}
-	require.FailNow(t, "no such metric", name)
-	return 0
+}
+
+// requireRows waits for the end of the query and wants all rows.
+func (q *underway) requireRows(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-q.done:
+		require.NoError(t, err, "the query was carried on")
+	case <-time.After(3 * time.Minute):
+		require.FailNow(t, "the query does not end")
+	}
+	require.Equal(t, q.rows, q.check.Rows)
 }
 
 // descriptors counts the open descriptors of a process.
@@ -127,12 +137,4 @@ func descriptors(t *testing.T, pid int) int {
 	open, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
 	require.NoError(t, err)
 	return len(open)
-}
-
-// oneEngine is the only engine of a gateway.
-func oneEngine(t *testing.T, g *env.Gateway) env.Engine {
-	t.Helper()
-	all := g.Engines()
-	require.Len(t, all, 1)
-	return all[0]
 }

@@ -23,38 +23,28 @@ func TestLowFileLimit(t *testing.T) {
 	h := newHops(t)
 	alice := env.NewSparkClient(t, h.client.Addr, "alice")
 	require.NoError(t, alice.Version(t.Context()))
-	before := oneEngine(t, h.Gateway)
-	query := make(chan error, 1)
-	check := &rowCheck{}
-	sql, rows := slowRows(300, 20*time.Millisecond)
-	go func() { // waited for below
-		_, err := alice.Query(t.Context(), sql, check.add)
-		query <- err
-	}()
+	before := h.OnlyEngine()
+	query := begin(t, alice, 600, 20*time.Millisecond)
 	restore := limitFiles(t, h.PID(), descriptors(t, h.PID())+2)
 	crowd := dialMany(t, h.GRPC, 30)
 
 	require.NoError(t, alice.Version(t.Context()), "what is connected goes on")
-	bob := env.SparkClient{SparkConnectServiceClient: alice.SparkConnectServiceClient, Session: "00112233-4455-6677-8899-aabbccddeeff", User: "bob"}
-	err := bob.Version(t.Context())
-	require.Equal(t, codes.ResourceExhausted, status.Code(err), err)
-	require.Contains(t, err.Error(), "[GATEWAY.OUT_OF_RESOURCES]")
-	require.Contains(t, err.Error(), "ulimit -n")
-	t.Log(status.Convert(err).Message())
+	bob := beside(alice, "bob")
+	requireOutOfDescriptors(t, bob.Version(t.Context()))
 
 	limitFiles(t, h.PID(), 3) // so that no descriptor that is given back helps
 	h.engine.Cut()
-	err = alice.Version(t.Context())
+	err := alice.Version(t.Context())
 	require.Equal(t, codes.Unavailable, status.Code(err), err)
 	require.Contains(t, err.Error(), "lacks descriptors")
 	t.Log(status.Convert(err).Message())
 
+	query.requireRunning(t)
 	restore()
 	for _, c := range crowd {
 		require.NoError(t, c.Close())
 	}
-	require.NoError(t, <-query, "the query of the session was carried on")
-	require.Equal(t, rows, check.Rows)
+	query.requireRows(t)
 	require.NoError(t, bob.Version(t.Context()), "new sessions get engines again")
 	newcomer := env.NewSparkClient(t, h.client.Addr, "alice")
 	require.NoError(t, newcomer.Version(t.Context()), "new connections are taken again")
@@ -64,6 +54,20 @@ func TestLowFileLimit(t *testing.T) {
 	}
 	require.Contains(t, refs, before.RefID)
 	require.Len(t, refs, 2)
+}
+
+// beside is another user's session over the connection of a client.
+func beside(c *env.SparkClient, user string) *env.SparkClient {
+	return &env.SparkClient{SparkConnectServiceClient: c.SparkConnectServiceClient, Session: "00112233-4455-6677-8899-aabbccddeeff", User: user}
+}
+
+// requireOutOfDescriptors wants an error that names cause and remedy.
+func requireOutOfDescriptors(t *testing.T, err error) {
+	t.Helper()
+	require.Equal(t, codes.ResourceExhausted, status.Code(err), err)
+	require.Contains(t, err.Error(), "[GATEWAY.OUT_OF_RESOURCES]")
+	require.Contains(t, err.Error(), "ulimit -n")
+	t.Log(status.Convert(err).Message())
 }
 
 // limitFiles lowers the file limit of a process until restore.

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -51,7 +52,7 @@ func TestBadHandshakesStopNobody(t *testing.T) {
 		require.Less(t, time.Since(began), 5*time.Second)
 		newcomer.close()
 	}
-	eventually(t, 30*time.Second, "bad connections are given up", func() bool { return descriptors(t, g.PID()) <= before+1 })
+	env.Eventually(t, 30*time.Second, "bad connections are given up", func() bool { return descriptors(t, g.PID()) <= before+1 })
 }
 
 // TestCallsLeaveNothing: thousands of calls need no more descriptors and
@@ -67,7 +68,7 @@ func TestCallsLeaveNothing(t *testing.T) {
 	for range env.Count(2000, 10000) {
 		require.NoError(t, c.Version(t.Context()))
 	}
-	eventually(t, 10*time.Second, fmt.Sprintf("the gateway holds what it held before: %+v", before), func() bool {
+	env.Eventually(t, 10*time.Second, fmt.Sprintf("the gateway holds what it held before: %+v", before), func() bool {
 		now := footprint(t, h)
 		return now.descriptors <= before.descriptors+2 && now.goroutines <= before.goroutines+5
 	})
@@ -88,17 +89,17 @@ func TestConnectionForEachCall(t *testing.T) {
 	}
 	require.Len(t, g.Sessions(), 1)
 	require.Len(t, g.Engines(), 1)
-	eventually(t, 10*time.Second, "connections are closed", func() bool { return descriptors(t, g.PID()) <= before+2 })
+	env.Eventually(t, 10*time.Second, "connections are closed", func() bool { return descriptors(t, g.PID()) <= before+2 })
 }
 
 // TestSlowEngineAndFastUpload: what the engine does not take stays with the
 // client.
 func TestSlowEngineAndFastUpload(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t, "spark.fake.artifact.delay.ms", "100"))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.artifact.delay.ms", "100"))
 	c := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, c.Version(t.Context()))
-	before := metric(t, g, "process_resident_memory_bytes")
+	before := g.Metric("process_resident_memory_bytes")
 	ctx, cancel := context.WithCancel(t.Context())
 	stream, err := c.AddArtifacts(ctx)
 	require.NoError(t, err)
@@ -122,10 +123,11 @@ func TestSlowEngineAndFastUpload(t *testing.T) {
 		}
 	}()
 	began := time.Now()
-	eventually(t, 20*time.Second, "the engine takes some", func() bool { return time.Since(began) > 3*time.Second })
+	env.Eventually(t, 20*time.Second, "the engine takes some", func() bool { return time.Since(began) > 3*time.Second })
 	taken := int64(time.Since(began)/(100*time.Millisecond)) + 1
-	ahead, grown := sent.Load()-taken, metric(t, g, "process_resident_memory_bytes")-before
+	ahead, grown := sent.Load()-taken, g.Metric("process_resident_memory_bytes")-before
 	t.Logf("%d MiB sent in 3 s, of which the engine took at most %d; the gateway grew by %.0f MiB", sent.Load(), taken, grown/(1<<20))
+	require.Greater(t, sent.Load(), int64(10), "MiB: the upload is under way")
 	require.Less(t, ahead, int64(24), "MiB between client and engine")
 	require.Less(t, grown, float64(96<<20))
 	cancel()
@@ -135,7 +137,7 @@ func TestSlowEngineAndFastUpload(t *testing.T) {
 // TestInterruptThatIsNeverAnswered: Spark 4.1 does not answer for unknown ids.
 func TestInterruptThatIsNeverAnswered(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t, "spark.fake.mute.interrupts", "true"))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.mute.interrupts", "true"))
 	c := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, c.Version(t.Context()))
 	began := time.Now()
@@ -153,10 +155,10 @@ func TestInterruptThatIsNeverAnswered(t *testing.T) {
 // engine that is silent for good is given up with one clear error, and ended.
 func TestFrozenEngine(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t))
+	g := env.Start(t, env.FakeSpark(t))
 	c := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, c.Version(t.Context()))
-	e := oneEngine(t, g)
+	e := g.OnlyEngine()
 	freeze(t, e.PID)
 	thaw := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(e.PID, syscall.SIGCONT) })
 	defer thaw.Stop()
@@ -169,34 +171,34 @@ func TestFrozenEngine(t *testing.T) {
 	err := c.Version(t.Context())
 	require.Contains(t, fmt.Sprint(err), "INVALID_HANDLE.SESSION_CHANGED")
 	require.Contains(t, err.Error(), e.RefID)
-	require.Less(t, time.Since(began), darkness+10*time.Second)
+	require.Less(t, time.Since(began), darkness()+10*time.Second)
 	t.Logf("given up after %v: %s", time.Since(began).Round(time.Millisecond), status.Convert(err).Message())
-	eventually(t, 20*time.Second, "the frozen engine is ended", func() bool { return len(g.Engines()) == 0 && !env.Alive(e.PID) })
+	env.Eventually(t, 20*time.Second, "the frozen engine is ended", func() bool { return len(g.Engines()) == 0 && !env.Alive(e.PID) })
 }
 
 // TestLaunchThatIsDeletedStaysDeleted: a driver that does not hear that it is
 // stopped, and registers later, is refused and gone.
 func TestLaunchThatIsDeletedStaysDeleted(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t, "spark.fake.start.delay.ms", "1500", "spark.fake.ignore.sigterm", "true",
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "1500", "spark.fake.ignore.sigterm", "true",
 		"kyuubi.session.engine.startup.destroy.timeout", "PT1M"))
 	c := env.NewSparkClient(t, g.GRPC, "alice")
 	got := make(chan error, 1)
 	go func() { got <- c.Version(t.Context()) }() // waited for below
-	eventually(t, 10*time.Second, "the launch begins", func() bool { return len(g.Engines()) == 1 && g.Engines()[0].PID != 0 })
+	env.Eventually(t, 10*time.Second, "the launch begins", func() bool { return len(g.Engines()) == 1 && g.Engines()[0].PID != 0 })
 	doomed := g.Engines()[0]
 	code, body := g.Call(http.MethodDelete, "/api/v1/admin/engine?refId="+doomed.RefID, "root")
 	require.Equal(t, http.StatusOK, code, string(body))
 	require.Contains(t, fmt.Sprint(<-got), "[GATEWAY.ENGINE_LAUNCH_FAILED]")
-	eventually(t, 20*time.Second, "the driver is gone", func() bool { return len(g.Engines()) == 0 && !env.Alive(doomed.PID) })
-	require.EqualValues(t, 1, metric(t, g, `roundhouse_engine_nodes_rejected_total{reason="unknown"}`), "it registered too late")
+	env.Eventually(t, 20*time.Second, "the driver is gone", func() bool { return len(g.Engines()) == 0 && !env.Alive(doomed.PID) })
+	require.EqualValues(t, 1, g.Metric(`roundhouse_engine_nodes_rejected_total{reason="unknown"}`), "it registered too late")
 }
 
 // freeze stops all threads of a process.
 func freeze(t *testing.T, pid int) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-	eventually(t, 5*time.Second, "all threads are stopped", func() bool {
+	env.Eventually(t, 5*time.Second, "all threads are stopped", func() bool {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 		for _, path := range threads {
 			if text, _ := os.ReadFile(path); !strings.Contains(string(text), ") T ") {
@@ -219,14 +221,12 @@ type secureClient struct {
 func startTLS(t *testing.T) (*env.Gateway, func() secureClient) {
 	t.Helper()
 	certificate, key := env.Certificate(t)
-	tokens := t.TempDir() + "/tokens"
-	require.NoError(t, os.WriteFile(tokens, []byte(token+" alice admin\n"), 0o600))
-	g := env.Prepare(t, fake(t,
+	conf := env.FakeSpark(t,
 		"kyuubi.frontend.spark.connect.ssl.enabled", "true",
 		"kyuubi.frontend.spark.connect.ssl.certificate.path", certificate,
-		"kyuubi.frontend.spark.connect.ssl.key.path", key,
-		"kyuubi.authentication", "TOKEN", "kyuubi.authentication.token.file", tokens,
-		"kyuubi.engine.local.allow.gateway.user", "true"))
+		"kyuubi.frontend.spark.connect.ssl.key.path", key)
+	maps.Copy(conf, env.Tokens(t, token+" alice admin"))
+	g := env.Prepare(t, conf)
 	g.Token = token
 	g.StartUntilCleanup()
 	text, err := os.ReadFile(certificate)

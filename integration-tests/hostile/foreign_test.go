@@ -66,6 +66,31 @@ func (q query) read(stream interface {
 	}
 }
 
+// requireRunning wants the query to go on.
+func (q query) requireRunning(t *testing.T) {
+	t.Helper()
+	select {
+	case n := <-q.rows:
+		require.FailNow(t, "the query is over too soon to tell", "%d rows", n)
+	case err := <-q.errs:
+		require.NoError(t, err, "the query")
+	default:
+	}
+}
+
+// requireEnd waits until the query has ended well, with so many rows.
+func (q query) requireEnd(t *testing.T, rows int) {
+	t.Helper()
+	select {
+	case n := <-q.rows:
+		require.Equal(t, rows, n)
+	case err := <-q.errs:
+		require.NoError(t, err, "the query")
+	case <-time.After(2 * callTimeout):
+		require.FailNow(t, "the query does not end")
+	}
+}
+
 // fail runs a query that fails and returns the id of its error.
 func (p *person) fail(session string) string {
 	p.t.Helper()
@@ -118,21 +143,14 @@ func without(some ...string) []string {
 func TestForeignIDsReachNothing(t *testing.T) {
 	h := start(t, nil)
 	alice := h.person("alice", aliceToken)
-	const rows = 4000
+	const rows = 60_000 // for 15 s
 	running := alice.run(fmt.Sprintf("SELECT rows(%d, 160, 5)", rows))
 	before := h.arrivals() // alice's engine is the only one yet
-	tryEverything(t, h.person("bob", bobToken), h.person("root", rootToken), running.ids)
+	tryEverything(t, h.person("bob", bobToken), h.person("root", rootToken), running)
 	after := h.arrivals()
 	require.Len(t, slices.DeleteFunc(slices.Clone(after), func(a arrived) bool { return a.Engine != before[0].Engine }), len(before), "her engine heard nothing")
 	require.Greater(t, len(after), len(before), "his own did")
-	select {
-	case n := <-running.rows:
-		require.Equal(t, rows, n)
-	case err := <-running.errs:
-		require.NoError(t, err, "alice's query")
-	case <-time.After(callTimeout):
-		require.FailNow(t, "alice's query does not end")
-	}
+	running.requireEnd(t, rows)
 	own, unknown := alice.tries(targets()["FetchErrorDetails"], running.ids), alice.tries(targets()["FetchErrorDetails"], ids{session: running.session, failure: uuid.NewString()})
 	require.NotEqual(t, unknown, own, "alice herself sees the difference")
 	require.NoError(t, h.quiet(alice, running.session))
@@ -142,15 +160,18 @@ func TestForeignIDsReachNothing(t *testing.T) {
 
 // tryEverything has bob try before, while and after he has a session of the
 // same id himself, and root end one that is not his. An administrator's rights
-// are for REST: here root is a stranger too.
-func tryEverything(t *testing.T, bob, root *person, foreign ids) {
+// are for REST: here root is a stranger too. The query runs all the time.
+func tryEverything(t *testing.T, bob, root *person, running query) {
 	t.Helper()
+	foreign, began := running.ids, time.Now()
 	unknown := ids{session: uuid.NewString(), operation: uuid.NewString(), failure: uuid.NewString()}
 	compare(t, bob, without(append(opening, "ReleaseSession")...), foreign, unknown)
 	compare(t, bob, opening, foreign, unknown)
 	compare(t, bob, without(append(opening, "ReleaseSession")...), foreign, unknown)
 	compare(t, bob, []string{"ReleaseSession"}, foreign, unknown)
 	compare(t, root, without(opening...), foreign, unknown)
+	t.Logf("everything was tried in %v", time.Since(began).Round(time.Millisecond))
+	running.requireRunning(t)
 }
 
 // quiet says whether a session still answers.
@@ -159,23 +180,38 @@ func (h *house) quiet(p *person, session string) error {
 	return err
 }
 
-// sameTime compares how long the answers to foreign and unknown ids take.
+// sameTime compares how long the answers to foreign and unknown ids take. A
+// difference that is none of the gateway's does not come three times.
 func sameTime(t *testing.T, p *person, foreign ids) {
 	t.Helper()
+	for try := 1; ; try++ {
+		a, b := medians(p, foreign)
+		t.Logf("median of a foreign id %v, of an unknown one %v", a, b)
+		limit := max(time.Millisecond, b/2)
+		if try < 3 && (a-b).Abs() >= limit {
+			continue
+		}
+		require.Less(t, (a - b).Abs(), limit)
+		return
+	}
+}
+
+// medians are how long an answer takes; calls about the two kinds of ids take
+// turns, so that both have the same noise.
+func medians(p *person, foreign ids) (known, unknown time.Duration) {
 	const trials = 150
 	to := targets()["FetchErrorDetails"]
-	var known, unknown []time.Duration
-	for range trials {
-		begun := time.Now()
-		p.tries(to, foreign)
-		known = append(known, time.Since(begun))
-		begun = time.Now()
-		p.tries(to, ids{session: uuid.NewString(), operation: uuid.NewString(), failure: uuid.NewString()})
-		unknown = append(unknown, time.Since(begun))
+	lasts := func(i ids) time.Duration {
+		began := time.Now()
+		p.tries(to, i)
+		return time.Since(began)
 	}
-	slices.Sort(known)
-	slices.Sort(unknown)
-	a, b := known[trials/2], unknown[trials/2]
-	t.Logf("median of a foreign id %v, of an unknown one %v", a, b)
-	require.Less(t, (a - b).Abs(), max(time.Millisecond, b/2))
+	var all [2][]time.Duration
+	for range trials {
+		all[0] = append(all[0], lasts(foreign))
+		all[1] = append(all[1], lasts(ids{session: uuid.NewString(), operation: uuid.NewString(), failure: uuid.NewString()}))
+	}
+	slices.Sort(all[0])
+	slices.Sort(all[1])
+	return all[0][trials/2], all[1][trials/2]
 }

@@ -6,11 +6,10 @@
 package hostile
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -30,7 +29,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
-	"roundhouse/engine/enginetest"
 	"roundhouse/integration-tests/env"
 	pb "roundhouse/proto/gen/spark/connect"
 )
@@ -60,8 +58,7 @@ func start(t *testing.T, settings map[string]string) *house {
 	t.Helper()
 	h := &house{t: t, records: t.TempDir()}
 	conf := guarded(t)
-	conf["kyuubi.engineEnv.SPARK_HOME"] = enginetest.BuildFakeSparkHome(t)
-	conf["spark.fake.record"] = h.records
+	maps.Copy(conf, env.FakeSpark(t, "spark.fake.record", h.records))
 	maps.Copy(conf, settings)
 	h.Gateway = env.Prepare(t, conf)
 	h.Token = rootToken
@@ -89,13 +86,7 @@ func startReal(t *testing.T) *house {
 // guarded are the settings of token authentication.
 func guarded(t *testing.T) map[string]string {
 	t.Helper()
-	tokens := filepath.Join(t.TempDir(), "tokens")
-	text := fmt.Sprintf("%s alice\n%s bob\n%s root admin\n", aliceToken, bobToken, rootToken)
-	require.NoError(t, os.WriteFile(tokens, []byte(text), 0o600))
-	return map[string]string{
-		"kyuubi.authentication": "TOKEN", "kyuubi.authentication.token.file": tokens,
-		"kyuubi.engine.local.allow.gateway.user": "true",
-	}
+	return env.Tokens(t, aliceToken+" alice", bobToken+" bob", rootToken+" root admin")
 }
 
 // arrived is one request message as an engine got it.
@@ -110,23 +101,28 @@ type arrived struct {
 // arrivals are all request messages that reached engines so far.
 func (h *house) arrivals() []arrived {
 	h.t.Helper()
-	files, err := filepath.Glob(filepath.Join(h.records, "calls-*.jsonl"))
-	require.NoError(h.t, err)
 	var all []arrived
-	for _, file := range files {
-		f, err := os.Open(file)
-		require.NoError(h.t, err)
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 64<<20)
-		for lines.Scan() {
-			a := arrived{Engine: filepath.Base(file)}
-			require.NoError(h.t, json.Unmarshal(lines.Bytes(), &a))
-			all = append(all, a)
-		}
-		require.NoError(h.t, lines.Err())
-		require.NoError(h.t, f.Close())
-	}
+	h.eachRecord("calls-*.jsonl", func(name string, decode func(any)) {
+		a := arrived{Engine: name}
+		decode(&a)
+		all = append(all, a)
+	})
 	return all
+}
+
+// eachRecord calls take for each line of the records whose name fits the pattern.
+// decode reads that line.
+func (h *house) eachRecord(pattern string, take func(name string, decode func(any))) {
+	h.t.Helper()
+	files, err := filepath.Glob(filepath.Join(h.records, pattern))
+	require.NoError(h.t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(h.t, err)
+		for line := range bytes.Lines(text) {
+			take(filepath.Base(file), func(to any) { require.NoError(h.t, json.Unmarshal(line, to)) })
+		}
+	}
 }
 
 // launched is what a launch gave to spark-submit.
@@ -140,16 +136,12 @@ type launched struct {
 // launches are all launches so far, ordered by their time.
 func (h *house) launches() []launched {
 	h.t.Helper()
-	files, err := filepath.Glob(filepath.Join(h.records, "launch-*.json"))
-	require.NoError(h.t, err)
 	var all []launched
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(h.t, err)
+	h.eachRecord("launch-*.json", func(_ string, decode func(any)) {
 		var l launched
-		require.NoError(h.t, json.Unmarshal(text, &l))
+		decode(&l)
 		all = append(all, l)
-	}
+	})
 	const at = "spark.kyuubi.engine.submit.time" // epoch milliseconds
 	slices.SortFunc(all, func(a, b launched) int { return strings.Compare(a.Properties[at], b.Properties[at]) })
 	return all

@@ -34,7 +34,7 @@ func TestConnectionsWithoutACall(t *testing.T) {
 			require.NoError(t, env.NewSparkClient(t, g.GRPC, "alice").Version(t.Context()))
 		}
 	}
-	eventually(t, 5*time.Second, "all but a few are closed", func() bool { return countOpen(idle) <= most })
+	env.Eventually(t, 5*time.Second, "all but a few are closed", func() bool { return countOpen(idle) <= most })
 	require.NoError(t, alice.Version(t.Context()))
 }
 

@@ -35,7 +35,7 @@ func growOld(t *testing.T, g *env.Gateway, patience time.Duration) {
 	first := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, first.Version(t.Context()))
 	old := enginesOf(g, "alice")[0]
-	eventually(t, patience, "the engine grows old", func() bool {
+	env.Eventually(t, patience, "the engine grows old", func() bool {
 		all := enginesOf(g, "alice")
 		return len(all) == 1 && all[0].State == "draining"
 	})
@@ -56,7 +56,7 @@ func growOld(t *testing.T, g *env.Gateway, patience time.Duration) {
 	require.NoError(t, first.Version(t.Context()), "also beside the fresh one")
 
 	require.NoError(t, first.Release(t.Context()))
-	eventually(t, patience, "the old engine stops with its last session", func() bool { return !env.Alive(old.PID) })
-	eventually(t, 10*time.Second, "and is forgotten", func() bool { return len(enginesOf(g, "alice")) == 1 })
+	env.Eventually(t, patience, "the old engine stops with its last session", func() bool { return !env.Alive(old.PID) })
+	env.Eventually(t, 10*time.Second, "and is forgotten", func() bool { return len(enginesOf(g, "alice")) == 1 })
 	require.NoError(t, second.Version(t.Context()))
 }

@@ -11,9 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -22,7 +20,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"roundhouse/engine/enginetest"
 	"roundhouse/integration-tests/env"
 )
 
@@ -40,7 +37,7 @@ func TestMain(m *testing.M) {
 // start runs a gateway with fake engines and these settings.
 func start(t *testing.T, settings map[string]string) *env.Gateway {
 	t.Helper()
-	conf := map[string]string{"kyuubi.engineEnv.SPARK_HOME": enginetest.BuildFakeSparkHome(t)}
+	conf := env.FakeSpark(t)
 	maps.Copy(conf, settings)
 	return env.Start(t, conf)
 }
@@ -76,23 +73,4 @@ func enginesOf(g *env.Gateway, user string) []env.Engine {
 		}
 	}
 	return own
-}
-
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	require.Eventually(t, ok, within, 20*time.Millisecond, what)
-}
-
-// metric is the value of a figure without labels, as printed.
-func metric(t *testing.T, g *env.Gateway, name string) string {
-	t.Helper()
-	code, body := g.Call(http.MethodGet, "/metrics", "")
-	require.Equal(t, http.StatusOK, code)
-	for line := range strings.SplitSeq(string(body), "\n") {
-		if v, ok := strings.CutPrefix(line, name+" "); ok {
-			return v
-		}
-	}
-	require.FailNow(t, "no such metric", name)
-	return ""
 }

@@ -3,15 +3,22 @@
 package limits
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"roundhouse/integration-tests/env"
+	pb "roundhouse/proto/gen/spark/connect"
 )
 
 // TestSessionLimits of all three kinds, over Connect and REST together.
@@ -54,12 +61,30 @@ func TestSessionLimits(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, code)
 }
 
-// TestDeniedAddress reaches nothing.
+// TestDeniedAddress reaches nothing, at neither door.
 func TestDeniedAddress(t *testing.T) {
-	g := start(t, map[string]string{"kyuubi.server.limit.connections.ip.deny.list": "192.0.2.7, 127.0.0.1"})
-	err := env.NewSparkClient(t, g.GRPC, "alice").Version(t.Context())
+	const denied = "127.0.0.2"
+	g := start(t, map[string]string{"kyuubi.server.limit.connections.ip.deny.list": "192.0.2.7, " + denied})
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(denied)}}
+	conn, err := grpc.NewClient("passthrough:///"+g.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", address)
+		}))
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = pb.NewSparkConnectServiceClient(conn).Config(t.Context(), &pb.ConfigRequest{
+		SessionId: uuid.NewString(), UserContext: &pb.UserContext{UserId: "alice"},
+		Operation: &pb.ConfigRequest_Operation{OpType: &pb.ConfigRequest_Operation_GetAll{GetAll: &pb.ConfigRequest_GetAll{}}},
+	})
 	require.Equal(t, codes.PermissionDenied, status.Code(err), err)
-	require.ErrorContains(t, err, "127.0.0.1")
+	require.ErrorContains(t, err, denied)
+
+	transport := &http.Transport{DialContext: dialer.DialContext}
+	defer transport.CloseIdleConnections()
+	reply, err := (&http.Client{Transport: transport}).Post("http://"+g.REST+"/api/v1/sessions", "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	require.NoError(t, reply.Body.Close())
+	require.Equal(t, http.StatusForbidden, reply.StatusCode)
 	require.Empty(t, g.Engines())
 }
 
@@ -88,7 +113,7 @@ func TestLastPlaceGoesToOne(t *testing.T) {
 	}
 	require.Equal(t, 2, ok, "each has an engine of its own, and there are two")
 	require.Len(t, g.Sessions(), 2, "a session that gets no engine gives its place back")
-	require.Equal(t, "2", metric(t, g, "kyuubi_engine_total"))
+	require.EqualValues(t, 2, g.Metric("kyuubi_engine_total"))
 }
 
 // TestEngineLimits per user and per group name what is there and what to do.

@@ -35,7 +35,7 @@ func TestUploads(t *testing.T) {
 	})
 	alice := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, alice.Version(t.Context()))
-	before := residentBytes(t, g)
+	before := env.RSS(t, g.PID())
 
 	var silent []pb.SparkConnectService_AddArtifactsClient
 	for range 100 {
@@ -51,11 +51,12 @@ func TestUploads(t *testing.T) {
 		sent += 32 << 10
 		require.Less(t, sent, 200<<20, "nothing ends the upload")
 	}
+	require.GreaterOrEqual(t, sent, 63<<20, "cut before the limit")
 	requireLimit(t, endless.RecvMsg(&pb.AddArtifactsResponse{}), "kyuubi.server.limit.artifacts.per.call", "64.0 MiB")
 	for _, s := range silent {
 		requireLimit(t, s.RecvMsg(&pb.AddArtifactsResponse{}), "kyuubi.frontend.spark.connect.artifact.idle.timeout", "2s")
 	}
-	grown := residentBytes(t, g) - before
+	grown := env.RSS(t, g.PID()) - before
 	t.Logf("cut after %d MiB; memory grew by %d MiB with 100 silent uploads", sent>>20, grown>>20)
 	require.Less(t, grown, int64(64<<20))
 

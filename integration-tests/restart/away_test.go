@@ -22,20 +22,20 @@ import (
 // engine is not kept for it.
 func TestSessionThatWasClosedWhileTheGatewayWasAway(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t, "kyuubi.session.idle.timeout", "PT3S", "kyuubi.session.engine.idle.timeout", "PT8S",
+	g := env.Start(t, env.FakeSpark(t, "kyuubi.session.idle.timeout", "PT3S", "kyuubi.session.engine.idle.timeout", "PT30S",
 		"kyuubi.session.engine.check.interval", "PT1S"))
 	idle, busy := env.NewSparkClient(t, g.GRPC, "alice"), env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, idle.Version(t.Context()))
 	require.NoError(t, busy.Version(t.Context()))
-	log := onlyEngine(t, g).Log
+	log := g.OnlyEngine().Log
 	crash(g)
-	require.Eventually(t, func() bool { return strings.Count(read(t, log), "is idle and is closed") == 2 }, 30*time.Second, 50*time.Millisecond)
+	env.Eventually(t, 20*time.Second, "the engine closes both", func() bool { return strings.Count(read(t, log), "is idle and is closed") == 2 })
 	g.Start()
 	require.Empty(t, g.Sessions())
 	err := idle.Version(t.Context())
 	require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
 	require.ErrorContains(t, err, "kyuubi.session.idle.timeout")
-	requireNothingLeft(t, g, 30*time.Second)
+	requireNothingLeft(t, g, time.Minute)
 	require.Len(t, folders(t, g), 1)
 }
 
@@ -43,20 +43,16 @@ func TestSessionThatWasClosedWhileTheGatewayWasAway(t *testing.T) {
 // session gets another engine.
 func TestEngineThatEndedWhileTheGatewayWasAway(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t))
-	c := env.NewSparkClient(t, g.GRPC, "alice")
-	require.NoError(t, c.Version(t.Context()))
-	e := onlyEngine(t, g)
-	crash(g)
+	g, c, e := crashed(t)
 	require.NoError(t, syscall.Kill(e.PID, syscall.SIGKILL))
-	require.Eventually(t, func() bool { return !env.Alive(e.PID) }, 10*time.Second, 10*time.Millisecond)
+	env.Eventually(t, 10*time.Second, "the engine has ended", func() bool { return !env.Alive(e.PID) })
 	g.Start()
 	err := c.Version(t.Context())
 	require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
 	require.ErrorContains(t, err, e.RefID)
 	require.Empty(t, g.Engines())
 	require.NoError(t, env.NewSparkClient(t, g.GRPC, "alice").Version(t.Context()))
-	require.NotEqual(t, e.RefID, onlyEngine(t, g).RefID)
+	require.NotEqual(t, e.RefID, g.OnlyEngine().RefID)
 	require.Empty(t, leftovers(t, g))
 }
 
@@ -64,25 +60,21 @@ func TestEngineThatEndedWhileTheGatewayWasAway(t *testing.T) {
 // collection, is kept: its process is the right one.
 func TestEngineThatIsStoppedDuringTheRestart(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t))
-	c := env.NewSparkClient(t, g.GRPC, "alice")
-	require.NoError(t, c.Version(t.Context()))
-	e := onlyEngine(t, g)
-	crash(g)
+	g, c, e := crashed(t)
 	require.NoError(t, syscall.Kill(e.PID, syscall.SIGSTOP))
 	began := time.Now()
 	g.Start()
 	require.NoError(t, syscall.Kill(e.PID, syscall.SIGCONT))
 	t.Logf("ready %v after the start, with a silent engine", time.Since(began).Round(time.Millisecond))
 	require.NoError(t, c.Version(t.Context()))
-	require.Equal(t, e.PID, onlyEngine(t, g).PID)
+	require.Equal(t, e.PID, g.OnlyEngine().PID)
 }
 
 // TestSecondGatewayOnTheSameStore does not start, and says who has the store.
 func TestSecondGatewayOnTheSameStore(t *testing.T) {
 	t.Parallel()
-	g := env.Start(t, fake(t))
-	second := env.Prepare(t, fake(t, "kyuubi.server.data.dir", filepath.Join(g.Home, "data")))
+	g := env.Start(t, env.FakeSpark(t))
+	second := env.Prepare(t, env.FakeSpark(t, "kyuubi.server.data.dir", filepath.Join(g.Home, "data")))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	run := exec.CommandContext(ctx, second.Binary, "run")
@@ -92,6 +84,17 @@ func TestSecondGatewayOnTheSameStore(t *testing.T) {
 	require.Contains(t, string(out), fmt.Sprintf("in use by process %d", g.PID()))
 	require.Contains(t, string(out), "kyuubi.server.data.dir")
 	require.NoError(t, env.NewSparkClient(t, g.GRPC, "alice").Version(t.Context()), "the first one is well")
+}
+
+// crashed is a gateway that has crashed, its client and its engine, which lives.
+func crashed(t *testing.T) (*env.Gateway, *env.SparkClient, env.Engine) {
+	t.Helper()
+	g := env.Start(t, env.FakeSpark(t))
+	c := env.NewSparkClient(t, g.GRPC, "alice")
+	require.NoError(t, c.Version(t.Context()))
+	e := g.OnlyEngine()
+	crash(g)
+	return g, c, e
 }
 
 func read(t *testing.T, path string) string {

@@ -21,8 +21,8 @@ import (
 	pb "roundhouse/proto/gen/spark/connect"
 )
 
-// settled is how long after its start a gateway may take to have adopted or
-// cleaned up what a crash left.
+// settled is how long after the start of its process a gateway may take to have
+// adopted or cleaned up what a crash left.
 const settled = 30 * time.Second
 
 // variable names the failpoint to a gateway that has them.
@@ -66,7 +66,7 @@ func TestGatewayKilledInALaunch(t *testing.T) {
 			t.Run(point+"/"+level, func(t *testing.T) {
 				t.Parallel() // clients wait most of the time
 				for range env.Count(1, 5) {
-					conf := fake(t, "spark.fake.start.delay.ms", "200", "kyuubi.engine.share.level", level)
+					conf := env.FakeSpark(t, "spark.fake.start.delay.ms", "200", "kyuubi.engine.share.level", level)
 					killInALaunch(t, cutOff(t, binary, point, conf))
 				}
 			})
@@ -75,14 +75,19 @@ func TestGatewayKilledInALaunch(t *testing.T) {
 }
 
 // TestGatewayKilledInALaunchOfSpark is the same with real Spark.
+// A short run has one point; TestGatewayKilledInAQueryOfSpark has another.
 func TestGatewayKilledInALaunchOfSpark(t *testing.T) {
-	if !env.Long() {
-		t.Skip("long run only (make test-long); TestGatewayKilledInAQueryOfSpark cuts off one launch of real Spark in any run")
-	}
 	binary := withFailpoints(t)
-	for _, point := range points {
+	of := points
+	if !env.Long() {
+		of = []string{failpoint.Recorded}
+	}
+	for _, point := range of {
 		t.Run(point, func(t *testing.T) {
-			killInALaunch(t, cutOff(t, binary, point, nil))
+			t.Parallel()
+			for trial := range env.Count(1, 10) {
+				t.Run(fmt.Sprint(trial), func(t *testing.T) { killInALaunch(t, cutOff(t, binary, point, nil)) }) // its gateway ends with it
+			}
 		})
 	}
 }
@@ -94,12 +99,13 @@ func TestNobodyComesBackToALaunch(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			for range env.Count(1, 10) {
-				l := cutOff(t, binary, point, fake(t, "spark.fake.start.delay.ms", "200",
+				l := cutOff(t, binary, point, env.FakeSpark(t, "spark.fake.start.delay.ms", "200",
 					"kyuubi.session.engine.launch.linger", "PT1S", "kyuubi.session.engine.spark.max.initial.wait", "PT2S"))
 				l.giveUp()
 				<-l.answered
+				restarted := time.Now()
 				l.Gateway.Start()
-				requireNothingLeft(t, l.Gateway, settled)
+				requireNothingLeft(t, l.Gateway, time.Until(restarted.Add(settled)))
 				require.LessOrEqual(t, len(folders(t, l.Gateway)), 1, "no second engine")
 			}
 		})
@@ -137,10 +143,11 @@ func cutOff(t *testing.T, binary, point string, conf map[string]string) cutLaunc
 // killInALaunch starts the next gateway and requires that all is well.
 func killInALaunch(t *testing.T, l cutLaunch) {
 	t.Helper()
-	l.Gateway.Start()
 	restarted := time.Now()
-	require.Eventually(t, func() bool { return slices.Equal(known(l.Gateway), drivers(l.Gateway)) }, settled, 10*time.Millisecond,
-		"the gateway knows every driver that there is")
+	l.Gateway.Start()
+	env.Eventually(t, time.Until(restarted.Add(settled)), "the gateway knows every driver that there is", func() bool {
+		return slices.Equal(known(l.Gateway), drivers(l.Gateway))
+	})
 	adopted := time.Since(restarted)
 	select {
 	case err := <-l.answered:
@@ -149,7 +156,7 @@ func killInALaunch(t *testing.T, l cutLaunch) {
 		require.FailNow(t, "the client gets no answer", l.Log())
 	}
 	answered := time.Since(restarted)
-	e := onlyEngine(t, l.Gateway)
+	e := l.OnlyEngine()
 	require.Equal(t, []int{e.PID}, drivers(l.Gateway))
 	require.Len(t, folders(t, l.Gateway), 1, "one engine was ever launched")
 	require.Len(t, l.Sessions(), 1)
@@ -158,7 +165,7 @@ func killInALaunch(t *testing.T, l cutLaunch) {
 	}
 	_, err := l.client.Query(t.Context(), "SELECT 1", func(*pb.ExecutePlanResponse) error { return nil })
 	require.NoError(t, err)
-	t.Logf("adopted or cleaned up %v after the gateway was ready, its client answered after %v",
+	t.Logf("adopted or cleaned up %v after the start of the gateway, its client answered after %v",
 		adopted.Round(time.Millisecond), answered.Round(time.Millisecond))
 	l.KillEngine(e.RefID)
 	requireNothingLeft(t, l.Gateway, settled)
@@ -172,7 +179,7 @@ func TestGatewayKilledWhilePySparkWaits(t *testing.T) {
 		for _, first := range []string{"execute", "analyze", "config", "artifact"}[:env.Count(1, 4)] {
 			t.Run(version+"/"+first, func(t *testing.T) {
 				t.Parallel()
-				g := env.Prepare(t, fake(t, "spark.fake.start.delay.ms", "200"))
+				g := env.Prepare(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "200"))
 				g.Binary, g.Environ = binary, []string{variable + "=" + failpoint.Recorded}
 				g.StartUntilCleanup()
 				c := env.StartClient(t, version, "hold.py", "--remote", g.Remote("user_id=alice"), "--first", first)

@@ -6,6 +6,7 @@
 package restart
 
 import (
+	"flag"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,24 +17,17 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"roundhouse/engine/enginetest"
 	"roundhouse/integration-tests/env"
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // clients wait more than they work
+		panic(err)
+	}
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), // of http.DefaultClient in env
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
-}
-
-// fake returns the settings of a gateway with fake engines, and more.
-func fake(t *testing.T, pairs ...string) map[string]string {
-	t.Helper()
-	conf := map[string]string{"kyuubi.engineEnv.SPARK_HOME": enginetest.BuildFakeSparkHome(t)}
-	for i := 0; i < len(pairs); i += 2 {
-		conf[pairs[i]] = pairs[i+1]
-	}
-	return conf
 }
 
 // randomness is another one in each run; the log tells how to repeat it.
@@ -46,15 +40,6 @@ func randomness(t *testing.T) *rand.Rand {
 
 // crash ends the gateway as a crash does.
 func crash(g *env.Gateway) { g.Signal(syscall.SIGKILL) }
-
-// onlyEngine is the one engine, which runs.
-func onlyEngine(t *testing.T, g *env.Gateway) env.Engine {
-	t.Helper()
-	all := g.Engines()
-	require.Len(t, all, 1)
-	require.Equal(t, "running", all[0].State)
-	return all[0]
-}
 
 // folders are those of all engines that were ever launched: each launch makes
 // one, and the log in it outlives the engine.

@@ -5,6 +5,7 @@ package restart
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,28 +49,29 @@ func TestGatewayKilledInAQuery(t *testing.T) {
 func killInQueries(t *testing.T, trials int) {
 	t.Helper()
 	random := randomness(t)
-	g := env.Start(t, fake(t))
+	g := env.Start(t, env.FakeSpark(t))
 	c := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, c.Version(t.Context()))
-	e := onlyEngine(t, g)
-	hit := 0
+	e := g.OnlyEngine()
 	for trial := range trials {
 		story, stall := killInAQuery(t, g, c, random)
 		t.Logf("trial %d: longest wait for a row %v, %+v", trial, stall.Round(time.Millisecond), story)
-		hit += min(story.Retried, 1)
-		require.Equal(t, e.PID, onlyEngine(t, g).PID)
+		require.NotZero(t, story.Retried, "the kill hit the query")
+		require.Equal(t, e.PID, g.OnlyEngine().PID)
 		require.Len(t, g.Sessions(), 1)
 	}
-	require.NotZero(t, hit, "no kill hit a query")
 	require.Len(t, folders(t, g), 1, "one engine was ever launched")
 }
 
-// killInAQuery kills the gateway at a random moment of a query of a second, and
-// starts it again. It returns the longest wait for a response.
+// killInAQuery kills the gateway when a random row of a query of a second has
+// come and the last quarter is still outstanding, and starts it again. It returns
+// the longest wait for a response.
 func killInAQuery(t *testing.T, g *env.Gateway, c *env.SparkClient, random *rand.Rand) (story env.Story, stall time.Duration) {
 	t.Helper()
 	const rows, batchBytes, delay = 20_000, 1600, 10
 	h := history{responses: map[string]bool{}}
+	now, reached := 1+random.Int64N(rows*3/4), make(chan struct{})
+	var once sync.Once
 	done := make(chan error, 1)
 	go func() { // waited for below
 		last := time.Now()
@@ -77,11 +79,20 @@ func killInAQuery(t *testing.T, g *env.Gateway, c *env.SparkClient, random *rand
 		story, err = c.Query(t.Context(), fmt.Sprintf("SELECT * FROM rows(%d, %d, %d)", rows, batchBytes, delay),
 			func(r *pb.ExecutePlanResponse) error {
 				stall, last = max(stall, time.Since(last)), time.Now()
-				return h.add(r)
+				err := h.add(r)
+				if h.rows.Rows >= now {
+					once.Do(func() { close(reached) })
+				}
+				return err
 			})
 		done <- err
 	}()
-	<-time.After(time.Duration(random.Int64N(int64(1100 * time.Millisecond))))
+	select {
+	case <-reached:
+	case err := <-done:
+		require.FailNow(t, "the query ended before the kill", "row %d: %v", now, err)
+	}
+	<-time.After(time.Duration(random.Int64N(int64(delay * time.Millisecond)))) // anywhere between two batches
 	crash(g)
 	g.Start()
 	select {
@@ -111,15 +122,18 @@ func TestGatewayKilledInAQueryOfSpark(t *testing.T) {
 		}
 		c.Next("running", 4*time.Minute)
 		moment := time.Duration(random.Int64N(int64(8 * time.Second)))
+		began := time.Now()
 		<-time.After(moment)
 		crash(g)
+		killed := time.Since(began)
 		g.Start()
 		rows := c.Next("rows", 3*time.Minute)
 		require.Equal(t, true, rows["complete"], rows)
+		require.Greater(t, rows["seconds"], killed.Seconds(), "the kill hit the query")
 		code, _ := c.Wait(time.Minute)
 		require.Zero(t, code)
 		t.Logf("trial %d: killed after %v, %v", trial, moment.Round(time.Millisecond), rows)
-		e := onlyEngine(t, g)
+		e := g.OnlyEngine()
 		require.Contains(t, []int{0, pid}, e.PID*min(pid, 1), "it is the engine of before")
 		pid = e.PID
 	}

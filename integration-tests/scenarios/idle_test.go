@@ -29,7 +29,7 @@ func quickIdle(session string) map[string]string {
 func TestScaleToZero(t *testing.T) {
 	g := env.Start(t, quickIdle("PT1H"))
 	first := useOnce(t, g)
-	eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
+	env.Eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
 	require.False(t, env.Alive(first.PID))
 	second := useOnce(t, g)
 	require.NotEqual(t, first.RefID, second.RefID)
@@ -43,7 +43,7 @@ func TestReturnAfterTheIdleStop(t *testing.T) {
 			g := env.Start(t, with(quickIdle("PT3S"), "kyuubi.session.engine.idle.timeout", "PT2S"))
 			c := env.StartClient(t, client, "recover.py", "--remote", g.Remote())
 			before := c.Next("ready", 3*time.Minute)
-			eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
+			env.Eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
 			c.Say("go on")
 			ended := c.Next("ended", time.Minute)
 			require.Contains(t, text(ended, "text"), "INVALID_HANDLE.SESSION_CHANGED")
@@ -51,7 +51,7 @@ func TestReturnAfterTheIdleStop(t *testing.T) {
 			require.EqualValues(t, 1, c.Next("recovered", 3*time.Minute)["one"])
 			after := c.Next("engine_after", time.Minute)
 			require.NotEqual(t, before["application_id"], after["application_id"])
-			require.Equal(t, "2", launches(t, g), "one engine before, one after")
+			require.EqualValues(t, 2, g.Metric(launches), "one engine before, one after")
 			code, _ := c.Wait(30 * time.Second)
 			require.Zero(t, code)
 		})
@@ -63,7 +63,7 @@ func useOnce(t *testing.T, g *env.Gateway) env.Engine {
 	t.Helper()
 	c := env.StartClient(t, "4.3", "exit_after.py", "--remote", g.Remote(), "--stop")
 	c.Next("ready", 3*time.Minute)
-	e := onlyEngine(t, g)
+	e := g.OnlyEngine()
 	c.Say("stop")
 	c.Next("stopped", time.Minute)
 	return e
@@ -74,7 +74,7 @@ func TestIdleSession(t *testing.T) {
 	g := env.Start(t, with(quickIdle("PT4S"), "kyuubi.session.engine.idle.timeout", "PT10M"))
 	c := newGoClient(t, g, "alice")
 	require.NoError(t, c.version(t.Context()))
-	eventually(t, time.Minute, "the session ends", func() bool { return len(g.Sessions()) == 0 })
+	env.Eventually(t, time.Minute, "the session ends", func() bool { return len(g.Sessions()) == 0 })
 	err := c.version(t.Context())
 	require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
 	require.ErrorContains(t, err, "idle")
@@ -96,12 +96,10 @@ func TestWorkIsNoIdleness(t *testing.T) {
 
 // TestEngineThatNobodyUses stops after its initial wait.
 func TestEngineThatNobodyUses(t *testing.T) {
-	g := env.Start(t, fake(t, map[string]string{
-		"spark.fake.start.delay.ms": "1500", "kyuubi.session.engine.spark.max.initial.wait": "PT2S",
-	}))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "1500", "kyuubi.session.engine.spark.max.initial.wait", "PT2S"))
 	leave(t, g, newGoClient(t, g, "alice"))
 	pid := g.Engines()[0].PID
-	eventually(t, 30*time.Second, "the engine stops", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
+	env.Eventually(t, 30*time.Second, "the engine stops", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
 }
 
 // TestPingsOfAnIdleClient: a client that pings and does nothing else keeps its

@@ -66,7 +66,7 @@ func TestFiftyColdSessionsOfOneUserShareOneEngine(t *testing.T) {
 	all := c.Next("all", 5*time.Minute)
 	require.EqualValues(t, 50, all["sessions"])
 	require.Len(t, all["engines"], 1)
-	require.Equal(t, "1", launches(t, g))
+	require.EqualValues(t, 1, g.Metric(launches))
 	code, _ := c.Wait(time.Minute)
 	require.Zero(t, code)
 }
@@ -74,13 +74,11 @@ func TestFiftyColdSessionsOfOneUserShareOneEngine(t *testing.T) {
 // TestLaunchThatNobodyWaitsFor is cancelled after the linger time, and nothing
 // is left of it.
 func TestLaunchThatNobodyWaitsFor(t *testing.T) {
-	g := env.Start(t, fake(t, map[string]string{
-		"spark.fake.start.delay.ms": "60000", "kyuubi.session.engine.launch.linger": "PT2S",
-	}))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "60000", "kyuubi.session.engine.launch.linger", "PT2S"))
 	c := newGoClient(t, g, "alice")
 	leave(t, g, c)
 	pid := g.Engines()[0].PID
-	eventually(t, 10*time.Second, "the launch is cancelled", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
+	env.Eventually(t, 10*time.Second, "the launch is cancelled", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
 }
 
 // leave begins a call on a cold gateway and gives it up.
@@ -89,7 +87,7 @@ func leave(t *testing.T, g *env.Gateway, c goClient) {
 	ctx, cancel := context.WithCancel(t.Context())
 	got := make(chan error, 1)
 	go func() { got <- c.version(ctx) }()
-	eventually(t, 10*time.Second, "the launch begins", func() bool { return len(g.Engines()) == 1 && g.Engines()[0].PID != 0 })
+	env.Eventually(t, 10*time.Second, "the launch begins", func() bool { return len(g.Engines()) == 1 && g.Engines()[0].PID != 0 })
 	cancel()
 	require.Equal(t, codes.Canceled, status.Code(<-got))
 }
@@ -97,28 +95,26 @@ func leave(t *testing.T, g *env.Gateway, c goClient) {
 // TestReturnWithinTheLingerIsTheSameLaunch: a client that loses its connection
 // while it waits finds its engine.
 func TestReturnWithinTheLingerIsTheSameLaunch(t *testing.T) {
-	g := env.Start(t, fake(t, map[string]string{
-		"spark.fake.start.delay.ms": "3000", "kyuubi.session.engine.launch.linger": "PT1M",
-	}))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "3000", "kyuubi.session.engine.launch.linger", "PT1M"))
 	c := newGoClient(t, g, "alice")
 	leave(t, g, c)
 	ref := g.Engines()[0].RefID
 	require.NoError(t, c.version(t.Context()))
-	require.Equal(t, ref, onlyEngine(t, g).RefID)
-	require.Equal(t, "1", launches(t, g))
+	require.Equal(t, ref, g.OnlyEngine().RefID)
+	require.EqualValues(t, 1, g.Metric(launches))
 }
 
 // TestReleaseCancelsTheLaunchAtOnce, whatever the linger time.
 func TestReleaseCancelsTheLaunchAtOnce(t *testing.T) {
-	g := env.Start(t, fake(t, map[string]string{"spark.fake.start.delay.ms": "60000"}))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "60000"))
 	c := newGoClient(t, g, "alice")
 	got := make(chan error, 1)
 	go func() { got <- c.version(t.Context()) }()
-	eventually(t, 10*time.Second, "the launch begins", func() bool { return len(g.Engines()) == 1 && g.Engines()[0].PID != 0 })
+	env.Eventually(t, 10*time.Second, "the launch begins", func() bool { return len(g.Engines()) == 1 && g.Engines()[0].PID != 0 })
 	pid := g.Engines()[0].PID
 	require.NoError(t, c.release(t.Context()))
 	require.ErrorContains(t, <-got, "SESSION_CLOSED")
-	eventually(t, 10*time.Second, "the launch is cancelled", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
+	env.Eventually(t, 10*time.Second, "the launch is cancelled", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
 }
 
 // TestLaunchesThatFailSayWhy: in seconds where the cause is known in seconds.
@@ -137,7 +133,7 @@ func TestLaunchesThatFailSayWhy(t *testing.T) {
 		gone   string // below dir, after the start
 	}{
 		"spark-submit fails": {
-			fake(t, map[string]string{"spark.fake.exit.code": "1", "spark.fake.stderr": "Exception in thread \"main\" org.apache.spark.SparkException: Master must start with yarn"}),
+			env.FakeSpark(t, "spark.fake.exit.code", "1", "spark.fake.stderr", "Exception in thread \"main\" org.apache.spark.SparkException: Master must start with yarn"),
 			10 * time.Second, []string{"Master must start with yarn", "engine.log"}, "",
 		},
 		"spark-submit is missing": {
@@ -147,19 +143,19 @@ func TestLaunchesThatFailSayWhy(t *testing.T) {
 			with(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(dir, "two")), 5 * time.Second, []string{dir + "/two", "SPARK_HOME"}, "two",
 		},
 		"spark-submit hangs": {
-			fake(t, map[string]string{"spark.fake.hang": "true", "kyuubi.session.engine.initialize.timeout": "PT3S"}),
+			env.FakeSpark(t, "spark.fake.hang", "true", "kyuubi.session.engine.initialize.timeout", "PT3S"),
 			15 * time.Second, []string{"kyuubi.session.engine.initialize.timeout"}, "",
 		},
 		"the plugin never registers": {
-			fake(t, map[string]string{"spark.fake.register": "false", "kyuubi.session.engine.initialize.timeout": "PT3S"}),
+			env.FakeSpark(t, "spark.fake.register", "false", "kyuubi.session.engine.initialize.timeout", "PT3S"),
 			15 * time.Second, []string{"kyuubi.session.engine.initialize.timeout"}, "",
 		},
 		"the engine dies during the launch": {
-			fake(t, map[string]string{"spark.fake.start.delay.ms": "30000", "spark.fake.die.after.ms": "500"}),
+			env.FakeSpark(t, "spark.fake.start.delay.ms", "30000", "spark.fake.die.after.ms", "500"),
 			10 * time.Second, []string{"engine.log"}, "",
 		},
 		"the plugin jar is missing": {
-			fake(t, map[string]string{"kyuubi.session.engine.spark.main.resource": filepath.Join(dir, "no.jar")}),
+			env.FakeSpark(t, "kyuubi.session.engine.spark.main.resource", filepath.Join(dir, "no.jar")),
 			5 * time.Second, []string{"no.jar", "kyuubi.session.engine.spark.main.resource"}, "no.jar",
 		},
 	} {
@@ -177,7 +173,7 @@ func TestLaunchesThatFailSayWhy(t *testing.T) {
 				require.Contains(t, err.Error(), words)
 			}
 			t.Log(status.Convert(err).Message())
-			eventually(t, 5*time.Second, "nothing is left", func() bool { return len(g.Engines()) == 0 })
+			env.Eventually(t, 5*time.Second, "nothing is left", func() bool { return len(g.Engines()) == 0 })
 		})
 	}
 }
@@ -186,12 +182,12 @@ func TestLaunchesThatFailSayWhy(t *testing.T) {
 func TestFailedLaunchInPySpark(t *testing.T) {
 	for _, client := range []string{"4.0", "4.3"} {
 		t.Run(client, func(t *testing.T) {
-			g := env.Start(t, fake(t, map[string]string{"spark.fake.exit.code": "1", "spark.fake.stderr": "Exception in thread \"main\" java.lang.OutOfMemoryError: none left"}))
+			g := env.Start(t, env.FakeSpark(t, "spark.fake.exit.code", "1", "spark.fake.stderr", "Exception in thread \"main\" java.lang.OutOfMemoryError: none left"))
 			c := env.StartClient(t, client, "hold.py", "--remote", g.Remote(), "--first", "execute")
 			failed := c.Next("failed", time.Minute)
 			require.Contains(t, text(failed, "text"), "[GATEWAY.ENGINE_LAUNCH_FAILED]")
 			require.Contains(t, text(failed, "text"), "none left")
-			require.Equal(t, "1", launches(t, g))
+			require.EqualValues(t, 1, g.Metric(launches))
 		})
 	}
 }
@@ -203,11 +199,11 @@ func TestSlowEngine(t *testing.T) {
 	for _, client := range []string{"4.0", "4.3"} {
 		t.Run(client, func(t *testing.T) {
 			t.Parallel()
-			g := env.Start(t, fake(t, map[string]string{"spark.fake.start.delay.ms": fmt.Sprint(delay.Milliseconds())}))
+			g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", fmt.Sprint(delay.Milliseconds())))
 			c := env.StartClient(t, client, "hold.py", "--remote", g.Remote(), "--first", "config")
 			answered := c.Next("answered", delay+time.Minute)
 			require.GreaterOrEqual(t, number(answered, "seconds"), delay.Seconds()-1)
-			require.Equal(t, "1", launches(t, g))
+			require.EqualValues(t, 1, g.Metric(launches))
 		})
 	}
 }
@@ -218,19 +214,17 @@ func TestSlowEngineOutlastsTheHold(t *testing.T) {
 	for _, client := range []string{"4.0", "4.3"} {
 		t.Run(client, func(t *testing.T) {
 			t.Parallel()
-			g := env.Start(t, fake(t, map[string]string{
-				"spark.fake.start.delay.ms": "12000", "kyuubi.frontend.spark.connect.max.hold.time": "PT2S",
-			}))
+			g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "12000", "kyuubi.frontend.spark.connect.max.hold.time", "PT2S"))
 			c := env.StartClient(t, client, "hold.py", "--remote", g.Remote(), "--first", "config")
 			c.Next("answered", 2*time.Minute)
-			require.Equal(t, "1", launches(t, g))
+			require.EqualValues(t, 1, g.Metric(launches))
 		})
 	}
 }
 
 // TestHeldCallTellsWhatGoesOn when the client's deadline comes first.
 func TestHeldCallTellsWhatGoesOn(t *testing.T) {
-	g := env.Start(t, fake(t, map[string]string{"spark.fake.start.delay.ms": "60000"}))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.start.delay.ms", "60000"))
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
 	err := newGoClient(t, g, "alice").version(ctx)
@@ -241,29 +235,29 @@ func TestHeldCallTellsWhatGoesOn(t *testing.T) {
 
 // TestGoClientByTheURLForm: options as metadata, in lower case.
 func TestGoClientByTheURLForm(t *testing.T) {
-	g := env.Start(t, fake(t, nil))
+	g := env.Start(t, env.FakeSpark(t))
 	c := newGoClient(t, g, "alice")
 	_, err := c.Config(withOption(t.Context(), "spark.executor.memory", "2g"), &pb.ConfigRequest{
 		SessionId: c.session, UserContext: &pb.UserContext{UserId: "alice"}, ClientType: proto.String("go"),
 		Operation: &pb.ConfigRequest_Operation{OpType: &pb.ConfigRequest_Operation_GetAll{GetAll: &pb.ConfigRequest_GetAll{}}},
 	})
 	require.NoError(t, err)
-	require.Equal(t, "2048m", onlyEngine(t, g).Attributes["spark.executor.memory"])
+	require.Equal(t, "2048m", g.OnlyEngine().Attributes["spark.executor.memory"])
 }
 
 // TestFilesOfAnEndedEngine: what is secret goes with the registration, all but
 // the log with the end.
 func TestFilesOfAnEndedEngine(t *testing.T) {
-	g := env.Start(t, fake(t, nil))
+	g := env.Start(t, env.FakeSpark(t))
 	require.NoError(t, newGoClient(t, g, "alice").version(t.Context()))
-	e := onlyEngine(t, g)
+	e := g.OnlyEngine()
 	dir := filepath.Dir(e.Log)
 	for _, secret := range []string{"engine.key", "spark.properties"} {
 		_, err := os.Stat(filepath.Join(dir, secret))
 		require.ErrorIs(t, err, os.ErrNotExist, secret)
 	}
 	g.KillEngine(e.RefID)
-	eventually(t, 10*time.Second, "only the log is left", func() bool {
+	env.Eventually(t, 10*time.Second, "only the log is left", func() bool {
 		left, _ := os.ReadDir(dir)
 		return len(left) == 1 && left[0].Name() == "engine.log"
 	})

@@ -20,7 +20,7 @@ func TestEngineKilledInTheMiddleOfAQuery(t *testing.T) {
 			c := env.StartClient(t, client, "kill_query.py", "--remote", g.Remote())
 			before := c.Next("engine", 3*time.Minute)
 			c.Next("running", time.Minute)
-			victim := onlyEngine(t, g)
+			victim := g.OnlyEngine()
 			killed := time.Now()
 			kill9(t, victim)
 			ended := c.Next("ended", 10*time.Second)
@@ -46,7 +46,7 @@ func TestEngineKilledByAnAdministrator(t *testing.T) {
 	g := env.Start(t, nil)
 	c := env.StartClient(t, "4.3", "kill_query.py", "--remote", g.Remote())
 	c.Next("running", 3*time.Minute)
-	victim := onlyEngine(t, g)
+	victim := g.OnlyEngine()
 	killed := time.Now()
 	g.KillEngine(victim.RefID)
 	ended := c.Next("ended", 10*time.Second)
@@ -68,7 +68,7 @@ func TestProgramsEndWithinASecond(t *testing.T) {
 		c.Next("created", time.Minute)
 		requireQuickEnd(t, c)
 		require.Empty(t, g.Engines())
-		require.Equal(t, "0", launches(t, g))
+		require.EqualValues(t, 0, g.Metric(launches))
 	})
 	t.Run("after the engine was killed", func(t *testing.T) {
 		g := env.Start(t, nil)
@@ -83,7 +83,7 @@ func TestProgramsEndWithinASecond(t *testing.T) {
 			"kyuubi.session.idle.timeout": "PT3S", "kyuubi.session.engine.idle.timeout": "PT2S", "kyuubi.session.engine.check.interval": "PT1S",
 		})
 		exitAfter(t, g, func(env.Engine) {
-			eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
+			env.Eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
 		})
 	})
 }
@@ -93,13 +93,13 @@ func exitAfter(t *testing.T, g *env.Gateway, end func(env.Engine)) {
 	t.Helper()
 	c := env.StartClient(t, "4.3", "exit_after.py", "--remote", g.Remote())
 	c.Next("ready", 3*time.Minute)
-	e := onlyEngine(t, g)
+	e := g.OnlyEngine()
 	end(e)
-	eventually(t, 30*time.Second, "the engine is gone", func() bool { return len(g.Engines()) == 0 })
+	env.Eventually(t, 30*time.Second, "the engine is gone", func() bool { return len(g.Engines()) == 0 })
 	c.Say("exit")
 	requireQuickEnd(t, c)
 	require.Empty(t, g.Engines(), "no engine is launched by leaving")
-	require.Equal(t, "1", launches(t, g))
+	require.EqualValues(t, 1, g.Metric(launches))
 }
 
 // requireQuickEnd waits for the end of a program that is leaving: its exit

@@ -112,7 +112,7 @@ func startDirect(t *testing.T) string {
 		_ = cmd.Wait()
 	})
 	port := ""
-	eventually(t, 90*time.Second, "the Spark Connect server starts", func() bool {
+	env.Eventually(t, 90*time.Second, "the Spark Connect server starts", func() bool {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		if m := listening.FindSubmatch(text); m != nil {

@@ -37,15 +37,15 @@ func openByREST(t *testing.T, g *env.Gateway, user, configs string) (id, remote 
 // TestSessionOpenedByREST: its engine is launched at once, with the options
 // asked for, and the client that comes with the returned line finds it.
 func TestSessionOpenedByREST(t *testing.T) {
-	g := env.Start(t, fake(t, nil))
+	g := env.Start(t, env.FakeSpark(t))
 	id, remote := openByREST(t, g, "alice", `{"spark.driver.memory":"700m"}`)
 	require.Contains(t, remote, "sc://"+g.GRPC)
 	require.Contains(t, remote, id)
-	require.Equal(t, "700m", onlyEngine(t, g).Attributes["spark.driver.memory"])
+	require.Equal(t, "700m", g.OnlyEngine().Attributes["spark.driver.memory"])
 	c := newGoClient(t, g, "alice")
 	c.session = id
 	require.NoError(t, c.version(t.Context()))
-	require.Equal(t, "1", launches(t, g))
+	require.EqualValues(t, 1, g.Metric(launches))
 
 	code, _ := g.Call(http.MethodGet, "/api/v1/sessions/"+id, "bob")
 	require.Equal(t, http.StatusOK, code, "without authentication everybody is an administrator, as in Kyuubi")
@@ -56,13 +56,13 @@ func TestSessionOpenedByREST(t *testing.T) {
 
 // TestFailedLaunchOfASessionOpenedByREST is told to the client that comes later.
 func TestFailedLaunchOfASessionOpenedByREST(t *testing.T) {
-	g := env.Start(t, fake(t, map[string]string{"spark.fake.exit.code": "1", "spark.fake.stderr": "java.lang.OutOfMemoryError: none left"}))
+	g := env.Start(t, env.FakeSpark(t, "spark.fake.exit.code", "1", "spark.fake.stderr", "java.lang.OutOfMemoryError: none left"))
 	id, _ := openByREST(t, g, "alice", `{}`)
-	eventually(t, 20*time.Second, "the launch fails", func() bool { return len(g.Sessions()) == 0 })
+	env.Eventually(t, 20*time.Second, "the launch fails", func() bool { return len(g.Sessions()) == 0 })
 	c := newGoClient(t, g, "alice")
 	c.session = id
 	require.ErrorContains(t, c.version(t.Context()), "none left")
-	require.Equal(t, "1", launches(t, g))
+	require.EqualValues(t, 1, g.Metric(launches))
 }
 
 // TestQuickstart is the first thing that a user does.

@@ -5,8 +5,8 @@ package scenarios
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,17 +27,12 @@ const aliceToken = "0123456789abcdef-of-alice"
 // connection string of alice and the file of the CA.
 func startTLS(t *testing.T, conf map[string]string) (remote, ca string) {
 	t.Helper()
-	dir := t.TempDir()
 	ca, key := env.Certificate(t)
-	tokens := filepath.Join(dir, "tokens")
-	require.NoError(t, os.WriteFile(tokens, []byte(aliceToken+" alice admin\n"), 0o600))
+	maps.Copy(conf, env.Tokens(t, aliceToken+" alice admin"))
 	g := env.Prepare(t, with(conf,
 		"kyuubi.frontend.spark.connect.ssl.enabled", "true",
 		"kyuubi.frontend.spark.connect.ssl.certificate.path", ca,
-		"kyuubi.frontend.spark.connect.ssl.key.path", key,
-		"kyuubi.authentication", "TOKEN",
-		"kyuubi.authentication.token.file", tokens,
-		"kyuubi.engine.local.allow.gateway.user", "true"))
+		"kyuubi.frontend.spark.connect.ssl.key.path", key))
 	g.Token = aliceToken
 	g.StartUntilCleanup()
 	return g.Remote("use_ssl=true", "token="+aliceToken), ca
@@ -45,7 +40,7 @@ func startTLS(t *testing.T, conf map[string]string) (remote, ca string) {
 
 // TestNobodyGetsInWithoutTheToken: every RPC, known or not, and REST.
 func TestNobodyGetsInWithoutTheToken(t *testing.T) {
-	remote, ca := startTLS(t, fake(t, nil))
+	remote, ca := startTLS(t, env.FakeSpark(t))
 	address := hostPort(remote)
 	roots := x509.NewCertPool()
 	certificate, err := os.ReadFile(ca)

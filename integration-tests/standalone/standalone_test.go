@@ -28,16 +28,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // only is the one engine of a gateway, once ok says that it is ready for more.
 func only(t *testing.T, g *env.Gateway, ok func(env.Engine) bool) env.Engine {
 	t.Helper()
-	var found env.Engine
-	require.Eventually(t, func() bool {
-		engines := g.Engines()
-		if len(engines) != 1 || !ok(engines[0]) {
-			return false
-		}
-		found = engines[0]
-		return true
-	}, time.Minute, 100*time.Millisecond, "there is no such engine")
-	return found
+	var found []env.Engine
+	env.Eventually(t, time.Minute, "there is one such engine", func() bool {
+		found = g.Engines()
+		return len(found) == 1 && ok(found[0])
+	})
+	return found[0]
 }
 
 // TestLifeAtAMaster: a query runs on the cluster; its application is killed at
@@ -64,7 +60,7 @@ func TestLifeAtAMaster(t *testing.T) {
 	t.Logf("the client heard of it after %v", time.Since(killed))
 	require.Regexp(t, "INVALID_HANDLE.SESSION_CHANGED|stopped SparkContext|SparkContext was shut down", ended["text"],
 		"a running query may hear of it from Spark itself")
-	require.Eventually(t, func() bool { return !env.Alive(first.PID) }, 30*time.Second, 50*time.Millisecond, "the driver is left")
+	env.Eventually(t, 30*time.Second, "the driver has ended", func() bool { return !env.Alive(first.PID) })
 	err := ask(t, idle)
 	require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
 	require.ErrorContains(t, err, "its application "+seen.Active[0].ID+" was ended by "+c.url()+", where it is KILLED now")
@@ -78,7 +74,7 @@ func TestLifeAtAMaster(t *testing.T) {
 	for _, a := range s.Completed {
 		require.Equal(t, strings.Contains(a.Name, second.RefID), a.State == "FINISHED", "%v", a)
 	}
-	require.Eventually(t, func() bool { return len(g.Engines()) == 0 }, 10*time.Second, 50*time.Millisecond)
+	env.Eventually(t, 10*time.Second, "the engine is gone", func() bool { return len(g.Engines()) == 0 })
 }
 
 // requireNoKeys looks for the engine's keys where the cluster keeps things: in
@@ -123,7 +119,7 @@ func TestWithoutResources(t *testing.T) {
 	require.Contains(t, waiting.AppDiagnostic, "no worker that is alive")
 
 	c.addWorker()
-	only(t, g, func(e env.Engine) bool { return e.State == "running" })
+	g.OnlyEngine()
 	require.NoError(t, ask(t, client))
 
 	// A second engine finds no free core.

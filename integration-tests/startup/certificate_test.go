@@ -9,12 +9,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"roundhouse/integration-tests/env"
 )
 
 // tlsLines turn TLS on, with the files that certificate makes.
@@ -34,20 +34,16 @@ type certificateOptions struct {
 // certificate makes cert.pem and key.pem.
 func certificate(m *machine, o certificateOptions) {
 	m.t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	if o.from != 0 || o.to != 0 {
 		template.NotBefore, template.NotAfter = time.Now().Add(o.from), time.Now().Add(o.to)
 	}
 	if !o.noName {
 		template.DNSNames = []string{"gateway.example"}
 	}
-	key := newKey(m.t, o.rsaBits)
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(m.t, err)
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(m.t, err)
-	m.file("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
-	m.file("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})), 0o600)
+	certificate, key := env.SelfSigned(m.t, template, newKey(m.t, o.rsaBits))
+	m.file("cert.pem", string(certificate), 0o644)
+	m.file("key.pem", string(key), 0o600)
 }
 
 func newKey(t *testing.T, rsaBits int) crypto.Signer {

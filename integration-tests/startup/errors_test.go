@@ -52,7 +52,7 @@ func TestStartUpErrors(t *testing.T) {
 		"an unreadable file": {
 			prepare: func(t *testing.T, m *machine) {
 				m.configure()
-				m.asNobody()
+				m.asStranger()
 				require.NoError(t, os.Chmod(m.confFile(), 0))
 			},
 			says: []string{"{dir}/home/conf/kyuubi-defaults.conf: cannot be read", "permission denied", "make it readable for the gateway's user"},
@@ -118,12 +118,12 @@ func TestStartUpErrors(t *testing.T) {
 		},
 		"a data folder of somebody else": {
 			lines:   []string{"kyuubi.server.data.dir={dir}/locked/data"},
-			prepare: func(t *testing.T, m *machine) { m.configure(); m.folder("locked", 0o555); m.asNobody() },
+			prepare: func(t *testing.T, m *machine) { m.configure(); m.folder("locked", 0o555); m.asStranger() },
 			says:    []string{"kyuubi.server.data.dir: the gateway (uid", "cannot write to {dir}/locked: change its owner or its mode, or name another folder"},
 		},
 		"a work folder of somebody else": {
 			lines:   []string{"kyuubi.server.work.dir={dir}/locked"},
-			prepare: func(t *testing.T, m *machine) { m.configure(); m.folder("locked", 0o555); m.asNobody() },
+			prepare: func(t *testing.T, m *machine) { m.configure(); m.folder("locked", 0o555); m.asStranger() },
 			says:    []string{"kyuubi.server.work.dir: the gateway (uid", "cannot write to {dir}/locked: change its owner or its mode, or name another folder"},
 		},
 		"a missing token file": {
@@ -233,11 +233,11 @@ func TestUnwritableLogAndPIDFolders(t *testing.T) {
 			m := newMachine(t)
 			m.configure()
 			m.env[variable] = m.folder("locked", 0o555) + "/here"
-			m.asNobody()
-			m.requireRefused(commands, "("+variable+")", "{dir}/locked/here", "permission denied", "the gateway runs as uid", "correct the owner or the mode, or name another folder")
+			m.asStranger()
+			m.requireRefused(commands, "("+variable+")", "{dir}/locked/here", "permission denied", "the gateway runs as uid", "correct its owner or mode, or name another one")
 
 			m.env[variable] = m.file("file", "", 0o600)
-			m.requireRefused(commands, "("+variable+")", "{dir}/file", "not a directory", "name another folder")
+			m.requireRefused(commands, "("+variable+")", "{dir}/file", "not a directory", "name another one")
 		})
 	}
 }

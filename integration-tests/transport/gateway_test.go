@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
-	"roundhouse/engine/enginetest"
 	"roundhouse/integration-tests/env"
 )
 
@@ -24,10 +23,7 @@ const healthPath = "/grpc.health.v1.Health/Check"
 // startGateway starts the gateway binary with fake engines.
 func startGateway(t *testing.T) *env.Gateway {
 	t.Helper()
-	return env.Start(t, map[string]string{
-		"kyuubi.engineEnv.SPARK_HOME":    enginetest.BuildFakeSparkHome(t),
-		"kyuubi.server.shutdown.timeout": "PT2S",
-	})
+	return env.Start(t, env.FakeSpark(t, "kyuubi.server.shutdown.timeout", "PT2S"))
 }
 
 // plainServer is a role: grpc-go as it comes, with the health service. It prints

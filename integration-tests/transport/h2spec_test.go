@@ -19,8 +19,12 @@ import (
 	"roundhouse/integration-tests/env"
 )
 
-// specCases is the number of cases of h2spec 2.2.1.
-const specCases = 145
+// specCases is the number of cases of h2spec 2.2.1, specPasses how many of them
+// the gateway passed when it was first measured; others fail or are skipped.
+const (
+	specCases  = 145
+	specPasses = 113
+)
 
 // TestH2Spec holds the Connect port against h2spec, and grpc-go as it comes in
 // the same run. testdata/h2spec-failures.txt lists what may fail and why.
@@ -53,6 +57,7 @@ func TestH2Spec(t *testing.T) {
 		ours.passed, specCases, len(ours.failed), plain.passed, len(plain.failed))
 	plain.confirm(t, tool, control)
 	require.GreaterOrEqual(t, ours.passed, plain.passed)
+	require.GreaterOrEqual(t, ours.passed, specPasses)
 }
 
 // specResult is an outcome of h2spec; a case is named "http2/5.1: its title".

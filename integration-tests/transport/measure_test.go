@@ -81,15 +81,6 @@ func (l latencies) String() string {
 	return fmt.Sprintf("%d calls, p50 %.1f ms, p99 %.1f ms, max %.1f ms", len(l), ms(l.at(0.5)), ms(l.at(0.99)), ms(l.at(1)))
 }
 
-// rss is the resident memory of a process in bytes.
-func rss(t *testing.T, pid int) int64 {
-	t.Helper()
-	fields := procFields(t, pid, "statm")
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	require.NoError(t, err)
-	return pages * int64(os.Getpagesize())
-}
-
 // cpu is the processor time that a process has used, in clock ticks of 10 ms.
 func cpu(t *testing.T, pid int) time.Duration {
 	t.Helper()

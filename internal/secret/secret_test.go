@@ -17,6 +17,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestBoxOpensOnlyWhatItSealed(t *testing.T) {
+	box, err := NewBox([]byte("0123456789abcdef0123456789abcdef"), "label")
+	require.NoError(t, err)
+	sealed := box.Seal([]byte("hidden"), "alice")
+	require.NotContains(t, string(sealed), "hidden")
+	require.NotEqual(t, sealed, box.Seal([]byte("hidden"), "alice"), "each has a nonce of its own")
+	plain, err := box.Open(sealed, "alice")
+	require.NoError(t, err)
+	require.Equal(t, "hidden", string(plain))
+	for name, of := range map[string]struct{ secret, label, name string }{
+		"another secret": {"another secret of 32 bytes .....", "label", "alice"},
+		"another label":  {"0123456789abcdef0123456789abcdef", "other", "alice"},
+		"another name":   {"0123456789abcdef0123456789abcdef", "label", "bob"},
+	} {
+		other, err := NewBox([]byte(of.secret), of.label)
+		require.NoError(t, err)
+		_, err = other.Open(sealed, of.name)
+		require.Error(t, err, name)
+	}
+	_, err = box.Open(nil, "alice")
+	require.Error(t, err)
+}
+
 func TestDeriveIsHKDFAsDocumented(t *testing.T) {
 	cluster := bytes.Repeat([]byte{7}, 32)
 	const refID = "0b4e4f0a-8f2f-4a53-b6ad-2d8f6a9c8f11"

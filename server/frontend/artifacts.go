@@ -46,7 +46,14 @@ func checkArtifacts(req proxy.Request) error {
 		}
 	}
 	named := func(artifact []byte) {
-		each(artifact, artifactName, func(name []byte) { fault(checkArtifactName(string(name))) })
+		nameless := true
+		each(artifact, artifactName, func(name []byte) {
+			nameless = false
+			fault(checkArtifactName(string(name)))
+		})
+		if nameless { // protobuf leaves out what is empty
+			fault(checkArtifactName(""))
+		}
 	}
 	each(req.Raw(), artifactBatch, func(batch []byte) { each(batch, artifactItem, named) })
 	each(req.Raw(), artifactBegin, named)
@@ -57,7 +64,7 @@ func checkArtifactName(name string) error {
 	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' })
 	switch {
 	case len(name) > maxArtifactName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-	case name == "" || strings.HasPrefix(name, "/") || slices.Contains(parts, ".."):
+	case name == "" || strings.IndexAny(name, `/\`) == 0 || slices.Contains(parts, ".."):
 	default:
 		return nil
 	}

@@ -25,7 +25,7 @@ func TestArtifactFieldsAreThoseOfTheDescriptor(t *testing.T) {
 func TestArtifactNames(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"jars/a.jar": true, "archives/a.zip#b": true, "files/a..b": true, "cache/0a": true,
-		"": false, "/etc/passwd": false, "..": false, "a/../b": false, `a\..\b`: false, "a\nb": false, "a\xff": false,
+		"": false, "/etc/passwd": false, "..": false, "a/../b": false, `a\..\b`: false, `\etc`: false, "a\nb": false, "a\xff": false,
 	} {
 		err := checkArtifactName(name)
 		require.Equal(t, ok, err == nil, "%q: %v", name, err)
@@ -37,6 +37,8 @@ func TestArtifactNames(t *testing.T) {
 	}}))
 	require.ErrorContains(t, err, `"../x"`)
 	require.NoError(t, checkArtifacts(scanned(t, &pb.AddArtifactsRequest{SessionId: sid})))
+	nameless := &pb.AddArtifactsRequest_BeginChunk{BeginChunk: &pb.AddArtifactsRequest_BeginChunkedArtifact{TotalBytes: 1}}
+	require.ErrorContains(t, checkArtifacts(scanned(t, &pb.AddArtifactsRequest{SessionId: sid, Payload: nameless})), `""`)
 }
 
 // keysOf judges as a gateway without settings does.

@@ -50,6 +50,8 @@ type Director struct {
 	Keys     Keys
 	Observer Observer
 	Limits   Limits
+	// Holds count what waits for engines; nil counts with no limit.
+	Holds *Holds
 	// Denied refuses users and addresses that may not use the gateway. Optional.
 	Denied func(user, address string) error
 	// Discard ends an engine that is found dead.
@@ -57,8 +59,8 @@ type Director struct {
 	Log     *slog.Logger
 
 	rules map[string]rule
-	// calls and held count what users have open, and what of it waits.
-	calls, held *tally
+	// calls counts what users have open.
+	calls *tally
 	// lastRefusal (epoch seconds) is when a refusal was last logged.
 	lastRefusal *atomic.Int64
 }
@@ -66,7 +68,10 @@ type Director struct {
 // NewDirector completes d with the declared rules.
 func NewDirector(d Director) *Director {
 	d.rules = ruleTable()
-	d.calls, d.held = &tally{}, &tally{}
+	d.calls = &tally{}
+	if d.Holds == nil {
+		d.Holds = NewHolds(0)
+	}
 	if d.Denied == nil {
 		d.Denied = func(string, string) error { return nil }
 	}
@@ -74,7 +79,8 @@ func NewDirector(d Director) *Director {
 	return &d
 }
 
-// Admit authenticates a call on its headers alone.
+// Admit authenticates a call on its headers alone and counts it as one of its
+// user.
 func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
 	g, tracked := c.Peer.(guestAddr)
 	if tracked {
@@ -89,13 +95,20 @@ func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
 	if tracked {
 		g.guest.known()
 	}
-	c.Admitted = id
+	if err := d.enter(c, id); err != nil {
+		d.callDone(c, err)
+		return d.clientError(c, err)
+	}
 	return nil
 }
 
 // Route finds the session of a call and its engine.
 func (d *Director) Route(ctx context.Context, c *proxy.Call, req proxy.Request) (*proxy.Route, error) {
-	r, err := d.decide(ctx, c, req)
+	call, err := d.identify(c, req)
+	var r *proxy.Route
+	if err == nil {
+		r, err = d.find(ctx, call)
+	}
 	if err != nil {
 		d.callDone(c, err)
 		return nil, d.clientError(c, err)
@@ -130,8 +143,11 @@ func (d *Director) refused(c *proxy.Call, user string, err error) {
 func (d *Director) clientError(c *proxy.Call, err error) error {
 	answer := errs.Status(err)
 	if answer.Code() == codes.PermissionDenied || answer.Code() == codes.ResourceExhausted {
-		id, _ := c.Admitted.(auth.Identity)
-		d.refused(c, id.User, err)
+		user := ""
+		if p, ok := c.Admitted.(*place); ok {
+			user = p.user
+		}
+		d.refused(c, user, err)
 	}
 	if answer.Code() == codes.Internal && !errs.InSparksShape(err) {
 		d.Log.Error("call failed", "method", c.Method, "err", err)
@@ -147,32 +163,14 @@ func (d *Director) callDone(c *proxy.Call, err error) {
 	d.Observer.CallDone("/"+proxy.Service+"/"+c.Method, code.String())
 }
 
-// decide counts the call as one of its user and routes it.
-func (d *Director) decide(ctx context.Context, c *proxy.Call, req proxy.Request) (r *proxy.Route, err error) {
-	call, err := d.identify(c, req)
-	if err != nil {
-		return nil, err
-	}
-	leave, err := d.enter(call)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if r == nil { // an error, or a panic
-			leave()
-		}
-	}()
-	r, err = d.find(ctx, call)
-	if r != nil {
-		then(r, func(error) { leave() })
-	}
-	return r, err
-}
-
 // identify finds out whose call it is, on which session, and whether both can be.
 func (d *Director) identify(c *proxy.Call, req proxy.Request) (*call, error) {
-	id, err := auth.ClaimUser(c.Admitted.(auth.Identity), req.UserID)
+	place := c.Admitted.(*place)
+	id, err := auth.ClaimUser(place.id, req.UserID)
 	if err != nil {
+		return nil, err
+	}
+	if err := place.claimedBy(id.User, c.Method); err != nil {
 		return nil, err
 	}
 	if err := d.Denied(id.User, host(c.Peer)); err != nil {
@@ -202,11 +200,37 @@ func (d *Director) find(ctx context.Context, c *call) (*proxy.Route, error) {
 		s, end = d.Sessions.Lookup(c.key) // an Interrupt may have waited for it
 	}
 	if s == nil {
-		if s, err = d.open(c, end); err != nil {
+		if err := d.mayOpen(c, end); err != nil {
 			return nil, err
 		}
 	}
-	return d.toEngine(ctx, c, s)
+	s, e, err := d.reach(ctx, c, s)
+	if err != nil {
+		return nil, err
+	}
+	return d.toEngine(ctx, c, s, e)
+}
+
+// reach waits for the engine of s, which it opens if it is nil. The place among
+// what waits is taken first: a call that is refused must not leave a session.
+func (d *Director) reach(ctx context.Context, c *call, s *session.Session) (*session.Session, session.Engine, error) {
+	if s != nil {
+		if e := s.Engine(); e != nil {
+			return s, e, nil
+		}
+	}
+	leave, err := d.Holds.Enter(c.key.User)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	if s == nil {
+		if s, err = d.open(c); err != nil {
+			return nil, nil, err
+		}
+	}
+	e, err := d.hold(ctx, c, s)
+	return s, e, err
 }
 
 // call is one call on its way through the director.
@@ -233,18 +257,24 @@ func (d *Director) localReply(ctx context.Context, c *call, s *session.Session, 
 	return reply, err
 }
 
-// open opens the session of c, or says why it does not.
-func (d *Director) open(c *call, end *session.End) (*session.Session, error) {
+// mayOpen says why c opens no session, if it does not. end is how the last one
+// of its id ended.
+func (d *Director) mayOpen(c *call, end *session.End) error {
 	switch {
 	case end != nil:
-		return nil, end.Error(c.key.ID)
+		return end.Error(c.key.ID)
 	case c.unheard():
-		return nil, errs.OperationNotFound(string(field(c.req, reattachOperation)))
+		return errs.OperationNotFound(string(field(c.req, reattachOperation)))
 	case !c.rule.opens:
-		return nil, errs.SessionChanged(c.key.ID, "The gateway knows no such session of user "+c.id.User+".")
+		return errs.SessionChanged(c.key.ID, "The gateway knows no such session of user "+c.id.User+".")
 	case len(field(c.req, c.rule.observed)) > 0:
-		return nil, errs.SessionChanged(c.key.ID, "The session that this client had is gone: its engine ended or the gateway forgot it.")
+		return errs.SessionChanged(c.key.ID, "The session that this client had is gone: its engine ended or the gateway forgot it.")
 	}
+	return nil
+}
+
+// open opens the session of c.
+func (d *Director) open(c *call) (*session.Session, error) {
 	wishes, err := d.wishes(c)
 	if err != nil {
 		return nil, err
@@ -257,12 +287,8 @@ func (d *Director) open(c *call, end *session.End) (*session.Session, error) {
 	return s, err
 }
 
-// toEngine waits for the engine of s and routes the call there.
-func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session) (*proxy.Route, error) {
-	e, err := d.hold(ctx, c, s)
-	if err != nil {
-		return nil, err
-	}
+// toEngine routes the call to the engine of s.
+func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session, e session.Engine) (*proxy.Route, error) {
 	if err := d.prepare(ctx, c, s, e); err != nil {
 		return nil, d.failer(s, e, c.rule)(ctx, err)
 	}
@@ -283,14 +309,6 @@ func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session) (*
 
 // hold waits for the engine of s, unless the client interrupts the call.
 func (d *Director) hold(ctx context.Context, c *call, s *session.Session) (session.Engine, error) {
-	if e := s.Engine(); e != nil {
-		return e, nil
-	}
-	leave, err := d.enterHold(s.User)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	defer s.Held(heldCall(c, end))()

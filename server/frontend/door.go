@@ -7,9 +7,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"roundhouse/internal/netaddr"
 )
 
-// door is a listener that bounds, for each address, the connections on which no
+// door is a listener that bounds, for each address (IPv6: /64), the connections on which no
 // call was authenticated yet. One more closes the oldest of them rather than
 // itself: a client signs in within moments, whoever only opens connections does
 // not, and both may come from the address of the same balancer.
@@ -31,7 +33,7 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{Conn: c, door: d, from: host(c.RemoteAddr())}
+	g := &guest{Conn: c, door: d, from: netaddr.Network(host(c.RemoteAddr()))}
 	if oldest := d.enter(g); oldest != nil {
 		_ = oldest.Close() // its transport notices by itself
 	}

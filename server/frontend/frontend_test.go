@@ -28,6 +28,7 @@ import (
 	"roundhouse/engine"
 	"roundhouse/engine/enginetest"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/secret"
 	pb "roundhouse/proto/gen/spark/connect"
 	"roundhouse/session"
 )
@@ -104,8 +105,10 @@ func newHouse(t *testing.T, settings map[string]string, limits ...Limits) *house
 	store, err := embedded.Open(embedded.Options{Dir: t.TempDir()})
 	require.NoError(t, err)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	box, err := secret.NewBox(make([]byte, 32), session.SealLabel)
+	require.NoError(t, err)
 	h.sessions, err = session.NewManager(session.Options{
-		Engines: h.engines, Store: store, Log: log, Hold: time.Minute, Linger: time.Minute, Unused: time.Hour,
+		Engines: h.engines, Store: store, Box: box, Log: log, Hold: time.Minute, Linger: time.Minute, Unused: time.Hour,
 		TombstoneKeep: time.Hour, Tombstones: 100,
 	})
 	require.NoError(t, err)

@@ -7,6 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/auth"
 	"roundhouse/conf"
 	"roundhouse/internal/errs"
 	"roundhouse/server/proxy"
@@ -16,11 +20,11 @@ import (
 // Limits bound what one user may have under way at the Connect door. 0 means
 // no limit.
 type Limits struct {
-	// Calls may be open at the same time, Held of them wait for an engine.
-	Calls, Held int
+	// Calls may be open at the same time.
+	Calls int
 	// UploadBytes are of one AddArtifacts call, SessionBytes of all of a session.
 	UploadBytes, SessionBytes int64
-	// UploadIdle ends an AddArtifacts call that brings nothing for so long.
+	// UploadIdle ends an AddArtifacts call of which no message is complete for so long.
 	UploadIdle time.Duration
 }
 
@@ -59,35 +63,79 @@ func (t *tally) give(user string) {
 	}
 }
 
-// enter counts a call as open; leave is to be called once at its end.
-func (d *Director) enter(c *call) (leave func(), err error) {
+// place is the one of a call among those of its user.
+type place struct {
+	d    *Director
+	id   auth.Identity
+	user string // "" until a caller whom nobody verifies has named itself
+}
+
+// enter counts a call as open until it is over.
+func (d *Director) enter(c *proxy.Call, id auth.Identity) error {
+	p := &place{d: d, id: id, user: id.User}
+	c.Admitted = p
+	if err := d.takeCall(p.user, c.Method); err != nil {
+		return err
+	}
+	c.Left = func() { d.calls.give(p.user) }
+	return nil
+}
+
+// claimedBy counts the call as one of user.
+func (p *place) claimedBy(user, method string) error {
+	if user == p.user {
+		return nil
+	}
+	if err := p.d.takeCall(user, method); err != nil {
+		return err
+	}
+	p.d.calls.give(p.user)
+	p.user = user
+	return nil
+}
+
+func (d *Director) takeCall(user, method string) error {
 	most := d.Limits.Calls
-	if most > 0 && endsSomething(c.Method) {
+	if most > 0 && endsSomething(method) {
 		most += wayOutRoom
 	}
-	user := c.key.User
-	if open, ok := d.calls.take(user, most); !ok {
-		return nil, errs.New(errs.LimitExceeded, "User %s has %d calls open and may have %d (%s). Wait until some end, or interrupt them.",
-			user, open, d.Limits.Calls, conf.LimitCallsPerUser.Key)
+	open, ok := d.calls.take(user, most)
+	if ok {
+		return nil
 	}
-	return func() { d.calls.give(user) }, nil
+	who := "User " + user + " has"
+	if user == "" {
+		who = "Clients that have not sent their user yet have"
+	}
+	return errs.New(errs.LimitExceeded, "%s %d calls open and may have %d (%s). Wait until some end, or interrupt them.",
+		who, open, d.Limits.Calls, conf.LimitCallsPerUser.Key)
 }
 
 func endsSomething(method string) bool {
 	return method == "Interrupt" || method == "ReleaseSession" || method == "ReleaseExecute"
 }
 
-// enterHold counts a call that waits for its engine; leave is to be called once.
-func (d *Director) enterHold(user string) (leave func(), err error) {
-	if held, ok := d.held.take(user, d.Limits.Held); !ok {
-		return nil, errs.New(errs.LimitExceeded, "User %s has %d calls waiting for engines and may have %d (%s). Try again when an engine has started.",
-			user, held, d.Limits.Held, conf.LimitHeldCallsPerUser.Key)
-	}
-	return func() { d.held.give(user) }, nil
+// Holds count what of each user waits for engines: calls, and sessions that are
+// opened ahead of their clients.
+type Holds struct {
+	tally
+	most int
 }
 
-// upload holds an AddArtifacts call to the byte limits and ends one that brings
-// nothing for too long. What counts are the bytes that come, whatever sizes the
+// NewHolds allows most of each user; 0 means any number.
+func NewHolds(most int) *Holds { return &Holds{most: most} }
+
+// Enter counts one more; leave is to be called once when it waits no longer.
+func (h *Holds) Enter(user string) (leave func(), err error) {
+	if held, ok := h.take(user, h.most); !ok {
+		return nil, errs.New(errs.LimitExceeded, "User %s has %d calls waiting for engines and may have %d (%s). Try again when an engine has started.",
+			user, held, h.most, conf.LimitHeldCallsPerUser.Key)
+	}
+	return func() { h.give(user) }, nil
+}
+
+// upload holds an AddArtifacts call to the byte limits and ends one that stalls
+// for too long. What counts are the bytes that come, whatever sizes the
 // client declares.
 func (d *Director) upload(c *call, s *session.Session, r *proxy.Route) error {
 	u := &upload{limits: d.Limits, session: s}
@@ -101,8 +149,9 @@ func (d *Director) upload(c *call, s *session.Session, r *proxy.Route) error {
 		}
 		return judge(req)
 	}
+	r.Sent = u.sent
 	r.Idle, r.Idled = d.Limits.UploadIdle, errs.Status(errs.New(errs.LimitExceeded,
-		"The upload to session %s brought nothing for %v (%s) and was ended. Start it again.",
+		"The upload to session %s completed no message within %v (%s) and was ended. Start it again.",
 		s.ID, d.Limits.UploadIdle, conf.ArtifactIdleTimeout.Key)).Err()
 	then(r, u.end)
 	return nil
@@ -114,9 +163,10 @@ type upload struct {
 	limits  Limits
 	session *session.Session
 
-	mu    sync.Mutex
-	bytes int64
-	over  bool
+	mu       sync.Mutex
+	bytes    int64
+	complete bool // the engine has, or gets, all of it
+	over     bool
 }
 
 func (u *upload) take(n int) error {
@@ -141,12 +191,26 @@ func (u *upload) take(n int) error {
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// end takes the bytes of a failed upload back.
+// sent notes that the engine gets all of the upload.
+func (u *upload) sent() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.complete = true
+}
+
+// end takes the bytes of a failed upload back. One that is complete has failed
+// only if the engine says so: its client may have left before the answer.
 func (u *upload) end(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.over = true
-	if err != nil {
+	if err != nil && !(u.complete && unanswered(err)) {
 		u.session.ReturnUpload(u.bytes)
 	}
+}
+
+// unanswered says whether err is no answer of the engine.
+func unanswered(err error) bool {
+	code := status.Code(err)
+	return code == codes.Canceled || code == codes.DeadlineExceeded || code == codes.Unavailable
 }

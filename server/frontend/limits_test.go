@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"roundhouse/auth"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
 	pb "roundhouse/proto/gen/spark/connect"
@@ -29,7 +28,7 @@ import (
 func (h *house) quietNow(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		for _, tally := range []*tally{h.director.calls, h.director.held} {
+		for _, tally := range []*tally{h.director.calls, &h.director.Holds.tally} {
 			tally.mu.Lock()
 			open := len(tally.open)
 			tally.mu.Unlock()
@@ -42,23 +41,28 @@ func (h *house) quietNow(t *testing.T) {
 }
 
 func TestHeldCallsOfAUserAreBounded(t *testing.T) {
-	h := newHouse(t, nil, Limits{Calls: 100, Held: 3})
+	h := newHouse(t, nil, Limits{Calls: 100})
+	h.director.Holds = NewHolds(3)
 	h.engines.ready = make(chan struct{})
 	got := make(chan error, 3)
 	for range 3 {
 		go func() { got <- h.execute(t.Context(), uuid.NewString(), "tag") }()
 	}
 	require.Eventually(t, func() bool {
-		n, ok := h.director.held.take("alice", 3)
-		if ok {
-			h.director.held.give("alice")
+		leave, err := h.director.Holds.Enter("alice")
+		if err == nil {
+			leave()
 		}
-		return n == 3
+		return err != nil
 	}, 5*time.Second, time.Millisecond)
 	err := h.execute(t.Context(), uuid.NewString(), "tag")
 	require.Equal(t, codes.ResourceExhausted, status.Code(err))
 	require.ErrorContains(t, err, "kyuubi.server.limit.held.calls.per.user")
 	require.ErrorContains(t, err, "3 calls waiting")
+	other := *h
+	other.id = uuid.NewString()
+	require.Equal(t, codes.ResourceExhausted, status.Code(other.version(t.Context())))
+	require.Len(t, h.sessions.List(), 1, "a refused call leaves no session")
 	close(h.engines.ready)
 	for range 3 {
 		require.NoError(t, <-got)
@@ -100,7 +104,8 @@ func (panicky) Lookup(session.Key) (*session.Session, *session.End) { panic("a f
 
 // TestCountsReturnToZero over calls that succeed, fail, are given up, and panic.
 func TestCountsReturnToZero(t *testing.T) {
-	h := newHouse(t, nil, Limits{Calls: 50, Held: 20})
+	h := newHouse(t, nil, Limits{Calls: 50})
+	h.director.Holds = NewHolds(20)
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
@@ -120,8 +125,10 @@ func TestCountsReturnToZero(t *testing.T) {
 	d.Sessions = panicky{d.Sessions}
 	req, err := proxy.Scan(rawConfig(t, h.id))
 	require.NoError(t, err)
-	call := &proxy.Call{Method: "Config", Admitted: auth.Identity{Method: auth.MethodNone}}
+	call := &proxy.Call{Method: "Config", Peer: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}
+	require.NoError(t, d.Admit(t.Context(), call))
 	require.Panics(t, func() { _, _ = d.Route(t.Context(), call, req) })
+	call.Left()
 	h.quietNow(t)
 }
 
@@ -170,6 +177,54 @@ func TestUploadsAreCutAtTheirLimits(t *testing.T) {
 	require.ErrorContains(t, err, "kyuubi.server.limit.artifacts.per.session")
 	h.quietNow(t)
 	require.NoError(t, h.version(t.Context()), "the session goes on")
+}
+
+// TestCallsCountBeforeTheirFirstMessage: what came of it is in memory already.
+func TestCallsCountBeforeTheirFirstMessage(t *testing.T) {
+	h := newHouse(t, nil, Limits{Calls: 2})
+	silent, endAll := context.WithCancel(t.Context())
+	for range 2 {
+		_, err := h.AddArtifacts(silent)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool {
+		h.director.calls.mu.Lock()
+		defer h.director.calls.mu.Unlock()
+		return h.director.calls.open[""] == 2
+	}, 5*time.Second, time.Millisecond)
+	require.Equal(t, codes.ResourceExhausted, status.Code(h.version(t.Context())))
+	endAll()
+	h.quietNow(t)
+	require.NoError(t, h.version(t.Context()))
+}
+
+// TestUploadThatTheEngineHasCounts, however its client behaves at the end.
+func TestUploadThatTheEngineHasCounts(t *testing.T) {
+	answered := status.Error(codes.InvalidArgument, "the engine's answer")
+	left := status.Error(codes.Canceled, "the client left")
+	for name, test := range map[string]struct {
+		complete bool
+		end      error
+		want     int64
+	}{
+		"done":                           {true, nil, 7},
+		"refused by the engine":          {true, answered, 0},
+		"given up in the middle":         {false, left, 0},
+		"complete, its client left":      {true, left, 7},
+		"complete, the deadline passed":  {true, status.Error(codes.DeadlineExceeded, ""), 7},
+		"complete, the connection broke": {true, status.Error(codes.Unavailable, ""), 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &upload{session: &session.Session{}}
+			require.NoError(t, h.take(7))
+			if test.complete {
+				h.sent()
+			}
+			h.end(test.end)
+			used, _ := h.session.TakeUpload(0, 0)
+			require.Equal(t, test.want, used)
+		})
+	}
 }
 
 // TestDeclaredSizesCostNothing: what a client announces takes no room from its

@@ -5,6 +5,7 @@ package frontend
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -16,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
+
+	"roundhouse/internal/netaddr"
 )
 
 // frame is an HTTP/2 frame with an empty payload of a size.
@@ -146,8 +149,8 @@ func TestAddressOfThrownOutConnectionsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said strings.Builder
 		p := newPacer(insecure.NewCredentials(), slog.New(slog.NewTextHandler(&said, nil)))
-		bad := network(&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1})
-		require.Equal(t, bad, network(&net.TCPAddr{IP: net.ParseIP("2001:db8::2"), Port: 2}), "one network")
+		bad := netaddr.Network("2001:db8::1")
+		require.Equal(t, bad, netaddr.Network("2001:db8::2"), "one network")
 		for range thrownOut {
 			p.threwOut(bad)
 		}
@@ -156,7 +159,7 @@ func TestAddressOfThrownOutConnectionsWaits(t *testing.T) {
 			p.threwOut(bad)
 		}
 		require.Equal(t, thrownOutDebt/thrownOutRefill*time.Second, p.debt(bad))
-		require.Zero(t, p.debt(network(&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1})))
+		require.Zero(t, p.debt("192.0.2.1"))
 		time.Sleep(time.Minute)
 		require.Zero(t, p.debt(bad))
 
@@ -170,7 +173,7 @@ func TestRecoveredAddressesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(insecure.NewCredentials(), slog.New(slog.DiscardHandler))
 		for i := range 3 * manyAddresses {
-			p.threwOut(network(&net.TCPAddr{IP: net.IPv4(10, 0, byte(i>>8), byte(i))}))
+			p.threwOut(fmt.Sprintf("10.0.%d.%d", i>>8, i&0xff))
 			time.Sleep(10 * time.Millisecond)
 		}
 		require.LessOrEqual(t, len(p.known), manyAddresses)

@@ -5,11 +5,12 @@ package frontend
 import (
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/credentials"
+
+	"roundhouse/internal/netaddr"
 )
 
 // The patience with one address, in connections that were thrown out: for a
@@ -31,7 +32,7 @@ type pacer struct {
 }
 
 func newPacer(behind credentials.TransportCredentials, log *slog.Logger) pacer {
-	return pacer{behind, &addresses{known: map[netip.Prefix]*bucket{}}, log}
+	return pacer{behind, &addresses{known: map[string]*bucket{}}, log}
 }
 
 // Clone implements credentials.TransportCredentials.
@@ -42,7 +43,7 @@ func (p pacer) Clone() credentials.TransportCredentials {
 // ServerHandshake implements credentials.TransportCredentials. It waits as long
 // as the address has to; grpc gives it handshakeTimeout.
 func (p pacer) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	from := network(raw.RemoteAddr())
+	from := netaddr.Network(host(raw.RemoteAddr()))
 	if d := p.debt(from); d > 0 {
 		<-time.After(d)
 	}
@@ -82,11 +83,11 @@ func (p pacer) slowed(peer net.Addr) {
 // addresses remembers which networks had connections thrown out of late.
 type addresses struct {
 	mu    sync.Mutex
-	known map[netip.Prefix]*bucket
+	known map[string]*bucket
 	told  time.Time
 }
 
-func (a *addresses) debt(from netip.Prefix) time.Duration {
+func (a *addresses) debt(from string) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if b := a.known[from]; b != nil {
@@ -95,7 +96,7 @@ func (a *addresses) debt(from netip.Prefix) time.Duration {
 	return 0
 }
 
-func (a *addresses) threwOut(from netip.Prefix) {
+func (a *addresses) threwOut(from string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := a.known[from]
@@ -129,18 +130,4 @@ func (a *addresses) mayTell() bool {
 	}
 	a.told = time.Now()
 	return true
-}
-
-// network is an IPv4 address or an IPv6 network of /64: one customer's.
-func network(a net.Addr) netip.Prefix {
-	from, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	bits := 32
-	if ip := from.Addr().Unmap(); ip.Is6() {
-		bits = 64
-	}
-	found, _ := from.Addr().Unmap().Prefix(bits)
-	return found
 }

@@ -31,6 +31,8 @@ type Call struct {
 	Certificate *x509.Certificate
 	// Admitted is what Director.Admit left for Director.Route.
 	Admitted any
+	// Left, if Admit set it, is called once when the call is over, on every path.
+	Left func()
 
 	sendHeader func() error
 }
@@ -41,6 +43,12 @@ func (c *Call) SendHeader() {
 	if c.sendHeader != nil {
 		_ = c.sendHeader() // a client that is gone is noticed by its context
 		c.sendHeader = nil
+	}
+}
+
+func (c *Call) leave() {
+	if c.Left != nil {
+		c.Left()
 	}
 }
 
@@ -72,10 +80,13 @@ type Route struct {
 	// error, INVALID_ARGUMENT or RESOURCE_EXHAUSTED, ends the call. It runs in
 	// another goroutine than Done.
 	Further func(Request) error
-	// Idle, if not 0, is how long a client that goes on sending may be silent;
-	// then the call ends with Idled, of code RESOURCE_EXHAUSTED.
+	// Idle, if not 0, is how long each further message of a client may take to be
+	// complete; then the call ends with Idled, of code RESOURCE_EXHAUSTED.
 	Idle  time.Duration
 	Idled error
+	// Sent, if not nil, is told that the client has sent its last message, before
+	// the engine is. It runs in another goroutine than Done.
+	Sent func()
 	// Edit, if not nil, may change the reply of a unary call.
 	Edit func(reply []byte) ([]byte, error)
 	// Fail translates an error of the engine hop into what the client gets; nil
@@ -91,6 +102,12 @@ func (r *Route) fail(ctx context.Context, err error) error {
 		return err
 	}
 	return r.Fail(ctx, err)
+}
+
+func (r *Route) sent() {
+	if r.Sent != nil {
+		r.Sent()
+	}
 }
 
 // errUnfinished is the outcome of a call that panics.

@@ -97,9 +97,17 @@ type fixed struct {
 	admit error
 	route func(*Call, *Route)
 	fail  func(error) error
+	left  chan string // told of each call that is over, if not nil
+	// patience of the proxy, if not 0
+	patience time.Duration
 }
 
-func (f *fixed) Admit(context.Context, *Call) error { return f.admit }
+func (f *fixed) Admit(_ context.Context, c *Call) error {
+	if f.left != nil {
+		c.Left = func() { f.left <- c.Method }
+	}
+	return f.admit
+}
 
 func (f *fixed) Route(_ context.Context, c *Call, r Request) (*Route, error) {
 	out := &Route{Conn: f.conn, Stamp: Stamp{UserID: "alice", SessionID: r.SessionID}, Header: metadata.Pairs("x-only", "this")}
@@ -131,6 +139,9 @@ func through(t *testing.T, f *fixed) (*upstream, *grpc.ClientConn) {
 	pb.RegisterSparkConnectServiceServer(engine, u)
 	f.conn = serve(t, engine)
 	p := New(f)
+	if f.patience > 0 {
+		p.patience = f.patience
+	}
 	front := grpc.NewServer(grpc.ForceServerCodecV2(Codec()), grpc.UnknownServiceHandler(p.UnknownHandler))
 	p.Register(front)
 	return u, serve(t, front)
@@ -258,6 +269,33 @@ func TestLaterMessagesAreAskedAboutAndOneRefusalEndsTheCall(t *testing.T) {
 	_, err = s.CloseAndRecv()
 	require.Equal(t, codes.ResourceExhausted, status.Code(err))
 	require.ErrorContains(t, err, "enough")
+}
+
+// TestFirstMessageThatDoesNotComeEndsTheCall of every shape, and its place is free.
+func TestFirstMessageThatDoesNotComeEndsTheCall(t *testing.T) {
+	f := &fixed{left: make(chan string, 1), patience: 50 * time.Millisecond}
+	_, conn := through(t, f)
+	for _, method := range []string{"Config", "ExecutePlan", "AddArtifacts", "BrandNew"} {
+		s, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, path(method))
+		require.NoError(t, err)
+		err = s.RecvMsg(&pb.ConfigResponse{})
+		require.Equal(t, codes.ResourceExhausted, status.Code(err))
+		require.ErrorContains(t, err, "was not complete within 50ms")
+		require.Equal(t, method, <-f.left)
+	}
+}
+
+// TestEndOfTheRequestsIsTold before the engine hears of it, and only then.
+func TestEndOfTheRequestsIsTold(t *testing.T) {
+	sent := make(chan bool, 1)
+	_, conn := through(t, &fixed{route: func(_ *Call, r *Route) { r.Sent = func() { sent <- true } }})
+	s, err := pb.NewSparkConnectServiceClient(conn).AddArtifacts(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.Send(&pb.AddArtifactsRequest{SessionId: sid}))
+	require.Empty(t, sent)
+	_, err = s.CloseAndRecv()
+	require.NoError(t, err)
+	require.Len(t, sent, 1)
 }
 
 func TestMethodsOfLaterSparksPassAndOtherServicesDoNot(t *testing.T) {

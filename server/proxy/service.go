@@ -4,7 +4,10 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -26,13 +29,19 @@ var (
 	clientStreams = []string{"AddArtifacts"}
 )
 
+// firstMessageTime is how long the first message of a call may take to be
+// complete, as that of a later message of an upload by default: until then the
+// gateway holds what came of it, and nobody hears of the call.
+const firstMessageTime = 2 * time.Minute
+
 // Proxy carries calls as its Director decides.
 type Proxy struct {
 	director Director
+	patience time.Duration // firstMessageTime
 }
 
 // New returns a proxy that asks d about each call.
-func New(d Director) *Proxy { return &Proxy{director: d} }
+func New(d Director) *Proxy { return &Proxy{director: d, patience: firstMessageTime} }
 
 // Register adds the Connect service to s, which must use Codec, and returns
 // nothing else: unknown methods go through UnknownHandler.
@@ -72,6 +81,29 @@ func (p *Proxy) newCall(ctx context.Context, method string) *Call {
 		}
 	}
 	return c
+}
+
+// first receives the first message of a call.
+func (p *Proxy) first(method string, receive func(any) error) ([]byte, error) {
+	var in Frame
+	received := make(chan error, 1)
+	// Ends with the call at the latest, and the call ends where this gives up.
+	go func() { received <- receive(&in) }()
+	late := time.NewTimer(p.patience)
+	defer late.Stop()
+	select {
+	case err := <-received:
+		if errors.Is(err, io.EOF) {
+			return nil, errs.Status(errs.New(errs.InvalidRequest, "The %s call ended without a request message.", method)).Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		return in.Bytes(), nil
+	case <-late.C:
+		return nil, errs.Status(errs.New(errs.LimitExceeded, "The request message of the %s call was not complete within %v and the call was ended. "+
+			"Try again; large local data travels better as a file.", method, p.patience)).Err()
+	}
 }
 
 // route scans the first message and asks the director.

@@ -12,53 +12,40 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
-
-	"roundhouse/internal/errs"
 )
 
 // streamHandler carries a call with one request and many responses in one
 // goroutine.
 func (p *Proxy) streamHandler(method string) grpc.StreamHandler {
 	return func(_ any, s grpc.ServerStream) error {
-		c, r, req, err := p.open(s, method)
-		if err != nil {
-			return err
-		}
-		return r.run(func() error { return r.stream(s, c, req, false) })
+		return p.stream(s, method, false)
 	}
 }
 
 // duplexHandler carries a call whose client may go on sending.
 func (p *Proxy) duplexHandler(method string) grpc.StreamHandler {
 	return func(_ any, s grpc.ServerStream) error {
-		c, r, req, err := p.open(s, method)
-		if err != nil {
-			return err
-		}
-		return r.run(func() error { return r.stream(s, c, req, true) })
+		return p.stream(s, method, true)
 	}
 }
 
-// open admits a streaming call, reads its first message and routes it.
-func (p *Proxy) open(s grpc.ServerStream, method string) (*Call, *Route, Request, error) {
+// stream admits a streaming call, reads its first message, routes and carries it.
+func (p *Proxy) stream(s grpc.ServerStream, method string, duplex bool) error {
 	c := p.newCall(s.Context(), method)
 	c.sendHeader = func() error { return s.SendHeader(nil) }
+	defer c.leave()
 	if err := p.director.Admit(s.Context(), c); err != nil {
-		return nil, nil, Request{}, err
+		return err
 	}
-	var in Frame
-	if err := s.RecvMsg(&in); err != nil {
-		return nil, nil, Request{}, firstMessageError(method, err)
+	raw, err := p.first(method, s.RecvMsg)
+	if err != nil {
+		return err
 	}
-	r, req, err := p.route(s.Context(), c, in.Bytes())
-	return c, r, req, err
-}
-
-func firstMessageError(method string, err error) error {
-	if errors.Is(err, io.EOF) {
-		return errs.Status(errs.New(errs.InvalidRequest, "The %s call ended without a request message.", method)).Err()
+	r, req, err := p.route(s.Context(), c, raw)
+	if err != nil {
+		return err
 	}
-	return err
+	return r.run(func() error { return r.stream(s, c, req, duplex) })
 }
 
 func (r *Route) stream(s grpc.ServerStream, c *Call, req Request, duplex bool) error {
@@ -134,6 +121,7 @@ func (r *Route) pumpRequests(s grpc.ServerStream, up grpc.ClientStream, cancel c
 		var f Frame
 		if err := r.receive(s, &f, cancel); err != nil {
 			if errors.Is(err, io.EOF) {
+				r.sent()
 				_ = up.CloseSend() // its error shows in RecvMsg
 				return
 			}
@@ -151,7 +139,7 @@ func (r *Route) pumpRequests(s grpc.ServerStream, up grpc.ClientStream, cancel c
 	}
 }
 
-// receive reads the next message of a client, which must come within Idle.
+// receive reads the next message of a client, which must be complete within Idle.
 func (r *Route) receive(s grpc.ServerStream, f *Frame, cancel context.CancelCauseFunc) error {
 	if r.Idle > 0 {
 		defer time.AfterFunc(r.Idle, func() { cancel(r.Idled) }).Stop()

@@ -14,14 +14,15 @@ func (p *Proxy) unaryHandler(method string) grpc.MethodHandler {
 	return func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		c := p.newCall(ctx, method)
 		c.sendHeader = func() error { return grpc.SendHeader(ctx, nil) }
+		defer c.leave()
 		if err := p.director.Admit(ctx, c); err != nil {
 			return nil, err
 		}
-		var in Frame
-		if err := decode(&in); err != nil {
+		raw, err := p.first(method, decode)
+		if err != nil {
 			return nil, err
 		}
-		r, req, err := p.route(ctx, c, in.Bytes())
+		r, req, err := p.route(ctx, c, raw)
 		if err != nil {
 			return nil, err
 		}

@@ -115,6 +115,9 @@ func (s *Server) admitUser(c *call) error {
 			return err
 		}
 	}
+	if err := s.o.Denied(id.User, remoteHost(c.r)); err != nil {
+		return err
+	}
 	c.caller = id
 	return c.readBody()
 }

@@ -81,6 +81,10 @@ func (s *Server) record(r route, c *call, status int, err error, took time.Durat
 	s.observe(r.pattern(), status)
 	level := slog.LevelDebug
 	switch {
+	case status == http.StatusServiceUnavailable: // somebody is asked to come back
+		level = slog.LevelInfo
+	case status == http.StatusInsufficientStorage:
+		level = slog.LevelWarn
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	case r.rule == engine && err == nil: // heartbeats

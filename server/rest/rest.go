@@ -38,6 +38,8 @@ type Options struct {
 	Sessions      Sessions
 	Engines       Engines
 	Registrar     Registrar
+	// Denied refuses users and addresses that may not use the gateway. Optional.
+	Denied func(user, address string) error
 	// Observer may be nil.
 	Observer Observer
 	// Metrics serves GET /metrics.
@@ -80,6 +82,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Redaction == nil {
 		o.Redaction = defaultRedaction
+	}
+	if o.Denied == nil {
+		o.Denied = func(string, string) error { return nil }
 	}
 	s := &Server{o: o}
 	s.handler = s.protect(s.mux(routes()))

@@ -33,8 +33,9 @@ const (
 
 // Gateway is the server as the command line runs it.
 type Gateway interface {
-	// Run serves until ctx ends, then ends in an orderly way.
-	Run(ctx context.Context) error
+	// Run serves until ctx ends, then ends in an orderly way, and its engines,
+	// too, if withEngines is closed.
+	Run(ctx context.Context, withEngines <-chan struct{}) error
 	// Ready is closed once clients are served.
 	Ready() <-chan struct{}
 	// ConnectAddr is the host:port for Spark Connect clients, valid once ready.
@@ -50,6 +51,7 @@ type newGateway func(c *conf.Conf, log *slog.Logger) (Gateway, error)
 type app struct {
 	build  newGateway
 	check  func(*conf.Conf) error
+	left   func(dataDir string) (engines []string, err error)
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) string
@@ -60,7 +62,7 @@ type app struct {
 
 // Run does what the command line asks and returns the exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return run(ctx, &app{build: serverGateway, check: server.Check, stdout: stdout, stderr: stderr, getenv: os.Getenv}, args)
+	return run(ctx, &app{build: serverGateway, check: server.Check, left: server.Remaining, stdout: stdout, stderr: stderr, getenv: os.Getenv}, args)
 }
 
 func run(ctx context.Context, a *app, args []string) int {

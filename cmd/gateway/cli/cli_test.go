@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"roundhouse/server"
 )
 
 func TestLifeOfADaemon(t *testing.T) {
@@ -137,11 +135,30 @@ func TestStopWithEngines(t *testing.T) {
 	require.Contains(t, m.requireRun(ExitOK, "stop", "--engines").stdout, "start it, then stop it with --engines")
 	m.requireRun(ExitOK, "start")
 	require.Contains(t, m.requireRun(ExitOK, "stop", "--engines").stdout, "The gateway has stopped.")
-	require.Contains(t, m.read("logs/gateway-*.log"), "ended: "+server.ErrStopEngines.Error())
+	require.Contains(t, m.read("logs/gateway-*.log"), "ended with engines")
 	m.requireRun(ExitOK, "start")
 	m.requireRun(ExitOK, "stop")
-	require.NotContains(t, m.read("logs/gateway-*.log"), server.ErrStopEngines.Error())
+	require.NotContains(t, m.read("logs/gateway-*.log"), "ended with engines")
 	m.requireRun(ExitUsage, "stop", "--engines", "--now")
+}
+
+func TestStopWithEnginesThatDoNotEnd(t *testing.T) {
+	m := newMachine(t, "clinging")
+	m.requireRun(ExitOK, "start")
+	failed := m.requireRun(ExitFailure, "stop", "--engines")
+	require.Contains(t, failed.stdout, "The gateway has stopped.")
+	require.Contains(t, failed.stderr, "engines still run: e1 of alice (pid 4711) in data; start the gateway and stop it with --engines again")
+	m.requireRun(ExitOK, "start")
+	m.requireRun(ExitOK, "stop")
+}
+
+// TestStopWithEnginesDuringAStop: it adds the engines, and cuts nothing off.
+func TestStopWithEnginesDuringAStop(t *testing.T) {
+	m := newMachine(t, "draining")
+	m.requireRun(ExitOK, "start")
+	require.Contains(t, m.requireRun(ExitFailure, "stop", "--timeout", "200ms").stderr, "it did not end within 200ms")
+	m.requireRun(ExitOK, "stop", "--engines")
+	require.Contains(t, m.read("logs/gateway-*.log"), "draining\nended: stopped by terminated\nended with engines\n")
 }
 
 func TestAKilledGatewayIsNotRunning(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -149,6 +150,25 @@ func (a *app) stop(parent context.Context, f stopFlags) error {
 		return fmt.Errorf("the gateway is not stopped yet, `gateway stop --now` ends it at once: %w", err)
 	}
 	a.say("The gateway has stopped.")
+	if f.engines {
+		return a.remaining(p.Notes[noteData])
+	}
+	return nil
+}
+
+// remaining is an error about the engines that still run after a gateway, which
+// had its store in dir, was stopped with them.
+func (a *app) remaining(dir string) error {
+	if dir == "" { // it had just begun
+		return nil
+	}
+	left, err := a.left(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("whether engines still run cannot be told: %w", err)
+	case len(left) > 0:
+		return fmt.Errorf("engines still run: %s; start the gateway and stop it with --engines again, or end these processes", strings.Join(left, ", "))
+	}
 	return nil
 }
 

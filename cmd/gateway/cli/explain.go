@@ -22,8 +22,8 @@ func explain(err error) error {
 		return fmt.Errorf("the gateway is %w", err)
 	case errors.As(err, &socket) && socket.Op == "listen":
 		return explainListen(err, socket)
-	case isUnwritable(err):
-		return fmt.Errorf("%w; the gateway runs as uid %d and needs to write there: correct the owner or the mode, or name another folder "+
+	case isOutOfReach(err):
+		return fmt.Errorf("%w; the gateway runs as uid %d and needs this file or folder: correct its owner or mode, or name another one "+
 			"(KYUUBI_LOG_DIR and KYUUBI_PID_DIR in conf/kyuubi-env.sh, kyuubi.server.data.dir)", err, os.Geteuid())
 	}
 	return err
@@ -43,8 +43,8 @@ func explainListen(err error, socket *net.OpError) error {
 	return err
 }
 
-// isUnwritable says whether a file or folder could not be made or opened.
-func isUnwritable(err error) bool {
+// isOutOfReach says whether a file or folder could not be made, read or written.
+func isOutOfReach(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOTDIR))
 }

@@ -43,8 +43,25 @@ func (a *app) reviewFrom(dir string) error {
 	if n := len(byFate[conf.Wrong]); n > 0 {
 		return fmt.Errorf("%d of its settings have to be changed; then try again, some faults hide others", n)
 	}
-	a.say("\nThe gateway starts with it: KYUUBI_CONF_DIR=%s gateway start", dir)
+	c, err := conf.Load(conf.LoadOptions{Home: home, ConfDir: dir, Getenv: a.getenv})
+	if err != nil {
+		return err
+	}
+	if err := a.check(c); err != nil {
+		return err
+	}
+	a.say("\nNo fault was found with the environment of this command. %s", unseen(dir))
+	a.say("Check all of it as a start does: KYUUBI_CONF_DIR=%s gateway validate", dir)
 	return nil
+}
+
+// unseen says what a review of dir did not look at.
+func unseen(dir string) string {
+	const script = "kyuubi-env.sh"
+	if _, err := os.Stat(filepath.Join(dir, script)); err == nil {
+		return "Its " + script + ", which sets another one, was not run."
+	}
+	return "It has no " + script + "."
 }
 
 // section is one part of the table.

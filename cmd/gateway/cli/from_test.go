@@ -78,7 +78,13 @@ func TestTheChangesOfAReviewAreEnough(t *testing.T) {
 	require.NotContains(t, r.stdout, "To be changed")
 	require.NotContains(t, r.stdout, "Secrets")
 	require.Contains(t, part(r.stdout, "Used, under a newer name (1)"), "the name is kyuubi.engine.share.level now")
-	require.Contains(t, r.stdout, "The gateway starts with it: KYUUBI_CONF_DIR="+dir)
+	require.Contains(t, r.stdout, "Its kyuubi-env.sh, which sets another one, was not run.")
+	require.Contains(t, r.stdout, "KYUUBI_CONF_DIR="+dir+" gateway validate")
+	m.kind = "unusable"
+	bad := m.requireRun(ExitFailure, "validate", "--from", dir)
+	require.Contains(t, bad.stderr, "the token file has no token")
+	require.NotContains(t, bad.stdout, "No fault was found")
+	m.kind = "fine"
 
 	m.env = append(m.env, "KYUUBI_CONF_DIR="+dir)
 	m.requireRun(ExitOK, "validate")

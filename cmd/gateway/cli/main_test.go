@@ -27,7 +27,10 @@ const kindVariable = "CLI_TEST_GATEWAY"
 
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(kindVariable); kind != "" {
-		a := &app{build: fakeGateway(kind), check: func(*conf.Conf) error { return nil }, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+		a := &app{
+			build: fakeGateway(kind), check: fakeCheck(kind), left: fakeRemaining(kind),
+			stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+		}
 		os.Exit(run(context.Background(), a, os.Args[1:]))
 	}
 	goleak.VerifyTestMain(m)
@@ -49,9 +52,20 @@ func fakeGateway(kind string) newGateway {
 	}
 }
 
-// Run plays its kind: "fine" ends when told, "broken" fails before it serves,
-// "dying" after that, "deaf" hears nothing, "slow" never serves.
-func (f *fake) Run(ctx context.Context) error {
+// fakeRemaining are the engines that a gateway leaves: "clinging" has one.
+func fakeRemaining(kind string) func(string) ([]string, error) {
+	return func(dataDir string) ([]string, error) {
+		if kind == "clinging" {
+			return []string{"e1 of alice (pid 4711) in " + filepath.Base(dataDir)}, nil
+		}
+		return nil, nil
+	}
+}
+
+// Run plays its kind: "fine" ends when told, and so does "clinging"; "broken"
+// fails before it serves, "dying" after that, "deaf" hears nothing, "slow" never
+// serves, "draining" ends with its engines only.
+func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	switch f.kind {
 	case "broken":
 		return errors.New("port 15002 is taken")
@@ -61,12 +75,22 @@ func (f *fake) Run(ctx context.Context) error {
 	case "deaf":
 		close(f.ready)
 		ctx = context.Background()
-	case "fine":
+	case "draining":
+		close(f.ready)
+		<-ctx.Done()
+		fmt.Fprintln(os.Stderr, "draining")
+		<-withEngines
+	case "fine", "clinging":
 		close(f.ready)
 	}
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(os.Stderr, "ended:", context.Cause(ctx))
+		select {
+		case <-withEngines:
+			fmt.Fprintln(os.Stderr, "ended with engines")
+		default:
+		}
 		return nil
 	case <-time.After(time.Minute): // a test that died leaves nothing behind for long
 		return errors.New("forgotten")
@@ -97,6 +121,16 @@ func (m *machine) configure(text string) {
 	m.t.Helper()
 	require.NoError(m.t, os.MkdirAll(filepath.Join(m.home, "conf"), 0o755))
 	require.NoError(m.t, os.WriteFile(filepath.Join(m.home, "conf", conf.DefaultsFile), []byte(text), 0o644))
+}
+
+// fakeCheck finds fault with what package conf cannot judge, if kind says so.
+func fakeCheck(kind string) func(*conf.Conf) error {
+	return func(*conf.Conf) error {
+		if kind == "unusable" {
+			return errors.New("the token file has no token")
+		}
+		return nil
+	}
 }
 
 // path is a file below the home folder, by a pattern with one match.

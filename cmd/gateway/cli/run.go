@@ -15,8 +15,10 @@ import (
 	"roundhouse/internal/daemon"
 )
 
-// The notes in the pid file that status shows.
+// The notes in the pid file: noteData tells stop where the store is, status shows
+// the others.
 const (
+	noteData    = "data"
 	noteConnect = "connect"
 	noteREST    = "rest"
 	noteTrust   = "trust"
@@ -31,7 +33,8 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := a.withVerbose(a.withConf(command("run", "Run the gateway in the foreground until SIGTERM or Ctrl-C",
 		func(ctx context.Context) error { return a.serve(ctx, readyFD) })))
 	cmd.Long = `Run the gateway in the foreground. SIGTERM or Ctrl-C ends it in an orderly way,
-a second one at once. Engines go on and are found again at the next start.`
+a second one at once. Engines go on and are found again at the next start; SIGUSR2
+ends them, too, and cuts nothing off when it comes during an orderly end.`
 	cmd.Flags().IntVar(&readyFD, "ready-fd", noFD, "file to report readiness on")
 	if err := cmd.Flags().MarkHidden("ready-fd"); err != nil { // only fails for an unknown flag
 		panic(err)
@@ -45,7 +48,7 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 	if readyFD != noFD {
 		daemon.KeepPrivate(readyFD)
 	}
-	ctx, forced, done := signals(ctx)
+	ctx, asked, done := signals(ctx)
 	defer done()
 	c, err := a.settings()
 	if err != nil {
@@ -60,6 +63,9 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pidFile.Release()) }()
+	if err := pidFile.Note(map[string]string{noteData: conf.ServerDataDir.Get(c)}); err != nil {
+		return err
+	}
 	a.remark(c)
 	gateway, err := a.build(c, a.logger())
 	if err != nil {
@@ -67,12 +73,12 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 	}
 	ended := make(chan error, 1)
 	// Waited for below, unless a second signal ends the whole process.
-	go func() { ended <- gateway.Run(ctx) }()
+	go func() { ended <- gateway.Run(ctx, asked.engines) }()
 	logPlace := ""
 	if readyFD != noFD {
 		logPlace = files.Log
 	}
-	return a.attend(gateway, ended, forced, func() error {
+	return a.attend(gateway, ended, asked.forced, func() error {
 		return a.announce(c, gateway, pidFile, logPlace, readyFD)
 	})
 }
@@ -99,7 +105,7 @@ func (a *app) attend(g Gateway, ended <-chan error, forced <-chan struct{}, anno
 func (a *app) announce(c *conf.Conf, g Gateway, pidFile *daemon.PIDFile, logPlace string, readyFD int) error {
 	b := banner(c, g, logPlace, a.getenv)
 	fmt.Fprint(a.stdout, b)
-	notes := map[string]string{noteConnect: "sc://" + g.ConnectAddr(), noteREST: restURL(c, g)}
+	notes := map[string]string{noteData: conf.ServerDataDir.Get(c), noteConnect: "sc://" + g.ConnectAddr(), noteREST: restURL(c, g)}
 	if needed := trust(c); needed != "" {
 		notes[noteTrust] = needed
 	}
