@@ -59,7 +59,7 @@ bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /integration-tests/)
 
 .PHONY: gen
-gen: ## Generate proto/gen anew from proto/spark/connect/*.proto
+gen: ## Generate proto/gen anew from proto/*/
 	@bin/lib/gen.sh
 
 .PHONY: clean

@@ -22,8 +22,9 @@ type Method interface {
 	Challenge() string
 	// Check decides about the credentials of a call. It returns ErrNotMine if
 	// they are of another kind or unknown to it. An error of class AUTH_UNAVAILABLE
-	// says that it cannot decide now; any other one refuses the call, and its text
-	// is for the log. Check names the user as the method knows it; the Chain
+	// says that it cannot decide now, one of TOKEN_EXPIRED or PERMISSION_DENIED that
+	// they were good or are, but not for this; the caller reads these. Any other one
+	// refuses the call, and its text is for the log. Check names the user as the method knows it; the Chain
 	// judges whether that can be a user here.
 	Check(ctx context.Context, r Request, c Credentials) (Identity, error)
 }
@@ -52,6 +53,9 @@ type Chain struct {
 	// the system. Case does not count, because it does not for some of the systems
 	// that know them.
 	Refused []string
+	// Admit may refuse a complete identity, with an error of class
+	// PERMISSION_DENIED: its caller is known and may not come in. All are asked.
+	Admit []func(ctx context.Context, r Request, id Identity) error
 	// Watchers hear of every call, in order.
 	Watchers []Watcher
 }
@@ -86,22 +90,28 @@ func (c *Chain) decide(ctx context.Context, r Request, credentials Credentials) 
 		switch {
 		case errors.Is(err, ErrNotMine):
 			continue
-		case errs.Is(err, errs.AuthUnavailable):
+		case spoken(err):
 			return Identity{}, err
 		case err != nil:
 			return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %v", r.Peer, m.Name(), err)
 		}
-		return c.admit(r, m, id)
+		return c.admit(ctx, r, m, id)
 	}
 	return Identity{}, errs.New(errs.Unauthenticated, "a call from %v with credentials of scheme %.20q: %v", r.Peer, credentials.Scheme, ErrNotMine)
 }
 
+// spoken says whether the caller may read what a method says.
+func spoken(err error) bool {
+	return slices.ContainsFunc([]*errs.Class{errs.AuthUnavailable, errs.TokenExpired, errs.PermissionDenied},
+		func(c *errs.Class) bool { return errs.Is(err, c) })
+}
+
 // admit completes an identity that a method vouches for.
-func (c *Chain) admit(r Request, m Method, id Identity) (Identity, error) {
+func (c *Chain) admit(ctx context.Context, r Request, m Method, id Identity) (Identity, error) {
 	if err := ValidUser(id.User); err != nil {
 		return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %v", r.Peer, m.Name(), err)
 	}
-	if slices.ContainsFunc(c.Refused, func(name string) bool { return strings.EqualFold(name, id.User) }) {
+	if !id.Host && IsRefused(c.Refused, id.User) {
 		return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %q is an account of the system", r.Peer, m.Name(), id.User)
 	}
 	id.Method, id.Groups = m.Name(), slices.Clone(id.Groups)
@@ -109,7 +119,17 @@ func (c *Chain) admit(r Request, m Method, id Identity) (Identity, error) {
 		id.RealUser = id.User
 	}
 	id.Admin = id.Admin || slices.Contains(c.Administrators, id.User)
+	for _, admit := range c.Admit {
+		if err := admit(ctx, r, id); err != nil {
+			return Identity{}, err
+		}
+	}
 	return id, nil
+}
+
+// IsRefused says whether a list such as Chain.Refused names a user.
+func IsRefused(refused []string, user string) bool {
+	return slices.ContainsFunc(refused, func(name string) bool { return strings.EqualFold(name, user) })
 }
 
 // Challenges are the schemes to name in WWW-Authenticate, each once.

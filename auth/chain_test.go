@@ -66,6 +66,28 @@ func TestChainAsksInOrder(t *testing.T) {
 	}
 }
 
+func TestAdmitIsAskedLast(t *testing.T) {
+	no := errs.New(errs.PermissionDenied, "not from there")
+	asked := 0
+	chain := &auth.Chain{Methods: []auth.Method{method{name: "C", user: "alice"}}, Administrators: []string{"alice"},
+		Admit: []func(context.Context, auth.Request, auth.Identity) error{
+			func(_ context.Context, _ auth.Request, id auth.Identity) error {
+				require.Equal(t, auth.Identity{User: "alice", RealUser: "alice", Groups: []string{"g"}, Method: "C", Admin: true}, id)
+				asked++
+				return nil
+			},
+			func(context.Context, auth.Request, auth.Identity) error { asked++; return no },
+		}}
+	id, err := chain.Authenticate(t.Context(), bearer(true))
+	require.ErrorIs(t, err, no)
+	require.Zero(t, id)
+	require.Equal(t, 2, asked)
+	chain.Methods = []auth.Method{method{name: "C", err: errors.New("wrong")}}
+	_, err = chain.Authenticate(t.Context(), bearer(true))
+	require.True(t, errs.Is(err, errs.Unauthenticated))
+	require.Equal(t, 2, asked)
+}
+
 func TestChainWantsTLSFromAfar(t *testing.T) {
 	chain := &auth.Chain{Methods: []auth.Method{method{name: "C", user: "alice"}}}
 	_, err := chain.Authenticate(t.Context(), bearer(false))

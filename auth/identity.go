@@ -35,6 +35,11 @@ type Identity struct {
 	// only end or go on with what was begun before (ReattachExecute, ReleaseExecute,
 	// Interrupt, ReleaseSession).
 	Lapsed bool
+	// Renew is where the holder of such a token gets another one, a URL.
+	Renew string
+	// Host says that the caller is the operating system user who runs the gateway,
+	// as only that one can read its secrets. It holds for administration alone.
+	Host bool
 	// Reply is what the answer of an HTTP call carries in WWW-Authenticate, such as
 	// the token by which Kerberos proves the gateway to the caller; "" for nothing.
 	Reply string
@@ -46,8 +51,16 @@ const MethodNone = "NONE"
 // AnonymousUser is the user of a call that claims none (Kyuubi's name).
 const AnonymousUser = "anonymous"
 
+// The doors of the gateway, by which a call comes in.
+const (
+	DoorConnect = "connect"
+	DoorREST    = "rest"
+)
+
 // Request is what an Authenticator may look at.
 type Request struct {
+	// Door is where the call came in: DoorConnect or DoorREST.
+	Door string
 	// Header holds the lower-case metadata or HTTP headers of the call.
 	Header map[string][]string
 	// Peer is the address of the direct peer.
@@ -60,7 +73,8 @@ type Request struct {
 
 // Authenticator verifies the credentials of a call. An error is an *errs.Error
 // of class UNAUTHENTICATED, whose public text is the same for every cause, or of
-// class AUTH_UNAVAILABLE or LIMIT_EXCEEDED, which say nothing about them.
+// class AUTH_UNAVAILABLE or LIMIT_EXCEEDED, which say nothing about them, or
+// TOKEN_EXPIRED or PERMISSION_DENIED, if they are or were good.
 type Authenticator interface {
 	Authenticate(ctx context.Context, r Request) (Identity, error)
 }

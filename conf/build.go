@@ -39,7 +39,7 @@ func splitUserKey(key string) (user, rest string, ok bool) {
 }
 
 func isServerOnly(key string) bool {
-	s, ok := byKey[key]
+	s, ok := settingOf(key)
 	return ok && s.meta().Scope == ScopeServer
 }
 
@@ -88,7 +88,7 @@ func isSecret(key string) bool {
 
 // mayBeReference says whether a value of key may stand for a secret elsewhere.
 func mayBeReference(key string) bool {
-	if _, ok := byKey[key]; ok {
+	if _, ok := settingOf(key); ok {
 		return isSecret(key)
 	}
 	return holdsSecret.MatchString(key) && !namesFile.MatchString(key)

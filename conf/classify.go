@@ -126,7 +126,7 @@ func classifyBare(key string) Verdict {
 }
 
 func whyNotKyuubi(key string) string {
-	_, known := byKey[key]
+	_, known := settingOf(key)
 	switch {
 	case known || strings.HasPrefix(key, EngineEnvPrefix) || strings.HasPrefix(key, EnginePythonPrefix):
 		return "only the administrator sets it; " + askAdmin
@@ -239,10 +239,11 @@ func MetadataPairs(metadata map[string][]string) []Pair {
 	return pairs
 }
 
-// isOptionName says whether a name begins with spark. or kyuubi., also under x-.
+// isOptionName says whether a name begins with spark. or kyuubi., also under x-,
+// or is HiveProxyUser.
 func isOptionName(name string) bool {
 	name = trimX(name)
-	return hasFoldedPrefix(name, "spark.") || hasFoldedPrefix(name, "kyuubi.")
+	return hasFoldedPrefix(name, "spark.") || hasFoldedPrefix(name, "kyuubi.") || strings.EqualFold(name, HiveProxyUser)
 }
 
 func trimX(name string) string {

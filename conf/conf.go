@@ -33,6 +33,7 @@ type Conf struct {
 	dir      string
 	file     string
 	workRoot string
+	logRoot  string
 	values   map[string]value
 	users    map[string]map[string]value
 	warnings []string

@@ -14,11 +14,11 @@ var (
 	// Authentication is kyuubi.authentication. Validate narrows it to one method
 	// that exists.
 	Authentication = Entry[[]string]{Meta{Key: "kyuubi.authentication", Default: "NONE", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "How callers prove who they are. `NONE` believes the user name that the client states and therefore listens on this machine only; `TOKEN` (ours) looks bearer tokens up in a file; `LDAP` asks a directory about user names and passwords; `KERBEROS` verifies tickets. Kyuubi's other methods come with later versions."}, authKind()}
+		Doc: "How callers prove who they are. `NONE` believes the user name that the client states and therefore listens on this machine only; `TOKEN` (ours) accepts the bearer tokens that this gateway issues and, if there is one, those of a file; `LDAP` asks a directory about user names and passwords; `KERBEROS` verifies tickets; `JWT` (ours) verifies tokens of an OpenID Connect provider. With every method but `NONE` the gateway issues tokens and accepts them. Kyuubi's other methods come with later versions."}, authKind()}
 
 	// AuthTokenFile is kyuubi.authentication.token.file.
 	AuthTokenFile = Entry[string]{Meta{Key: "kyuubi.authentication.token.file", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "File of the method `TOKEN`, one token with its user a line, readable by the gateway's user only (mode 0600). Changes are picked up without a restart."}, pathKind()}
+		Doc: "File with further tokens for the method `TOKEN`, one with its user a line, readable by the gateway's user only (mode 0600). Changes are picked up without a restart."}, pathKind()}
 
 	// AuthNoneAllowRemote is kyuubi.authentication.none.allow.remote.
 	AuthNoneAllowRemote = Entry[bool]{Meta{Key: "kyuubi.authentication.none.allow.remote", Default: "false", Ours: true, Since: "0.1.0", Scope: ScopeServer,

@@ -5,7 +5,6 @@ package conf
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 
 	"roundhouse/internal/tlsx"
@@ -99,16 +98,12 @@ var (
 
 	// SSLCA is kyuubi.frontend.ssl.ca.path.
 	SSLCA = Entry[string]{Meta{Key: "kyuubi.frontend.ssl.ca.path", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "PEM file with the authority of the gateway's own certificate, which REST gives to everybody at `/ca.pem` for `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`. Unset takes what `gateway certificates` made last, `tls/ca.pem` beside this file."}, pathKind()}
+		Doc: "PEM file with the authority of the gateway's own certificate, which REST gives to everybody at `/ca.pem` for `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`. Unset takes what `gateway certificates` made last, `tls/ca.pem` in `kyuubi.server.data.dir`."}, pathKind()}
 
 	// CertificateUser is kyuubi.authentication.certificate.user.
 	CertificateUser = Entry[string]{Meta{Key: "kyuubi.authentication.certificate.user", Default: "CN", Ours: true, Since: "0.1.0", Scope: ScopeServer,
 		Doc: "What of a client's certificate is the user of the method `CERTIFICATE`: `CN`, `SAN_EMAIL`, `SAN_URI`, or a regular expression with one group that matches the whole subject, as in `CN=([^,]+),OU=people,O=Example`. A certificate with two common names, addresses or URIs has no user."}, certificateUserKind()}
 )
-
-// SSLFolder is the folder, below that of the settings, of what `gateway
-// certificates` makes.
-const SSLFolder = "tls"
 
 func clientsKind() kind[string] { return enumKind(clientsNone, clientsOptional, clientsRequired) }
 
@@ -128,71 +123,4 @@ func certificateUserKind() kind[string] {
 		}
 		return s, nil
 	}}
-}
-
-// sslKeys are the settings of a certificate.
-type sslKeys struct{ certificate, key, keystore, password Entry[string] }
-
-// anySSL, connectSSL and restSSL are the three places for a certificate. They
-// are immutable.
-var (
-	anySSL     = sslKeys{SSLCertificate, SSLKey, SSLKeystore, SSLKeystorePassword}
-	connectSSL = sslKeys{ConnectSSLCertificate, ConnectSSLKey, ConnectSSLKeystore, ConnectSSLKeystorePassword}
-	restSSL    = sslKeys{RESTSSLCertificate, RESTSSLKey, RESTSSLKeystore, RESTSSLKeystorePassword}
-)
-
-func (k sslKeys) used(c *Conf) bool {
-	return k.certificate.Get(c) != "" || k.key.Get(c) != "" || k.keystore.Get(c) != ""
-}
-
-func (k sslKeys) files(c *Conf) tlsx.Files {
-	return tlsx.Files{
-		Certificate: k.certificate.Get(c), Key: k.key.Get(c),
-		Keystore: k.keystore.Get(c), Password: k.password.Get(c), Type: SSLKeystoreType.Get(c),
-	}
-}
-
-// sslPort is a port that may speak TLS.
-type sslPort struct {
-	enabled Entry[bool]
-	own     sslKeys
-	clients Entry[string]
-}
-
-func sslPorts() []sslPort {
-	return []sslPort{connectPort(), restPort()}
-}
-
-func connectPort() sslPort { return sslPort{ConnectSSLEnabled, connectSSL, ConnectSSLClientAuth} }
-func restPort() sslPort    { return sslPort{RESTSSLEnabled, restSSL, RESTSSLClientAuth} }
-
-// keys are where the certificate of the port stands.
-func (p sslPort) keys(c *Conf) sslKeys {
-	if !p.own.used(c) && anySSL.used(c) {
-		return anySSL
-	}
-	return p.own
-}
-
-func (p sslPort) options(c *Conf) *tlsx.Options {
-	if !p.enabled.Get(c) {
-		return nil
-	}
-	asked := map[string]tlsx.Clients{clientsOptional: tlsx.ClientsOptional, clientsRequired: tlsx.ClientsRequired}
-	return &tlsx.Options{Files: p.keys(c).files(c), Clients: asked[p.clients.Get(c)], Authorities: SSLClientCA.Get(c)}
-}
-
-// ConnectTLS is the TLS of the Spark Connect port; nil without.
-func (c *Conf) ConnectTLS() *tlsx.Options { return connectPort().options(c) }
-
-// RESTTLS is the TLS of the REST port; nil without.
-func (c *Conf) RESTTLS() *tlsx.Options { return restPort().options(c) }
-
-// CAFile is the file with the authority of the gateway's own certificate, which
-// need not exist.
-func (c *Conf) CAFile() string {
-	if path := SSLCA.Get(c); path != "" || c.dir == "" {
-		return path
-	}
-	return filepath.Join(c.dir, SSLFolder, "ca.pem")
 }

@@ -72,6 +72,7 @@ func locate(o LoadOptions) *Conf {
 	c := &Conf{home: cmp.Or(o.Home, gatewayHome, kyuubiHome)}
 	c.dir = cmp.Or(o.ConfDir, o.Getenv("KYUUBI_CONF_DIR"), confBelow(gatewayHome), confBelow(kyuubiHome), confBelow(o.Home))
 	c.workRoot = cmp.Or(o.Getenv("KYUUBI_WORK_DIR_ROOT"), filepath.Join(c.home, "work"))
+	c.logRoot = cmp.Or(o.Getenv("KYUUBI_LOG_DIR"), filepath.Join(c.home, "logs"))
 	c.file = filepath.Join(c.dir, DefaultsFile)
 	return c
 }

@@ -16,7 +16,7 @@ var (
 // checkKnown checks a key and value of the kyuubi.* settings that this gateway
 // reads. known is false for a name that it does not read.
 func checkKnown(key, text string) (known bool, err error) {
-	if s, ok := byKey[key]; ok {
+	if s, ok := settingOf(key); ok {
 		return true, s.check(text)
 	}
 	if variable, ok := strings.CutPrefix(key, EngineEnvPrefix); ok {

@@ -36,6 +36,7 @@ const settingsFamilies = `
 |---|---|
 | ` + "`kyuubi.engineEnv.<VARIABLE>`" + ` | An environment variable for engines, ` + "`kyuubi.engineEnv.SPARK_HOME`" + ` first of all. |
 | ` + "`kyuubi.engine.spark.python.<minor>`" + ` † | Python interpreter of the engine for clients of that version, for example ` + "`kyuubi.engine.spark.python.3.11=/usr/bin/python3.11`" + `. It may differ by user, not by profile. Python functions run only where both versions are equal. |
+| ` + "`kyuubi.authentication.jwt.<name>.<setting>`" + ` † | A setting of one of several issuers of the method ` + "`JWT`" + `, for example ` + "`kyuubi.authentication.jwt.partner.issuer` and `kyuubi.authentication.jwt.partner.audience`" + `. |
 `
 
 const settingsClients = `

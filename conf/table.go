@@ -4,6 +4,7 @@ package conf
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 )
 
@@ -21,10 +22,13 @@ var areas = []area{
 		ConnectSSLCertificate, ConnectSSLKey, ConnectSSLKeystore, ConnectSSLKeystorePassword, RESTSSLCertificate, RESTSSLKey, RESTSSLKeystore,
 		RESTSSLKeystorePassword, ConnectSSLClientAuth, RESTSSLClientAuth, SSLClientCA, CertificateUser}},
 	{"Authentication", []setting{Authentication, AuthTokenFile, AuthNoneAllowRemote, EngineAllowGatewayUser, Administrators, RefusedUsers}},
+	{"Issued tokens", []setting{TokenLifetime, TokenSlideMax, TokenJobLifetime, TokenGrace}},
+	{"People", []setting{RulesFile, SessionProxyUser, AuditEnabled, AuditFile, AuditMaxSize, AuditMaxFiles}},
 	{"LDAP", []setting{LDAPURL, LDAPStartTLS, LDAPCAFile, LDAPDomain, LDAPUserDNPattern, LDAPBaseDN, LDAPGUIDKey, LDAPBindDN, LDAPBindPassword,
 		LDAPUserFilter, LDAPGroupFilter, LDAPGroupDNPattern, LDAPGroupMembershipKey, LDAPUserMembershipKey, LDAPGroupClassKey, LDAPCustomQuery,
 		LDAPGroups, LDAPTimeout, LDAPConnections, LDAPCacheTTL, LDAPCacheAwayTTL}},
 	{"Kerberos", []setting{SpnegoPrincipal, SpnegoKeytab, KerberosReplayDir}},
+	{"JWT", append(slices.Clone(issuerSettings), JWTRefresh)},
 	{"Failed logins", []setting{ThrottleUserFailures, ThrottleAddressFailures, ThrottleLongestWait}},
 	{"Discovery", []setting{HAAddresses, HANamespace, HAZooKeeperDigest}},
 	{"Sessions", []setting{SessionIdleTimeout, SessionName, SessionProfile, SessionIgnoreList,
@@ -43,6 +47,15 @@ var (
 	byKey     = indexSettings(func(m Meta) []string { return []string{m.Key} })
 	byOldName = indexSettings(func(m Meta) []string { return m.Deprecated })
 )
+
+// settingOf finds a setting by its name, or by that of one of several issuers.
+func settingOf(key string) (setting, bool) {
+	if s, ok := byKey[key]; ok {
+		return s, true
+	}
+	s, _, ok := issuerSetting(key)
+	return s, ok
+}
 
 func indexSettings(names func(Meta) []string) map[string]setting {
 	index := map[string]setting{}

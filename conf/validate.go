@@ -13,8 +13,8 @@ type rule func(*Conf) Faults
 
 // rules are all checks of Validate.
 var rules = []rule{
-	checkAuth, checkTokenFile, checkLDAP, checkKerberos, checkTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts,
-	checkHosts, checkUserNames, checkUserLists, checkRefusedUsers, checkOptionLists, checkRedaction, checkApart, checkEngineSettings,
+	checkAuth, checkTokens, checkLDAP, checkKerberos, checkJWT, checkTransport, checkOpenDoors, checkTLS, checkDiscovery, checkShareLevels, checkPorts,
+	checkHosts, checkUserNames, checkUserLists, checkRefusedUsers, checkRulesNeedNames, checkOptionLists, checkRedaction, checkApart, checkEngineSettings,
 	checkSparkValues,
 }
 
@@ -23,7 +23,7 @@ type look func(c *Conf, getenv func(string) string) Faults
 
 // looks are all of them.
 var looks = []look{
-	checkEnvironment, checkOwnFiles, checkClearSecrets, checkProfiles, checkSecretFiles, checkCertificates, checkLDAPAuthorities, checkKerberosFiles, checkFolders, checkSparkHomes,
+	checkEnvironment, checkOwnFiles, checkClearSecrets, checkProfiles, checkSecretFiles, checkCertificates, checkLDAPAuthorities, checkKerberosFiles, checkJWTFiles, checkPeopleFiles, checkFolders, checkSparkHomes,
 	checkJava, checkPrograms,
 }
 
@@ -83,7 +83,7 @@ func checkAuth(c *Conf) Faults {
 
 // authMethods are the methods that exist, as kyuubi.authentication names them.
 func authMethods() []string {
-	return []string{AuthNone, AuthToken, AuthLDAP, AuthKerberos, AuthCertificate}
+	return []string{AuthNone, AuthToken, AuthLDAP, AuthKerberos, AuthJWT, AuthCertificate}
 }
 
 func checkMethod(c *Conf, method string) Faults {
@@ -95,13 +95,6 @@ func checkMethod(c *Conf, method string) Faults {
 		return c.blame(Authentication.Key, "%s is a method of Kyuubi that this version does not have; there are %s", method, strings.Join(authMethods(), ", "))
 	}
 	return c.blame(Authentication.Key, "unknown method %q; there are %s", method, strings.Join(authMethods(), ", "))
-}
-
-func checkTokenFile(c *Conf) Faults {
-	if c.Uses(AuthToken) && !c.Uses(AuthNone) && AuthTokenFile.Get(c) == "" {
-		return c.blame(AuthTokenFile.Key, "the method TOKEN of kyuubi.authentication needs this file of tokens")
-	}
-	return nil
 }
 
 func checkTransport(c *Conf) (faults Faults) {

@@ -103,6 +103,7 @@ func checkApart(c *Conf) (faults Faults) {
 	files := []struct{ key, path string }{
 		{ServerDataDir.Key, ServerDataDir.Get(c)}, {ServerClusterSecretFile.Key, ServerClusterSecretFile.Get(c)},
 		{AuthTokenFile.Key, AuthTokenFile.Get(c)}, {SpnegoKeytab.Key, SpnegoKeytab.Get(c)}, {KerberosReplayDir.Key, c.ReplayDir()},
+		{RulesFile.Key, RulesFile.Get(c)}, {AuditFile.Key, c.AuditLog()},
 		{"KYUUBI_CONF_DIR", c.dir}, {EngineMainResource.Key, EngineMainResource.Get(c)},
 	}
 	for _, keys := range []sslKeys{anySSL, connectSSL, restSSL} {

@@ -50,7 +50,7 @@ func TestValidate(t *testing.T) {
 		"token, tls, everywhere":   {with(token, both, []string{host + "0.0.0.0"}), nil},
 		"token, clear REST":        {with(token, tls, []string{host + "0.0.0.0"}), []string{"rest.ssl.enabled: credentials would cross the network"}},
 		"token, clear, everywhere": {with(token, []string{host + "0.0.0.0"}), []string{"connect.ssl.enabled: credentials would cross", "rest.ssl.enabled: credentials would cross the network"}},
-		"token without file":       {[]string{auth + "TOKEN"}, []string{"kyuubi.authentication.token.file: the method TOKEN"}},
+		"tokens that slide back":   {[]string{auth + "TOKEN", "kyuubi.authentication.token.lifetime=P8D"}, []string{"kyuubi.authentication.token.slide.max: tokens are good for 192h"}},
 		"a method of Kyuubi":       {[]string{auth + "JDBC"}, []string{"JDBC is a method of Kyuubi that this version does not have"}},
 		"unknown method":           {[]string{auth + "MAGIC"}, []string{`unknown method "MAGIC"`}},
 		"two bad methods":          {[]string{auth + "JDBC,MAGIC"}, []string{"JDBC is a method", "unknown method"}},

@@ -55,7 +55,9 @@ type Locker interface {
 // SessionRecord is the durable route of a session: one node each, no write per
 // call.
 type SessionRecord struct {
-	User      string            `json:"user"`
+	User string `json:"user"`
+	// RealUser is who opened the session for User; "" is User.
+	RealUser  string            `json:"realUser,omitempty"`
 	SessionID string            `json:"sessionId"`
 	EngineRef string            `json:"engineRef,omitempty"`
 	Options   map[string]string `json:"options,omitempty"`
@@ -108,4 +110,52 @@ type EngineStore interface {
 	PutEngine(ctx context.Context, r EngineRecord) error
 	DeleteEngine(ctx context.Context, refID string) error
 	Engines(ctx context.Context) ([]EngineRecord, error)
+}
+
+// TokenRecord is what is kept of a token that a gateway issued, never the token
+// itself. Its meaning is that of package auth/issue.
+type TokenRecord struct {
+	ID        string    `json:"id"`
+	User      string    `json:"user"`
+	Name      string    `json:"name,omitempty"`
+	Hash      string    `json:"hash"`
+	Method    string    `json:"method,omitempty"`
+	Scope     []string  `json:"scope,omitempty"`
+	Parent    string    `json:"parent,omitempty"`
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires"`
+	Last      time.Time `json:"last"`
+	SlidUntil time.Time `json:"slidUntil,omitzero"`
+	Revoked   time.Time `json:"revoked,omitzero"`
+	Used      time.Time `json:"used,omitzero"`
+}
+
+// TokenStore keeps token records. A record that PutToken returned for is
+// durable.
+type TokenStore interface {
+	PutToken(ctx context.Context, r TokenRecord) error
+	// DeleteToken of an absent record is no error.
+	DeleteToken(ctx context.Context, id string) error
+	Tokens(ctx context.Context) ([]TokenRecord, error)
+}
+
+// DisabledUser says that a user may not use any gateway, until an administrator
+// takes it back.
+type DisabledUser struct {
+	User string `json:"user"`
+	// By is the administrator who said so.
+	By     string    `json:"by"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// DisabledStore keeps the records of disabled users. What Put and Delete
+// returned for is durable.
+type DisabledStore interface {
+	// PutDisabled creates or replaces the record of r.User.
+	PutDisabled(ctx context.Context, r DisabledUser) error
+	// DeleteDisabled of an absent record is no error.
+	DeleteDisabled(ctx context.Context, user string) error
+	// Disabled returns all, by user.
+	Disabled(ctx context.Context) ([]DisabledUser, error)
 }

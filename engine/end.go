@@ -51,6 +51,7 @@ func (m *Manager) end(e *Engine, why error) {
 	m.retireLocked(e)
 	m.mu.Unlock()
 	if e.end(why) {
+		m.opts.OnChange(Change{ChangeEnded, e.refID, e.spec.LaunchUser, why})
 		m.opts.Log.Info("engine ended", "engine", e.refID, "user", e.spec.LaunchUser, "why", why)
 	}
 }

@@ -228,6 +228,9 @@ func (m *Manager) kill(process Process, refID string) bool {
 func (m *Manager) report(l *launch, err error) {
 	took := time.Since(l.submitted)
 	m.opts.OnLaunch(took, err)
+	if err != nil {
+		m.opts.OnChange(Change{ChangeFailed, l.refID, l.spec.LaunchUser, err})
+	}
 	switch {
 	case err == nil: // admit has logged it
 	case errors.Is(err, ErrCancelled):

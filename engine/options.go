@@ -62,8 +62,25 @@ type Options struct {
 	// OnLaunch is told of each launch that ended: how long it took since the
 	// spawn, or the error of its waiters. Optional.
 	OnLaunch func(took time.Duration, err error)
+	// OnChange is told of each engine that is there, that did not come, or that
+	// ended. It must not block for long. Optional.
+	OnChange func(Change)
 	// DialControl makes the client of a control endpoint. Optional.
 	DialControl func(address, key string) Control
+}
+
+// What became of an engine.
+const (
+	ChangeLaunched = "launched"
+	ChangeFailed   = "failed"
+	ChangeEnded    = "ended"
+)
+
+// Change is what became of an engine, one of the constants, and why it failed or
+// ended.
+type Change struct {
+	What, RefID, User string
+	Why               error
 }
 
 // Launcher starts drivers and finds them again.
@@ -179,6 +196,9 @@ func (o *Options) complete() error {
 	}
 	if o.OnCensus == nil {
 		o.OnCensus = func(string, Census) {}
+	}
+	if o.OnChange == nil {
+		o.OnChange = func(Change) {}
 	}
 	if o.OnSpawn == nil {
 		o.OnSpawn = func() {}

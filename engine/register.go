@@ -136,6 +136,7 @@ func (m *Manager) admit(l *launch, node discovery.Node) (warmUp bool, err error)
 	if err := m.opts.Files.DropSecrets(l.workDir); err != nil {
 		m.opts.Log.Warn("the properties file of an engine stays behind", "engine", l.refID, "err", err)
 	}
+	m.opts.OnChange(Change{What: ChangeLaunched, RefID: l.refID, User: l.spec.LaunchUser})
 	m.opts.Log.Info("engine registered", "engine", l.refID, "user", l.spec.LaunchUser, "address", node.Address,
 		"application", e.AppID(), "after", time.Since(l.submitted))
 	return warmUp, nil

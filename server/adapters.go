@@ -98,7 +98,7 @@ type restSessions struct {
 }
 
 func (s restSessions) Open(_ context.Context, caller auth.Identity, from string, configs map[string]string) (rest.SessionView, error) {
-	w := session.Wishes{User: caller.User}
+	w := session.Wishes{User: caller.User, Caller: caller, Address: from}
 	for k, v := range configs {
 		w.Pairs = append(w.Pairs, conf.Pair{Key: k, Value: v})
 	}
@@ -110,7 +110,9 @@ func (s restSessions) Open(_ context.Context, caller auth.Identity, from string,
 	if err != nil {
 		return rest.SessionView{}, err
 	}
-	opened, err := s.OpenAhead(session.Request{Key: session.Key{User: caller.User, ID: uuid.NewString()}, Plan: plan, Address: from}, leave)
+	opened, err := s.OpenAhead(session.Request{
+		Key: session.Key{User: caller.User, ID: uuid.NewString()}, RealUser: caller.RealUser, Plan: plan, Address: from,
+	}, leave)
 	if err != nil {
 		return rest.SessionView{}, err
 	}
@@ -121,7 +123,7 @@ func (s restSessions) List(user string) []rest.SessionView {
 	engines := s.byRef()
 	var all []rest.SessionView
 	for _, one := range s.Manager.List() {
-		if user == "" || one.User == user {
+		if user == "" || one.User == user || one.OpenedBy() == user {
 			all = append(all, s.view(one, engines))
 		}
 	}
@@ -130,6 +132,9 @@ func (s restSessions) List(user string) []rest.SessionView {
 
 func (s restSessions) Get(user, id string) (rest.SessionView, bool) {
 	one, _ := s.Lookup(session.Key{User: user, ID: id})
+	if owner, known := s.ActsFor(user, id); one == nil && known {
+		one, _ = s.Lookup(session.Key{User: owner, ID: id})
+	}
 	if one == nil {
 		return rest.SessionView{}, false
 	}
@@ -153,7 +158,7 @@ func (s restSessions) byRef() map[string]engine.Info {
 
 func (s restSessions) view(one *session.Session, engines map[string]engine.Info) rest.SessionView {
 	v := rest.SessionView{
-		ID: one.ID, User: one.User, Name: one.Plan.Options.Name, ClientAddress: one.Address, Client: one.Client,
+		ID: one.ID, User: one.User, OpenedBy: one.OpenedBy(), Name: one.Plan.Options.Name, ClientAddress: one.Address, Client: one.Client,
 		Options: one.Plan.Options.Choices, Opened: one.Opened, LastAccess: one.LastAccess(), RemoteID: one.ID,
 		Operations: one.Operations(),
 	}

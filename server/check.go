@@ -12,9 +12,11 @@ import (
 // cannot judge: the files of the authentication methods, and the groups of
 // users. It takes and changes nothing.
 func Check(c *conf.Conf) error {
-	if _, err := userGroups(c); err != nil {
+	log := slog.New(slog.DiscardHandler)
+	a, err := newAccess(c, log)
+	if err != nil {
 		return err
 	}
-	_, err := newAuthenticator(c, slog.New(slog.DiscardHandler))
+	_, err = newAuthenticator(c, a, log)
 	return err
 }

@@ -26,20 +26,26 @@ func methodMakers() map[string]methodMaker {
 		conf.AuthCertificate: certificateMethod,
 		conf.AuthLDAP:        ldapMethod,
 		conf.AuthKerberos:    kerberosMethod,
+		conf.AuthJWT:         jwtMethod,
 	}
 }
 
-// newAuthenticator makes what kyuubi.authentication asks for.
-func newAuthenticator(c *conf.Conf, log *slog.Logger) (auth.Authenticator, error) {
+// newAuthenticator makes what kyuubi.authentication asks for; a decides about
+// those whom a method vouches for.
+func newAuthenticator(c *conf.Conf, a *access, log *slog.Logger) (auth.Authenticator, error) {
 	if !c.Authenticates() {
 		return auth.None{}, nil
 	}
 	chain := &auth.Chain{Administrators: conf.Administrators.Get(c), Refused: conf.RefusedUsers.Get(c)}
+	chain.Admit = append(chain.Admit, a.admit)
 	chain.Watchers = append(chain.Watchers, throttleOf(c))
 	if own, err := user.Current(); err == nil {
 		chain.Administrators = append(chain.Administrators, own.Username) // as in Kyuubi
 	}
 	for _, name := range conf.Authentication.Get(c) {
+		if name == conf.AuthToken && conf.AuthTokenFile.Get(c) == "" {
+			continue // issued tokens alone, for which makeTokens cares
+		}
 		method, err := methodMakers()[name](c, log)
 		if err != nil {
 			return nil, err

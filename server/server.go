@@ -21,6 +21,7 @@ import (
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
 	"roundhouse/internal/tlsx"
+	"roundhouse/server/audit"
 	"roundhouse/server/frontend"
 	"roundhouse/server/rest"
 	"roundhouse/session"
@@ -32,6 +33,8 @@ type Server struct {
 	engines  *engine.Manager
 	sessions *session.Manager
 	auth     auth.Authenticator
+	access   *access
+	audit    *audit.Log
 	front    *frontend.Server
 	rest     *rest.Server
 	log      *slog.Logger
@@ -82,6 +85,7 @@ func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	for _, c := range s.certificates {
 		parts.Go(func() error { return c.Run(inner) })
 	}
+	parts.Go(func() error { return s.access.rules.Run(inner) })
 	if a, ok := s.auth.(runner); ok {
 		parts.Go(func() error { return a.Run(inner) })
 	}
@@ -92,7 +96,7 @@ func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	default:
 	}
 	stopInner()
-	return errors.Join(err, parts.Wait(), s.store.Close())
+	return errors.Join(err, parts.Wait(), s.store.Close(), s.audit.Close())
 }
 
 // stopEngines asks all engines to stop and waits until they are gone, but not

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"time"
 
+	"roundhouse/auth"
+	"roundhouse/auth/issue"
 	"roundhouse/conf"
 	"roundhouse/discovery/embedded"
 	"roundhouse/engine"
@@ -23,6 +25,7 @@ import (
 	"roundhouse/internal/version"
 	"roundhouse/server/frontend"
 	"roundhouse/server/metrics"
+	"roundhouse/server/people"
 	"roundhouse/server/rest"
 	"roundhouse/session"
 )
@@ -45,6 +48,8 @@ type parts struct {
 	holds    *frontend.Holds
 	sealing  secret.Box
 	listener net.Listener // of REST
+	tokens   *issue.Issuer
+	director *frontend.Director
 	undo     []func()
 }
 
@@ -52,7 +57,7 @@ type parts struct {
 func build(c *conf.Conf, log *slog.Logger) (*Server, error) {
 	p := &parts{c: c, registry: metrics.NewRegistry()}
 	p.log, p.ready = log, make(chan struct{})
-	steps := []func() error{p.makeMetrics, p.openStore, p.listenREST, p.makeAuth, p.makeEngines, p.makeSessions, p.makeFrontend, p.makeREST}
+	steps := []func() error{p.makeMetrics, p.makeAudit, p.openStore, p.listenREST, p.makeAuth, p.makeTokens, p.makeEngines, p.makeSessions, p.makeFrontend, p.makeREST}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			for _, undo := range slices.Backward(p.undo) {
@@ -92,8 +97,19 @@ func (p *parts) listenREST() (err error) {
 }
 
 func (p *parts) makeAuth() (err error) {
-	p.auth, err = newAuthenticator(p.c, p.log)
-	return err
+	if p.access, err = newAccess(p.c, p.log); err != nil {
+		return err
+	}
+	if p.access.people, err = people.New(context.Background(), p.store, p.log); err != nil {
+		return err
+	}
+	if p.auth, err = newAuthenticator(p.c, p.access, p.log); err != nil {
+		return err
+	}
+	if chain, ok := p.auth.(*auth.Chain); ok {
+		p.watchLogins(chain)
+	}
+	return nil
 }
 
 func (p *parts) makeEngines() error {
@@ -102,10 +118,6 @@ func (p *parts) makeEngines() error {
 		return err
 	}
 	if p.sealing, err = secret.NewBox(key, session.SealLabel); err != nil {
-		return err
-	}
-	userGroups, err := userGroups(p.c)
-	if err != nil {
 		return err
 	}
 	launcher, err := submit.New(submit.Options{
@@ -132,7 +144,7 @@ func (p *parts) makeEngines() error {
 		LaunchLimit:       conf.LimitEngineStartup.Get(p.c),
 		UserLimit:         conf.LimitEnginesPerUser.Get(p.c),
 		GroupLimit:        conf.LimitEnginesPerGroup.Get(p.c),
-		Groups:            userGroups,
+		Groups:            p.access.groups,
 		InitializeTimeout: conf.EngineInitTimeout.Get(p.c),
 		Linger:            conf.EngineLaunchLinger.Get(p.c),
 		DestroyTimeout:    conf.EngineDestroyTimeout.Get(p.c),
@@ -145,6 +157,7 @@ func (p *parts) makeEngines() error {
 		OnCensus: func(refID string, c engine.Census) { p.sessions.Census(refID, c) },
 		OnSpawn:  p.metrics.LaunchStarted,
 		OnLaunch: p.launchEnded,
+		OnChange: p.auditEngine,
 	})
 	return err
 }
@@ -194,6 +207,7 @@ func (p *parts) makeSessions() (err error) {
 		Unused: unusedSession, TombstoneKeep: tombstoneKeep, Tombstones: tombstones,
 		Limits: sessionLimits(p.c),
 		Opened: p.metrics.SessionOpened, Failed: p.metrics.SessionFailed,
+		OnOpened: p.auditOpened, OnEnded: p.auditEnded,
 	})
 	p.planner = &session.Planner{
 		Resolver:  conf.NewResolver(p.c),
@@ -201,6 +215,7 @@ func (p *parts) makeSessions() (err error) {
 		Python:    p.enginePython(),
 		PythonFor: p.c.EnginePython,
 		OnlyUser:  onlyUser(p.c),
+		Permit:    p.access.permit,
 	}
 	return err
 }
@@ -211,6 +226,11 @@ func (p *parts) makeFrontend() error {
 		return err
 	}
 	p.holds = frontend.NewHolds(conf.LimitHeldCallsPerUser.Get(p.c))
+	p.director = frontend.NewDirector(frontend.Director{
+		Auth: p.auth, Sessions: p.sessions, Planner: p.planner, Keys: p.planner.Resolver, Observer: p.metrics, Log: p.log,
+		Discard: p.discard, Limits: callLimits(p.c), Holds: p.holds, Denied: p.access.Denied, Tokens: frontTokens{p.tokens},
+		Proxies: acting{p.access, p.sessions}, OnRefused: p.auditRefused,
+	})
 	p.front, err = frontend.Listen(frontend.ServerOptions{
 		Address:      net.JoinHostPort(p.c.ConnectHost(), strconv.Itoa(conf.ConnectBindPort.Get(p.c))),
 		TLS:          tlsConfig,
@@ -218,10 +238,8 @@ func (p *parts) makeFrontend() error {
 		DrainTimeout: conf.ServerShutdownTimeout.Get(p.c),
 		Strangers:    conf.LimitStrangers.Get(p.c),
 		Log:          p.log,
-		Director: frontend.NewDirector(frontend.Director{
-			Auth: p.auth, Sessions: p.sessions, Planner: p.planner, Keys: p.planner.Resolver, Observer: p.metrics, Log: p.log,
-			Discard: p.discard, Limits: callLimits(p.c), Holds: p.holds, Denied: p.sessions.Limits.Denied,
-		}),
+		Director:     p.director,
+		Tokens:       frontend.NewTokenDoor(p.director),
 	})
 	if err != nil {
 		return err
@@ -270,9 +288,11 @@ func (p *parts) makeREST() (err error) {
 	}
 	p.rest, err = rest.New(rest.Options{
 		Listener: p.listener, TLS: tlsConfig, CA: p.c.CAFile(), Authenticator: p.auth,
+		Tokens: restTokens{p.tokens}, Challenges: challenges(p.auth),
 		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds},
 		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
-		Denied:   p.sessions.Limits.Denied,
+		Denied: p.access.Denied, Access: p.access, OnCall: p.auditCall,
+		People:   restPeople{p.access.people, property{p.director, p.sessions, p.engines}, p.tokens},
 		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
 		Ready:     p.readyErr,
 		Hosts:     hosts(p.c),

@@ -79,8 +79,11 @@ func (s *Session) closed(reason string) End {
 // tombstones remember ended sessions, bounded in number and age.
 type tombstones struct {
 	byKey *lru.Cache[Key, *End]
-	keep  time.Duration
-	now   func() time.Time
+	// openedBy remembers for whom a user opened a session, whatever became of it: a
+	// later call must not mistake the user for the owner.
+	openedBy *lru.Cache[Key, string]
+	keep     time.Duration
+	now      func() time.Time
 }
 
 func newTombstones(size int, keep time.Duration, now func() time.Time) (*tombstones, error) {
@@ -88,7 +91,18 @@ func newTombstones(size int, keep time.Duration, now func() time.Time) (*tombsto
 	if err != nil {
 		return nil, err
 	}
-	return &tombstones{byKey: c, keep: keep, now: now}, nil
+	openedBy, err := lru.New[Key, string](size)
+	if err != nil {
+		return nil, err
+	}
+	return &tombstones{byKey: c, openedBy: openedBy, keep: keep, now: now}, nil
+}
+
+// remember notes who opened a session that has ended, if that is not its user.
+func (t *tombstones) remember(r Request) {
+	if r.OpenedBy() != r.User {
+		t.openedBy.Add(Key{r.OpenedBy(), r.ID}, r.User)
+	}
 }
 
 func (t *tombstones) put(k Key, e *End) {

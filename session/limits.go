@@ -44,11 +44,13 @@ type pair struct{ user, address string }
 type book struct {
 	limits   Limits
 	sessions map[Key]*Session
+	// openedBy finds the user of a session by who opened it and its id.
+	openedBy map[Key]string
 	counts   map[pair]int
 }
 
 func newBook(l Limits) book {
-	return book{limits: l, sessions: map[Key]*Session{}, counts: map[pair]int{}}
+	return book{limits: l, sessions: map[Key]*Session{}, openedBy: map[Key]string{}, counts: map[pair]int{}}
 }
 
 // room refuses one more session of user from address beyond a limit.
@@ -80,6 +82,7 @@ func (b *book) room(user, address string) error {
 
 func (b *book) put(s *Session) {
 	b.sessions[s.Key] = s
+	b.openedBy[Key{s.OpenedBy(), s.ID}] = s.User
 	b.count(s, 1)
 }
 
@@ -98,7 +101,12 @@ func (b *book) end(k Key, e *End) (Lease, bool) {
 	return lease, first
 }
 
-func (b *book) remove(k Key) { delete(b.sessions, k) }
+func (b *book) remove(k Key) {
+	if s := b.sessions[k]; s != nil {
+		delete(b.sessions, k)
+		delete(b.openedBy, Key{s.OpenedBy(), s.ID})
+	}
+}
 
 // count adds n where s counts, and forgets counts that are zero.
 func (b *book) count(s *Session, n int) {

@@ -44,6 +44,10 @@ type Options struct {
 	// Opened and Failed are told of each session that is opened, or that could
 	// not get its engine. Optional.
 	Opened, Failed func()
+	// OnOpened is told of each session that got its engine, OnEnded of each such one
+	// that ended. They must not block for long. Optional.
+	OnOpened func(s *Session, refID string)
+	OnEnded  func(s *Session, e End)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -88,6 +92,12 @@ func (o *Options) complete() {
 	if o.Failed == nil {
 		o.Failed = func() {}
 	}
+	if o.OnOpened == nil {
+		o.OnOpened = func(*Session, string) {}
+	}
+	if o.OnEnded == nil {
+		o.OnEnded = func(*Session, End) {}
+	}
 }
 
 // Run sweeps sessions that nobody uses until ctx ends, and then waits for the
@@ -121,6 +131,20 @@ func (m *Manager) Lookup(k Key) (*Session, *End) {
 	return s, nil
 }
 
+// ActsFor tells for whom a user opened the session with an id: for themselves or
+// for somebody else, also when it has ended a while ago; false if the user has
+// opened none that is known.
+func (m *Manager) ActsFor(realUser, id string) (user string, known bool) {
+	k := Key{realUser, id}
+	m.mu.Lock()
+	user, known = m.mu.live.openedBy[k]
+	m.mu.Unlock()
+	if !known {
+		user, known = m.graves.openedBy.Get(k)
+	}
+	return user, known
+}
+
 // Open returns the live session of r.Key, or opens it as r asks. An error says
 // that a limit is reached. Deny lists are asked at the doors, for each call.
 func (m *Manager) Open(r Request) (s *Session, opened bool, err error) {
@@ -128,6 +152,9 @@ func (m *Manager) Open(r Request) (s *Session, opened bool, err error) {
 	defer m.mu.Unlock()
 	if s := m.mu.live.sessions[r.Key]; s != nil {
 		return s, false, nil
+	}
+	if user, taken := m.mu.live.openedBy[Key{r.OpenedBy(), r.ID}]; taken && user != r.User {
+		return nil, false, errs.New(errs.Conflict, "User %s has opened session %s for %s just now; use another id for one of %s.", r.OpenedBy(), r.ID, user, r.User)
 	}
 	if err := m.mu.live.room(r.User, r.Address); err != nil {
 		return nil, false, err
@@ -187,6 +214,7 @@ func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, e
 		return nil, s.Ended().Error(s.ID)
 	}
 	m.watch(e)
+	m.OnOpened(s, e.RefID())
 	m.Log.Info("session opened", "user", s.User, "session", s.ID, "engine", e.RefID(), "client", s.Client)
 	return e, nil
 }
@@ -238,6 +266,7 @@ func (s *Session) errorOr(otherwise error) error {
 func (m *Manager) End(k Key, e End) bool {
 	e.At = m.Now()
 	m.mu.Lock()
+	s := m.mu.live.sessions[k]
 	lease, first := m.mu.live.end(k, &e)
 	m.mu.Unlock()
 	if !first {
@@ -248,9 +277,13 @@ func (m *Manager) End(k Key, e End) bool {
 		m.forget(k) // before the id is free for a new session
 		lease.Release()
 	}
+	m.graves.remember(s.Request)
 	m.mu.Lock()
 	m.mu.live.remove(k)
 	m.mu.Unlock()
+	if lease != nil {
+		m.OnEnded(s, e)
+	}
 	m.Log.Info("session ended", "user", k.User, "session", k.ID, "why", e.Why)
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"roundhouse/auth"
 	"roundhouse/conf"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
@@ -16,6 +17,9 @@ import (
 type Wishes struct {
 	User  string
 	Pairs []conf.Pair
+	// Caller is who asks, and Address from where, without port; User is theirs.
+	Caller  auth.Identity
+	Address string
 	// Client is the client_type of the first request; it names the client's Python.
 	Client string
 }
@@ -44,6 +48,8 @@ type Planner struct {
 	// OnlyUser, if set, is the one user whose drivers may run under the gateway's
 	// own OS user: a UDF could read the gateway's files (design, identity rule 1).
 	OnlyUser string
+	// Permit refuses options that the rules for the caller do not allow. Optional.
+	Permit func(w Wishes, o conf.Options) error
 }
 
 // Plan resolves w. Its errors are the client's answer.
@@ -56,6 +62,11 @@ func (p *Planner) Plan(w Wishes) (Plan, error) {
 	o, err := p.Resolver.Resolve(w.User, w.Pairs)
 	if err != nil {
 		return Plan{}, optionError(err)
+	}
+	if p.Permit != nil {
+		if err := p.Permit(w, o); err != nil {
+			return Plan{}, err
+		}
 	}
 	plan := Plan{Options: o, Spec: engine.Spec{
 		Namespace:  p.Namespace,

@@ -18,7 +18,7 @@ const SealLabel = "session-options"
 func (m *Manager) store(ctx context.Context, s *Session, refID string) error {
 	o := s.Plan.Options
 	r := discovery.SessionRecord{
-		User: s.User, SessionID: s.ID, EngineRef: refID, Options: o.Choices,
+		User: s.User, RealUser: s.RealUser, SessionID: s.ID, EngineRef: refID, Options: o.Choices,
 		Client: s.Client, Address: s.Address, Name: o.Name, Opened: s.Opened,
 		Unused: s.ahead && !s.used.Load(),
 	}

@@ -35,7 +35,7 @@ func (m *Manager) Restore(ctx context.Context) error {
 }
 
 func (m *Manager) restore(r discovery.SessionRecord) *Session {
-	s := m.newSession(Request{Key: Key{r.User, r.SessionID}, Client: r.Client, Address: r.Address, ahead: r.Unused}, r.Opened)
+	s := m.newSession(Request{Key: Key{r.User, r.SessionID}, RealUser: r.RealUser, Client: r.Client, Address: r.Address, ahead: r.Unused}, r.Opened)
 	s.Plan.Options = conf.Options{Choices: r.Options, Session: m.runtime(r), Name: r.Name}
 	s.restored = true
 	s.used.Store(!r.Unused)

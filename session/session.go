@@ -52,11 +52,21 @@ type Engines interface {
 // Request describes a session that a client opens.
 type Request struct {
 	Key
-	Plan    Plan
-	Client  string // client_type as sent, for people
-	Address string // client address without port
+	Plan Plan
+	// RealUser is who opened the session; "" is the user of the key.
+	RealUser string
+	Client   string // client_type as sent, for people
+	Address  string // client address without port
 
 	ahead bool // opened before its client came
+}
+
+// OpenedBy is who opened the session: its user, or who acts for that one.
+func (r Request) OpenedBy() string {
+	if r.RealUser == "" {
+		return r.User
+	}
+	return r.RealUser
 }
 
 // Session is one live session. It is opening until it has an engine.

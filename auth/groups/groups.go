@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package groups finds the primary group of a user as Hadoop does: by its
-// static mapping first, then by the operating system.
+// Package groups finds the groups of a user as Hadoop does: by its static
+// mapping first, then by the operating system.
 package groups
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,8 +34,8 @@ const (
 
 // Provider knows the groups of users. It is safe for concurrent use.
 type Provider struct {
-	static map[string]string
-	lookup func(ctx context.Context, user string) (group string, err error)
+	static map[string][]string
+	lookup func(ctx context.Context, user string) (groups []string, err error)
 	now    func() time.Time
 	// asking lets one caller ask for a user while others wait for the answer.
 	asking singleflight.Group
@@ -45,16 +46,16 @@ type Provider struct {
 
 // answer is what is known of a user; err is why there is nothing.
 type answer struct {
-	group string
-	err   error
-	until time.Time
+	groups []string
+	err    error
+	until  time.Time
 }
 
 // New makes a Provider over a static mapping as Hadoop writes it, "" for none:
 // users with their groups, the primary one first, user=group,group;user=...;
 // a user without groups is "user=".
 func New(static string) (*Provider, error) {
-	p := &Provider{static: map[string]string{}, lookup: fromSystem, now: time.Now, kept: map[string]answer{}}
+	p := &Provider{static: map[string][]string{}, lookup: fromSystem, now: time.Now, kept: map[string]answer{}}
 	for item := range strings.SplitSeq(static, ";") {
 		if item = strings.TrimSpace(item); item == "" {
 			continue
@@ -64,8 +65,7 @@ func New(static string) (*Provider, error) {
 		if !ok || user == "" || strings.Contains(groups, "=") {
 			return nil, fmt.Errorf("a static group mapping reads user=group,group;user=..., not %q", item)
 		}
-		primary, _, _ := strings.Cut(groups, ",")
-		p.static[user] = strings.TrimSpace(primary)
+		p.static[user] = strings.FieldsFunc(groups, func(r rune) bool { return r == ',' || r == ' ' })
 	}
 	return p, nil
 }
@@ -82,18 +82,22 @@ func CheckSystem() error {
 // operating system does not know, it is the user name, as in Kyuubi. It is an
 // error when the operating system does not answer and never did.
 func (p *Provider) Primary(ctx context.Context, user string) (string, error) {
-	group, listed := p.static[user]
-	if !listed {
-		a := p.ask(ctx, user)
-		if a.err != nil {
-			return "", a.err
-		}
-		group = a.group
+	all, err := p.All(ctx, user)
+	if err != nil || len(all) == 0 {
+		return user, err
 	}
-	if group == "" {
-		return user, nil
+	return all[0], nil
+}
+
+// All are the groups of a user, the primary one first; none for a user whom
+// nobody knows. It is an error when the operating system does not answer and
+// never did.
+func (p *Provider) All(ctx context.Context, user string) ([]string, error) {
+	if groups, listed := p.static[user]; listed {
+		return slices.Clone(groups), nil
 	}
-	return group, nil
+	a := p.ask(ctx, user)
+	return slices.Clone(a.groups), a.err
 }
 
 // ask asks the operating system, unless it was asked a moment ago. The question
@@ -124,8 +128,8 @@ func (p *Provider) known(user string) (answer, bool) {
 
 // note asks and keeps the answer. Without one the last answer goes on to hold.
 func (p *Provider) note(ctx context.Context, user string) answer {
-	group, err := p.lookup(ctx, user)
-	a := answer{group: group, until: p.now().Add(keep)}
+	groups, err := p.lookup(ctx, user)
+	a := answer{groups: groups, until: p.now().Add(keep)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -143,20 +147,21 @@ func (p *Provider) note(ctx context.Context, user string) answer {
 }
 
 // fromSystem asks id(1), which knows directory services that a statically
-// linked program does not see. "" means that it knows no such user; an error
-// that it could not be asked to the end.
-func fromSystem(ctx context.Context, user string) (group string, err error) {
-	cmd := exec.CommandContext(ctx, program, "-gn", "--", user)
+// linked program does not see. No groups mean that it knows no such user; an
+// error that it could not be asked to the end. Names end with a NUL, because
+// those of some directories have blanks.
+func fromSystem(ctx context.Context, user string) (groups []string, err error) {
+	cmd := exec.CommandContext(ctx, program, "-Gnz", "--", user)
 	cmd.WaitDelay = time.Second // what it started may hold its output open
 	out, err := cmd.Output()
 	var refused *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s -gn %s did not answer: %w", program, user, context.Cause(ctx))
+		return nil, fmt.Errorf("%s -Gnz %s did not answer: %w", program, user, context.Cause(ctx))
 	case errors.As(err, &refused) && refused.Exited():
-		return "", nil
+		return nil, nil
 	case err != nil:
-		return "", fmt.Errorf("%s -gn %s did not answer: %w", program, user, err)
+		return nil, fmt.Errorf("%s -Gnz %s did not answer: %w", program, user, err)
 	}
-	return strings.TrimSpace(string(out)), nil
+	return strings.FieldsFunc(string(out), func(r rune) bool { return r == 0 }), nil
 }

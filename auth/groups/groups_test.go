@@ -21,9 +21,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStaticMappingComesFirst(t *testing.T) {
 	p, err := New("alice=analysts,staff; bob = staff ;dr.who=;")
 	require.NoError(t, err)
-	p.lookup = func(_ context.Context, user string) (string, error) { return "system-of-" + user, nil }
+	p.lookup = func(_ context.Context, user string) ([]string, error) { return []string{"system-of-" + user}, nil }
 	for user, group := range map[string]string{"alice": "analysts", "bob": "staff", "dr.who": "dr.who", "eve": "system-of-eve"} {
 		require.Equal(t, group, primary(t, p, user))
+	}
+	for user, want := range map[string][]string{"alice": {"analysts", "staff"}, "dr.who": nil, "eve": {"system-of-eve"}} {
+		all, err := p.All(t.Context(), user)
+		require.NoError(t, err)
+		require.ElementsMatch(t, want, all, "a user without groups has none, whatever the primary one is called")
 	}
 }
 
@@ -60,7 +65,7 @@ func TestSystemIsAskedAgainAfterAWhile(t *testing.T) {
 	require.NoError(t, err)
 	asked, now, silent := 0, time.Now(), errors.New("silent")
 	var fault error
-	p.lookup = func(context.Context, string) (string, error) { asked++; return "staff", fault }
+	p.lookup = func(context.Context, string) ([]string, error) { asked++; return []string{"staff"}, fault }
 	p.now = func() time.Time { return now }
 	for range 3 {
 		require.Equal(t, "staff", primary(t, p, "alice"))
@@ -85,10 +90,10 @@ func TestSystemIsAskedOnceAtATime(t *testing.T) {
 		p, err := New("")
 		require.NoError(t, err)
 		asked, answer := 0, make(chan struct{})
-		p.lookup = func(ctx context.Context, _ string) (string, error) {
+		p.lookup = func(ctx context.Context, _ string) ([]string, error) {
 			asked++
 			<-answer
-			return "staff", ctx.Err()
+			return []string{"staff"}, ctx.Err()
 		}
 		ctx, leave := context.WithCancel(t.Context())
 		go func() { _, _ = p.Primary(ctx, "alice") }()

@@ -148,7 +148,9 @@ func (a *Authenticator) ask(key digest, user, password string) answer {
 	case errors.As(err, &no):
 		return a.cache.bad(key, fmt.Errorf("user %q: %w", user, no))
 	}
-	a.o.Log.Warn("the directory cannot be asked", "user", user, "error", err)
+	if !errors.Is(err, errPause) { // said by the first one
+		a.o.Log.Warn("the directory cannot be asked", "user", user, "error", err)
+	}
 	if known, still := a.cache.stale(key); still {
 		return known
 	}
@@ -166,10 +168,11 @@ func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(forma
 
 // user is the one user that a given name stands for.
 func (r *Rules) user(given string) (string, error) {
-	user := strings.ToLower(auth.ShortName(given))
+	user := auth.ShortName(given)
 	if err := auth.ValidUser(user); err != nil {
 		return "", err
 	}
+	user = strings.ToLower(user) // of ASCII
 	if _, domain, ok := strings.Cut(given, "@"); ok && r.Domain != "" && !strings.EqualFold(domain, r.Domain) {
 		return "", refuse("user %q: the domain is not %s", user, r.Domain)
 	}

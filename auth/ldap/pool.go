@@ -147,7 +147,7 @@ func (p *pool) take() (*conn, error) {
 	case p.closed:
 		return nil, errors.New("the gateway is shutting down")
 	case time.Now().Before(p.until):
-		return nil, fmt.Errorf("it did not answer a moment ago: %w", p.fault)
+		return nil, fmt.Errorf("%w: %w", errPause, p.fault)
 	}
 	for len(p.idle) > 0 {
 		c := p.idle[len(p.idle)-1]
@@ -174,7 +174,10 @@ func (p *pool) failed(err error) {
 	p.first = (p.first + 1) % len(p.servers)
 }
 
-var errNoServer = errors.New("no server can be reached")
+var (
+	errNoServer = errors.New("no server can be reached")
+	errPause    = errors.New("it did not answer a moment ago")
+)
 
 // dial connects to the first server that can be reached.
 func (p *pool) dial(ctx context.Context) (*conn, error) {

@@ -19,6 +19,7 @@ import (
 // as they are.
 var hostile = []string{
 	"*", "*)(uid=*", "admin)(&)", "a*", "a)(|(uid=*", `a\`, `a\2a`, "a\x00", "(&(uid=*))", "a,ou=staff", "a+cn=b", "a=b", `"a"`, "a;b", "<a>", "#a", " a", "a ", "é", "%s",
+	"\u212aaren", // the Kelvin sign, whose lower case is k
 }
 
 // TestHostileNames: none gets as far as the directory, and if one did it would

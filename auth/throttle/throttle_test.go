@@ -218,12 +218,14 @@ func TestNetworks(t *testing.T) {
 // TestMemoryIsBounded: a million names of a million addresses are no way to
 // fill the memory, and those in use are not forgotten for them.
 func TestMemoryIsBounded(t *testing.T) {
-	g := newGate(limits)
-	for i := range 60_000 {
-		_ = g.login(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "u", "x")
-		if i%5000 == 0 {
-			require.Error(t, g.login(there, "alice", fmt.Sprint(i)))
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		for i := range 60_000 {
+			_ = g.login(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "u", "x")
+			if i%5000 == 0 {
+				require.Error(t, g.login(there, "alice", fmt.Sprint(i)))
+			}
 		}
-	}
-	require.True(t, throttled(g.login(there, "alice", "last")))
+		require.True(t, throttled(g.login(there, "alice", "last")))
+	})
 }

@@ -79,6 +79,12 @@ func TestConformance(t *testing.T) {
 	t.Run("Engines", func(t *testing.T) {
 		discoverytest.Engines(t, func(t *testing.T) discovery.EngineStore { return fresh(t) })
 	})
+	t.Run("Disabled", func(t *testing.T) {
+		discoverytest.Disabled(t, func(t *testing.T) discovery.DisabledStore { return fresh(t) })
+	})
+	t.Run("Tokens", func(t *testing.T) {
+		discoverytest.Tokens(t, func(t *testing.T) discovery.TokenStore { return fresh(t) })
+	})
 }
 
 func TestEverythingSurvivesReopen(t *testing.T) {

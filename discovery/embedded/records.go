@@ -74,3 +74,49 @@ func (s *Store) DeleteEngine(ctx context.Context, refID string) error {
 func (s *Store) Engines(ctx context.Context) ([]discovery.EngineRecord, error) {
 	return all[discovery.EngineRecord](ctx, s, bucketEngines)
 }
+
+// PutToken creates or replaces the record of r.ID.
+func (s *Store) PutToken(ctx context.Context, r discovery.TokenRecord) error {
+	key, err := makeKey(r.ID)
+	if err != nil {
+		return err
+	}
+	return s.putCounted(ctx, bucketTokens, key, s.options.MaxTokens, r)
+}
+
+// DeleteToken removes the record if there is one.
+func (s *Store) DeleteToken(ctx context.Context, id string) error {
+	key, err := makeKey(id)
+	if err != nil {
+		return err
+	}
+	return s.deleteCounted(ctx, bucketTokens, key)
+}
+
+// Tokens returns every token record.
+func (s *Store) Tokens(ctx context.Context) ([]discovery.TokenRecord, error) {
+	return all[discovery.TokenRecord](ctx, s, bucketTokens)
+}
+
+// PutDisabled creates or replaces the record of r.User.
+func (s *Store) PutDisabled(ctx context.Context, r discovery.DisabledUser) error {
+	key, err := makeKey(r.User)
+	if err != nil {
+		return err
+	}
+	return s.putCounted(ctx, bucketDisabled, key, maxDisabled, r)
+}
+
+// DeleteDisabled removes the record if there is one.
+func (s *Store) DeleteDisabled(ctx context.Context, user string) error {
+	key, err := makeKey(user)
+	if err != nil {
+		return err
+	}
+	return s.deleteCounted(ctx, bucketDisabled, key)
+}
+
+// Disabled returns the records of all disabled users.
+func (s *Store) Disabled(ctx context.Context) ([]discovery.DisabledUser, error) {
+	return all[discovery.DisabledUser](ctx, s, bucketDisabled)
+}

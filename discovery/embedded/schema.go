@@ -14,18 +14,22 @@ import (
 	"roundhouse/discovery"
 )
 
-// The file has four buckets. The sequence number that bbolt keeps with each
-// bucket counts the records of sessions and engines, and numbers the nodes.
+// The file has these buckets. The sequence number that bbolt keeps with each
+// bucket counts the records of sessions, engines and tokens, and numbers the nodes.
 //
 //	meta      schema -> version of this layout
 //	nodes     path NUL refID -> node name
 //	sessions  user NUL session id -> JSON
 //	engines   refID -> JSON
+//	disabled  user -> JSON
+//	tokens    id -> JSON, which has no token
 var (
 	bucketMeta     = []byte("meta")
 	bucketNodes    = []byte("nodes")
 	bucketSessions = []byte("sessions")
 	bucketEngines  = []byte("engines")
+	bucketDisabled = []byte("disabled")
+	bucketTokens   = []byte("tokens")
 	keySchema      = []byte("schema")
 )
 
@@ -33,6 +37,7 @@ const (
 	schemaVersion = "1"
 	maxKeyPart    = 1 << 10  // bytes of a path, user or id
 	maxValue      = 64 << 10 // bytes of an encoded record
+	maxDisabled   = 100_000  // records of disabled users
 	separator     = "\x00"
 )
 
@@ -47,7 +52,7 @@ func prepare(tx *bbolt.Tx) error {
 	if found != "" && found != schemaVersion {
 		return fmt.Errorf("it has layout %q, this gateway knows %q; use the gateway version that wrote it", found, schemaVersion)
 	}
-	for _, name := range [][]byte{bucketNodes, bucketSessions, bucketEngines} {
+	for _, name := range [][]byte{bucketNodes, bucketSessions, bucketEngines, bucketTokens, bucketDisabled} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

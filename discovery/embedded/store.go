@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package embedded is the discovery of a single gateway: engine nodes, engine
-// records and session records in one bbolt file, which the gateway holds under
+// Package embedded is the discovery of a single gateway: engine nodes, and
+// records of engines, sessions and tokens in one bbolt file, which the gateway holds under
 // an exclusive file lock. What a method returned for is on the disk.
 // docs/decisions/0002-embedded-store.md says why bbolt.
 package embedded
@@ -35,6 +35,8 @@ type Options struct {
 	MaxSessions int
 	// MaxEngines bounds the engine records (default 10000).
 	MaxEngines int
+	// MaxTokens bounds the token records (default 100000).
+	MaxTokens int
 	// MaxNodes bounds the nodes of all engine spaces (default 10000).
 	MaxNodes int
 }
@@ -47,6 +49,7 @@ func (o Options) withDefaults() Options {
 	}
 	fill(&o.MaxSessions, 100_000)
 	fill(&o.MaxEngines, 10_000)
+	fill(&o.MaxTokens, 100_000)
 	fill(&o.MaxNodes, 10_000)
 	return o
 }

@@ -31,6 +31,9 @@ type Gateway struct {
 	GRPC, REST string
 	// Token is the bearer of REST calls; "" calls with a bare user name.
 	Token string
+	// Client makes REST calls where the port speaks TLS, with the caller's certificate
+	// where there is no token; nil is the default one.
+	Client *http.Client
 	// Binary is the program that Start runs, Environ what its environment has
 	// beside that of Env.
 	Binary  string
@@ -154,13 +157,28 @@ type lazyLog struct{ g *Gateway }
 func (l lazyLog) String() string { return l.g.Log() }
 
 func (g *Gateway) ready() bool {
-	client := http.Client{Timeout: 5 * time.Second} // with the connections of the default client
-	r, err := client.Get("http://" + g.REST + "/readyz")
+	client := *g.client() // with its connections
+	client.Timeout = 5 * time.Second
+	r, err := client.Get(g.url("/readyz"))
 	if err != nil {
 		return false
 	}
 	_ = r.Body.Close()
 	return r.StatusCode == http.StatusOK
+}
+
+func (g *Gateway) client() *http.Client {
+	if g.Client != nil {
+		return g.Client
+	}
+	return http.DefaultClient
+}
+
+func (g *Gateway) url(path string) string {
+	if g.conf["kyuubi.frontend.rest.ssl.enabled"] == "true" {
+		return "https://" + g.REST + path
+	}
+	return "http://" + g.REST + path
 }
 
 // PID is the gateway process.
@@ -201,15 +219,15 @@ func (g *Gateway) Signal(sig syscall.Signal) {
 // Call makes a REST call with the caller's name and returns status and body.
 func (g *Gateway) Call(method, path, user string) (int, []byte) {
 	g.t.Helper()
-	req, err := http.NewRequest(method, "http://"+g.REST+path, nil)
+	req, err := http.NewRequest(method, g.url(path), nil)
 	require.NoError(g.t, err)
 	switch {
 	case g.Token != "":
 		req.Header.Set("Authorization", "Bearer "+g.Token)
-	case user != "":
+	case user != "" && g.Client == nil:
 		req.SetBasicAuth(user, "")
 	}
-	r, err := http.DefaultClient.Do(req)
+	r, err := g.client().Do(req)
 	require.NoError(g.t, err)
 	defer func() { _ = r.Body.Close() }()
 	body, err := io.ReadAll(r.Body)

@@ -31,8 +31,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rootToken is the token of the tests' own calls, which no directory decides about.
-const rootToken = "r00t-token-7c6b5a4f3e2d1c0b"
+// adminToken is an administrator's token, for the tests' own calls: no directory decides about it.
+const adminToken = "adm1n-token-7c6b5a4f3e2d1c0b"
 
 // house is a gateway that asks a directory.
 type house struct {
@@ -55,12 +55,12 @@ func start(t *testing.T, s *env.Slapd, settings map[string]string, environ ...st
 func startWith(t *testing.T, s *env.Slapd, settings map[string]string, environ ...string) *house {
 	t.Helper()
 	tokens := filepath.Join(t.TempDir(), "tokens")
-	require.NoError(t, os.WriteFile(tokens, []byte(rootToken+" root admin\n"), 0o600))
+	require.NoError(t, os.WriteFile(tokens, []byte(adminToken+" operator admin\n"), 0o600))
 	conf := s.Settings()
 	conf["kyuubi.authentication"], conf["kyuubi.authentication.token.file"] = "LDAP,TOKEN", tokens
 	maps.Copy(conf, settings)
 	h := &house{Gateway: env.Prepare(t, conf), Slapd: s, t: t}
-	h.Token, h.Environ = rootToken, environ
+	h.Token, h.Environ = adminToken, environ
 	h.Gateway.StartUntilCleanup()
 	return h
 }

@@ -70,6 +70,7 @@ func TestNobodyGetsInWithoutTheToken(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
 		_, err = pb.NewSparkConnectServiceClient(conn).Config(t.Context(), &pb.ConfigRequest{SessionId: sessionID})
-		require.Equal(t, codes.Unavailable, status.Code(err))
+		require.Equal(t, codes.InvalidArgument, status.Code(err))
+		require.ErrorContains(t, err, ";use_ssl=true")
 	})
 }

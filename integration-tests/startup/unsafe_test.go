@@ -32,6 +32,10 @@ const (
 	aToken = "0123456789abcdef-of-alice alice\n"
 	encryp = "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.spark.connect.ssl.certificate.path={dir}/cert.pem;" +
 		"kyuubi.frontend.spark.connect.ssl.key.path={dir}/key.pem"
+	both = "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.rest.ssl.enabled=true;" +
+		"kyuubi.frontend.ssl.certificate.path={dir}/cert.pem;kyuubi.frontend.ssl.key.path={dir}/key.pem"
+	keystored = "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.ssl.keystore.path={dir}/store;kyuubi.frontend.ssl.keystore.password=hunter2hunter2"
+	asked     = "kyuubi.frontend.spark.connect.ssl.client.auth=REQUIRED"
 )
 
 // aFile makes a file with a mode.
@@ -70,6 +74,12 @@ func mode(name string, mode os.FileMode) func(*machine) {
 	return func(m *machine) { require.NoError(m.t, os.Chmod(filepath.Join(m.dir, name), mode)) }
 }
 
+func moved(from, to string) func(*machine) {
+	return func(m *machine) {
+		require.NoError(m.t, os.Rename(filepath.Join(m.dir, from), filepath.Join(m.dir, to)))
+	}
+}
+
 func environment(name, value string) func(*machine) {
 	return func(m *machine) { m.env[name] = value }
 }
@@ -83,7 +93,11 @@ var doors = []unsafe{
 	{name: "two methods, one of them NONE", lines: "kyuubi.authentication=NONE,TOKEN", key: "kyuubi.authentication", why: "NONE lets everybody in"},
 	{name: "a method that is not there", lines: "kyuubi.authentication=JDBC", key: "kyuubi.authentication", why: "JDBC is a method of Kyuubi that this version does not have"},
 	{name: "no method", lines: "kyuubi.authentication=", key: "kyuubi.authentication", why: "it names no method"},
-	{name: "TOKEN without tokens", lines: "kyuubi.authentication=TOKEN", key: "kyuubi.authentication.token.file", why: "needs this file of tokens"},
+	{name: "tokens over at once", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.lifetime=PT0.1S", key: "kyuubi.authentication.token.lifetime", why: "would be over before they are used"},
+	{name: "tokens that end before they are over", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.lifetime=P8D", key: "kyuubi.authentication.token.slide.max", why: "cannot end after 168h"},
+	{name: "tokens that slide for good", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.slide.max=P400D", key: "kyuubi.authentication.token.slide.max", why: "without anybody looking at its user again"},
+	{name: "tokens of jobs that never end", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.job.lifetime.max=P3650D", key: "kyuubi.authentication.token.job.lifetime.max", why: "a password that nobody changes"},
+	{name: "a grace without an end", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.grace=P30D", key: "kyuubi.authentication.token.grace", why: "it is for queries under way"},
 	{name: "one port for two doors", lines: "kyuubi.frontend.spark.connect.bind.port=15002;kyuubi.frontend.rest.bind.port=15002", key: "kyuubi.frontend.spark.connect.bind.port", why: "port 15002 is also the REST port"},
 	{name: "a bind host that is none", lines: "kyuubi.frontend.rest.bind.host=*;kyuubi.authentication.none.allow.remote=true", key: "kyuubi.frontend.rest.bind.host", why: "* is no address"},
 	{name: "an advertised host with a scheme", lines: "kyuubi.frontend.advertised.host=sc://gateway", key: "kyuubi.frontend.advertised.host", why: "want a host name or an address without a port"},
@@ -174,6 +188,22 @@ var certificates = []unsafe{
 	{name: "an expired certificate", lines: encryp, prepare: aCertificate(certificateOptions{from: -48 * time.Hour, to: -24 * time.Hour}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the certificate expired on"},
 	{name: "a certificate of tomorrow", lines: encryp, prepare: aCertificate(certificateOptions{from: 24 * time.Hour, to: 48 * time.Hour}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the certificate is valid from"},
 	{name: "a certificate of nobody", lines: encryp, prepare: aCertificate(certificateOptions{noName: true}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the certificate names no host"},
+	{name: "REST in clear text", lines: tokens + ";kyuubi.frontend.rest.bind.host=0.0.0.0", prepare: aFile("tokens", aToken, 0o600), key: "kyuubi.frontend.rest.ssl.enabled", why: "credentials would cross the network in clear text on 0.0.0.0"},
+	{name: "REST over TLS without a certificate", lines: "kyuubi.frontend.rest.ssl.enabled=true", key: "kyuubi.frontend.rest.ssl.certificate.path", why: "needs this PEM file", faults: 2},
+	{name: "a key of both ports that others read", lines: both, prepare: all(aCertificate(certificateOptions{}), mode("key.pem", 0o604)), key: "kyuubi.frontend.ssl.key.path", why: "and so pretend to be this gateway"},
+	{name: "a keystore that others read", lines: keystored, prepare: aFile("store", "x", 0o644), key: "kyuubi.frontend.ssl.keystore.path", why: "and so pretend to be this gateway"},
+	{name: "a keystore that is none", lines: keystored, prepare: aFile("store", "x", 0o600), key: "kyuubi.frontend.ssl.keystore.path", why: "cannot be used"},
+	{name: "a keystore without its password", lines: strings.Replace(keystored, "hunter2hunter2", "", 1), prepare: aFile("store", "x", 0o600), key: "kyuubi.frontend.ssl.keystore.password", why: "needs its password"},
+	{name: "a keystore of another type", lines: keystored + ";kyuubi.frontend.ssl.keystore.type=JKS", prepare: aFile("store", "x", 0o600), key: "kyuubi.frontend.ssl.keystore.type", why: "is a keystore of type PKCS12, not JKS"},
+	{name: "two certificates for a port", lines: both + ";" + keystored, prepare: all(aCertificate(certificateOptions{}), aFile("store", "x", 0o600)), key: "kyuubi.frontend.ssl.keystore.path", why: "remove one or the other"},
+	{name: "a key where engines work", lines: both + ";kyuubi.server.work.dir={dir}/w;kyuubi.frontend.ssl.key.path={dir}/w/key.pem", prepare: all(aCertificate(certificateOptions{}), aFolder("w", 0o700), moved("key.pem", "w/key.pem")), key: "kyuubi.frontend.ssl.key.path", why: "is inside {dir}/w, where engines work"},
+	{name: "certificates of clients without TLS", lines: "kyuubi.frontend.rest.ssl.client.auth=REQUIRED", key: "kyuubi.frontend.rest.ssl.client.auth", why: "so REQUIRED would keep nobody out"},
+	{name: "certificates of clients of anybody", lines: both + ";" + asked, prepare: aCertificate(certificateOptions{}), key: "kyuubi.frontend.ssl.client.ca.path", why: "needs this file with the authorities"},
+	{name: "an authority that is none", lines: both + ";" + asked + ";kyuubi.frontend.ssl.client.ca.path={dir}/cert.pem", prepare: aCertificate(certificateOptions{}), key: "kyuubi.frontend.ssl.client.ca.path", why: "is of no authority, so it vouches for nobody"},
+	{name: "an authority that others change", lines: both + ";" + asked + ";kyuubi.frontend.ssl.client.ca.path={dir}/cert.pem", prepare: all(aCertificate(certificateOptions{}), mode("cert.pem", 0o666)), key: "kyuubi.frontend.ssl.client.ca.path", why: "and so let anybody in"},
+	{name: "users of certificates that nobody shows", lines: both + ";kyuubi.authentication=CERTIFICATE", prepare: aCertificate(certificateOptions{}), key: "kyuubi.frontend.spark.connect.ssl.client.auth", why: "needs ports that ask for certificates"},
+	{name: "a rule without a user", lines: "kyuubi.authentication.certificate.user=CN=.*", key: "kyuubi.authentication.certificate.user", why: "exactly one group, which is the user"},
+	{name: "an authority to give out that is a key", lines: both + ";kyuubi.frontend.ssl.ca.path={dir}/key.pem", prepare: aCertificate(certificateOptions{}), key: "kyuubi.frontend.ssl.ca.path", why: "cannot be given to clients"},
 	{name: "a key that can be broken", lines: encryp, prepare: aCertificate(certificateOptions{rsaBits: 1024}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the key has 1024 bits"},
 }
 
@@ -202,7 +232,7 @@ var places = []unsafe{
 func TestUnsafeConfigurationsDoNotStart(t *testing.T) {
 	for area, table := range map[string][]unsafe{
 		"doors": doors, "people": people, "engines": engines, "secrets": secrets, "certificates": certificates, "places": places,
-		"directories": directories, "kerberos": kerberos,
+		"directories": directories, "issuers": issuers, "kerberos": kerberos,
 	} {
 		for _, tt := range table {
 			t.Run(area+"/"+tt.name, func(t *testing.T) {

@@ -27,6 +27,14 @@ var AuthUnavailable = &Class{
 	admin: "The gateway's log names the service and the fault. Look whether it runs and can be reached from the gateway.",
 }
 
+// TokenExpired: the caller's token was good for a limited time, which is over.
+var TokenExpired = &Class{
+	name: "TOKEN_EXPIRED", code: codes.Unauthenticated, http: http.StatusUnauthorized,
+	cause: "The token is one of this gateway, and its time is over. It was good for some hours, or longer while a session of its was open.",
+	user:  "Get a new one as the message says (`gateway login`, or `POST /api/v1/tokens`) and connect again: a client keeps the token with which it connected.",
+	admin: "Nothing. `kyuubi.authentication.token.lifetime` and the settings beside it say how long tokens are good.",
+}
+
 // PermissionDenied: the caller is known and may not do this.
 var PermissionDenied = &Class{
 	name: "PERMISSION_DENIED", code: codes.PermissionDenied, http: http.StatusForbidden,
@@ -210,7 +218,7 @@ var OperationUnheard = &Class{
 // Classes lists every class in the order of docs/errors.md.
 func Classes() []*Class {
 	return []*Class{
-		Unauthenticated, AuthUnavailable, PermissionDenied,
+		Unauthenticated, TokenExpired, AuthUnavailable, PermissionDenied,
 		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing,
 		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable, EngineTimeout, Interrupted,
 		LimitExceeded, ShuttingDown, NoEngineYet, UnsupportedMethod, NotFound, Conflict, OutOfResources, Internal,

@@ -26,31 +26,51 @@ const fileLimit = 1 << 20
 // symbolic link, not a regular file, owned by another user, or open to group
 // or world.
 func LoadOrCreate(path string, create bool) ([]byte, error) {
-	key, err := load(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	if !create {
+	keys, err := Load(path)
+	switch {
+	case err == nil:
+		return keys[0], nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case !create:
 		return nil, fmt.Errorf("the cluster secret %s does not exist; copy it from another gateway of this cluster "+
 			"(mode 0600): %w", path, err)
 	}
 	if err := makeFile(path); err != nil {
 		return nil, fmt.Errorf("cannot make the cluster secret %s: %w", path, err)
 	}
-	return load(path)
+	keys, err = Load(path)
+	if err != nil {
+		return nil, err
+	}
+	return keys[0], nil
 }
 
-func load(path string) ([]byte, error) {
+// maxSecrets is how many secrets the file may hold during a rotation.
+const maxSecrets = 2
+
+// Load reads the cluster secret and, during a rotation, the one before it: the
+// file then has a second line. The rules of LoadOrCreate hold; the error of an
+// absent file is fs.ErrNotExist.
+func Load(path string) ([][]byte, error) {
 	text, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != size {
-		return nil, fmt.Errorf("the cluster secret %s is not %d hexadecimal digits; restore it, or remove it "+
-			"(running engines are lost then)", path, 2*size)
+	var keys [][]byte
+	for _, line := range strings.Fields(string(text)) {
+		key, err := hex.DecodeString(line)
+		if err != nil || len(key) != size {
+			return nil, fmt.Errorf("the cluster secret %s is not %d hexadecimal digits; restore it, or remove it "+
+				"(running engines and issued tokens are lost then)", path, 2*size)
+		}
+		keys = append(keys, key)
 	}
-	return key, nil
+	if len(keys) == 0 || len(keys) > maxSecrets {
+		return nil, fmt.Errorf("the cluster secret %s has %d lines; it is %d hexadecimal digits, and the secret before it on a second line "+
+			"during a rotation", path, len(keys), 2*size)
+	}
+	return keys, nil
 }
 
 // ReadFile reads a file of at most 1 MiB that holds secrets, under the rules

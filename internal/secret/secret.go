@@ -23,6 +23,10 @@ const (
 	LabelControl  = "control"  // bearer token of the engine's control endpoint
 )
 
+// LabelToken is the label of the key that signs the tokens of users; it is
+// derived for no engine in particular.
+const LabelToken = "token"
+
 const (
 	size = 32 // bytes of the cluster secret and of derived keys
 	salt = "roundhouse"

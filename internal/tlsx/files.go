@@ -111,7 +111,7 @@ func (f Files) pairFault(err error) error {
 	switch {
 	case strings.Contains(text, "does not match"):
 		return fault(PartKey, "this key is not the one of the certificate %s: name the two files that were made together", f.Certificate)
-	case strings.Contains(text, "key input"), strings.Contains(text, "private key"):
+	case !strings.Contains(text, "certificate input") && (strings.Contains(text, "key input") || strings.Contains(text, "private key")):
 		return fault(PartKey, "no private key can be read from %s: it must be PEM and not encrypted", f.Key)
 	}
 	return fault(PartCertificate, "no certificate can be read from %s (%v): it must be PEM, the certificate of this gateway first", f.Certificate, err)

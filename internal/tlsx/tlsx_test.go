@@ -108,7 +108,7 @@ func TestFaultsNameThePart(t *testing.T) {
 		"a certificate of none": {Files{Certificate: s.pair.Key, Key: s.pair.Key}, PartCertificate, "no certificate can be read"},
 		"an authority":          {Files{Certificate: s.authority.Files.Certificate, Key: s.authority.Files.Key}, PartCertificate, "names no host"},
 		"no keystore":           {Files{Keystore: dir + "/none"}, PartKeystore, "cannot be read"},
-		"an open keystore":      {Files{Keystore: write("open.p12", p12, 0o640), Password: password}, PartKeystore, "chmod 600"},
+		"an open keystore":      {Files{Keystore: write("open.p12", p12, 0o644), Password: password}, PartKeystore, "chmod 600"},
 		"wrong password":        {Files{Keystore: s.p12, Password: "other"}, PartPassword, "does not open"},
 		"wrong password of JKS": {Files{Keystore: s.jks, Password: "other"}, PartPassword, "does not open"},
 		"another type":          {Files{Keystore: s.p12, Password: password, Type: JKS}, PartType, "is a keystore of type PKCS12, not JKS"},
@@ -209,24 +209,28 @@ func TestExpiry(t *testing.T) {
 // served is the certificate that a handshake with the server shows, or its error.
 func served(t *testing.T, s *Server, client *tls.Config) (*x509.Certificate, error) {
 	t.Helper()
-	here, there := net.Pipe()
-	defer func() { _ = here.Close() }()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", s.Config())
+	require.NoError(t, err)
 	done := make(chan error, 1)
-	go func() { // ends with the pipe, waited for below
-		conn := tls.Server(there, s.Config())
-		err := conn.Handshake()
-		_ = there.Close()
-		done <- err
+	go func() { // ends with the handshake or the listener, waited for below
+		conn, err := l.Accept()
+		if err != nil {
+			done <- err
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		done <- conn.(*tls.Conn).Handshake()
 	}()
-	conn := tls.Client(here, client)
-	err := conn.Handshake()
-	_ = here.Close()
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", l.Addr().String(), client)
+	_ = l.Close()
 	if serverErr := <-done; serverErr != nil {
-		return nil, serverErr
+		err = serverErr
 	}
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = conn.Close() }()
 	return conn.ConnectionState().PeerCertificates[0], nil
 }
 

@@ -42,6 +42,14 @@ type Observer interface {
 	HoldEnded()
 }
 
+// Refusal is a call that a known caller may not make.
+type Refusal struct {
+	User, RealUser string
+	Peer           net.Addr
+	Method         string
+	Err            error
+}
+
 // Director decides about every call of the Connect service.
 type Director struct {
 	Auth     auth.Authenticator
@@ -54,6 +62,12 @@ type Director struct {
 	Holds *Holds
 	// Denied refuses users and addresses that may not use the gateway. Optional.
 	Denied func(user, address string) error
+	// Proxies decide who acts for whom; nil means that nobody does.
+	Proxies Proxies
+	// OnRefused is told of calls that a known caller may not make. Optional.
+	OnRefused func(Refusal)
+	// Tokens hear which token is used with which session. Optional.
+	Tokens Tokens
 	// Discard ends an engine that is found dead.
 	Discard func(refID, why string)
 	Log     *slog.Logger
@@ -61,6 +75,8 @@ type Director struct {
 	rules map[string]rule
 	// calls counts what users have open.
 	calls *tally
+	// under are the calls under way.
+	under *openCalls
 	// lastRefusal (epoch seconds) is when a refusal was last logged.
 	lastRefusal *atomic.Int64
 }
@@ -69,8 +85,12 @@ type Director struct {
 func NewDirector(d Director) *Director {
 	d.rules = ruleTable()
 	d.calls = &tally{}
+	d.under = &openCalls{}
 	if d.Holds == nil {
 		d.Holds = NewHolds(0)
+	}
+	if d.OnRefused == nil {
+		d.OnRefused = func(Refusal) {}
 	}
 	if d.Denied == nil {
 		d.Denied = func(string, string) error { return nil }
@@ -82,29 +102,44 @@ func NewDirector(d Director) *Director {
 // Admit authenticates a call on its headers alone and counts it as one of its
 // user.
 func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
-	g, tracked := c.Peer.(guestAddr)
-	if tracked {
-		c.Peer = g.Addr
+	id, err := d.authenticate(ctx, c)
+	if err == nil && id.Lapsed && !d.rules[c.Method].lapsed {
+		err = auth.Expired(id)
 	}
-	id, err := d.Auth.Authenticate(ctx, auth.Request{Header: c.Header, Peer: c.Peer, Secure: c.Secure, Certificate: c.Certificate})
 	if err != nil {
 		d.callDone(c, err)
-		d.refused(c, "", err)
 		return errs.Status(err).Err()
 	}
-	if tracked {
-		g.guest.known()
-	}
-	if err := d.enter(c, id); err != nil {
+	if err := d.enter(ctx, c, id); err != nil {
 		d.callDone(c, err)
 		return d.clientError(c, err)
 	}
 	return nil
 }
 
+// authenticate finds out who calls. A refusal is in the log.
+func (d *Director) authenticate(ctx context.Context, c *proxy.Call) (auth.Identity, error) {
+	g, tracked := c.Peer.(guestAddr)
+	if tracked {
+		c.Peer = g.Addr
+	}
+	id, err := d.Auth.Authenticate(ctx, auth.Request{
+		Door: auth.DoorConnect, Header: c.Header, Peer: c.Peer, Secure: c.Secure, Certificate: c.Certificate,
+	})
+	if err != nil {
+		d.refused(c, "", err)
+		return auth.Identity{}, err
+	}
+	if tracked {
+		g.guest.known()
+	}
+	return id, nil
+}
+
 // Route finds the session of a call and its engine.
 func (d *Director) Route(ctx context.Context, c *proxy.Call, req proxy.Request) (*proxy.Route, error) {
-	call, err := d.identify(c, req)
+	ctx = c.Admitted.(*place).life
+	call, err := d.identify(ctx, c, req)
 	var r *proxy.Route
 	if err == nil {
 		r, err = d.find(ctx, call)
@@ -146,6 +181,7 @@ func (d *Director) clientError(c *proxy.Call, err error) error {
 		user := ""
 		if p, ok := c.Admitted.(*place); ok {
 			user = p.user
+			d.OnRefused(Refusal{User: user, RealUser: p.id.User, Peer: c.Peer, Method: c.Method, Err: err})
 		}
 		d.refused(c, user, err)
 	}
@@ -164,17 +200,22 @@ func (d *Director) callDone(c *proxy.Call, err error) {
 }
 
 // identify finds out whose call it is, on which session, and whether both can be.
-func (d *Director) identify(c *proxy.Call, req proxy.Request) (*call, error) {
+func (d *Director) identify(ctx context.Context, c *proxy.Call, req proxy.Request) (*call, error) {
 	place := c.Admitted.(*place)
 	id, err := auth.ClaimUser(place.id, req.UserID)
 	if err != nil {
 		return nil, err
 	}
+	if id, err = d.owner(ctx, c, req, id); err != nil {
+		return nil, err
+	}
 	if err := place.claimedBy(id.User, c.Method); err != nil {
 		return nil, err
 	}
-	if err := d.Denied(id.User, host(c.Peer)); err != nil {
-		return nil, err
+	for _, user := range []string{id.User, id.RealUser} {
+		if err := d.Denied(user, host(c.Peer)); err != nil {
+			return nil, err
+		}
 	}
 	if uuid.Validate(req.SessionID) != nil || len(req.SessionID) != 36 {
 		return nil, errs.New(errs.InvalidRequest, "The session id %q is not a UUID such as 00112233-4455-6677-8899-aabbccddeeff.", req.SessionID)
@@ -189,6 +230,9 @@ func (d *Director) identify(c *proxy.Call, req proxy.Request) (*call, error) {
 // find answers the call here, or finds or opens its session and routes it there.
 func (d *Director) find(ctx context.Context, c *call) (*proxy.Route, error) {
 	s, end := d.Sessions.Lookup(c.key)
+	if err := c.sameHand(s); err != nil {
+		return nil, err
+	}
 	reply, err := d.localReply(ctx, c, s, end)
 	if err != nil {
 		return nil, err
@@ -283,7 +327,7 @@ func (d *Director) open(c *call) (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := d.Sessions.Open(session.Request{Key: c.key, Plan: plan, Client: wishes.Client, Address: host(c.Peer)})
+	s, _, err := d.Sessions.Open(session.Request{Key: c.key, RealUser: c.id.RealUser, Plan: plan, Client: wishes.Client, Address: host(c.Peer)})
 	return s, err
 }
 
@@ -294,6 +338,7 @@ func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session, e 
 	}
 	r := &proxy.Route{
 		Conn:    e.Conn(),
+		Life:    ctx,
 		Stamp:   proxy.Stamp{UserID: c.key.User, SessionID: c.key.ID},
 		Header:  forwardHeader(c.Header),
 		Timeout: c.rule.timeout,
@@ -304,6 +349,9 @@ func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session, e 
 		return nil, err
 	}
 	d.count(s, r)
+	if c.id.Token != "" && !c.id.Lapsed && d.Tokens != nil {
+		d.Tokens.Used(c.id.Token, s.ID)
+	}
 	return r, nil
 }
 

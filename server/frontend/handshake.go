@@ -3,30 +3,18 @@
 package frontend
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
 	"net"
-	"time"
 
 	"google.golang.org/grpc/credentials"
+
+	"roundhouse/internal/tlsx"
 )
-
-// plainPatience is how long a client that speaks plaintext may take to read why
-// it is refused.
-const plainPatience = 500 * time.Millisecond
-
-// prefaceStart begins what HTTP/2 clients send first (RFC 9113 section 3.4).
-const prefaceStart = "PRI * HTTP/2.0"
-
-// plainAdvice is what it reads.
-const plainAdvice = "This port of the gateway speaks TLS: add ;use_ssl=true to the sc:// line."
 
 // handshaker are the TLS credentials of the port. Unlike those of grpc they
 // answer a client that speaks plaintext in its own language: Spark's clients
-// would otherwise retry for minutes without a word.
+// would otherwise try again for minutes without a word.
 type handshaker struct {
 	credentials.TransportCredentials
 	config *tls.Config
@@ -45,12 +33,19 @@ func (h handshaker) Clone() credentials.TransportCredentials {
 // handshakeTimeout. Clients that do not agree to HTTP/2 by ALPN are refused (RFC
 // 9113 section 3.2).
 func (h handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn := tls.Server(raw, h.config)
-	err := conn.Handshake()
-	if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) {
-		explain(raw, plain.RecordHeader)
+	peeked := &tlsx.Peeked{Conn: raw}
+	speaks, err := peeked.SpeaksTLS()
+	switch {
+	case err != nil:
+		_ = raw.Close()
+		return nil, nil, err
+	case !speaks:
+		answerPlain(peeked)
+		_ = raw.Close()
+		return nil, nil, errors.New("the client speaks plaintext")
 	}
-	if err != nil {
+	conn := tls.Server(peeked, h.config)
+	if err := conn.Handshake(); err != nil {
 		_ = conn.Close()
 		return nil, nil, err
 	}
@@ -61,38 +56,4 @@ func (h handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	}
 	level := credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}
 	return conn, credentials.TLSInfo{State: state, CommonAuthInfo: level}, nil
-}
-
-// explain says what to do to a client whose first bytes are not TLS. What it
-// still sends is read for a moment, or TCP would reset the connection before
-// the answer arrives.
-func explain(raw net.Conn, first [5]byte) {
-	answer := plainHTTP1()
-	if bytes.HasPrefix([]byte(prefaceStart), first[:]) {
-		answer = goAway()
-	}
-	_ = raw.SetDeadline(time.Now().Add(plainPatience))
-	if _, err := raw.Write(answer); err != nil {
-		return
-	}
-	if g, ok := raw.(*guest); ok {
-		raw = g.Conn
-	}
-	if tcp, ok := raw.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, tcp, wasteAtClose)
-	}
-}
-
-func plainHTTP1() []byte {
-	return fmt.Appendf(nil, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s\n",
-		len(plainAdvice)+1, plainAdvice)
-}
-
-// goAway is an HTTP/2 server that begins and at once ends a connection: an empty
-// SETTINGS frame, then GOAWAY for INADEQUATE_SECURITY, 0xc (RFC 9113 sections
-// 6.5, 6.8 and 7).
-func goAway() []byte {
-	b := []byte{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, byte(8 + len(plainAdvice)), 7, 0, 0, 0, 0, 0}
-	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0xc)
-	return append(b, plainAdvice...)
 }

@@ -3,6 +3,7 @@
 package frontend
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -68,16 +69,20 @@ type place struct {
 	d    *Director
 	id   auth.Identity
 	user string // "" until a caller whom nobody verifies has named itself
+	// life ends with the call, or before when it is cut; end ends it.
+	life context.Context
+	end  context.CancelCauseFunc
 }
 
 // enter counts a call as open until it is over.
-func (d *Director) enter(c *proxy.Call, id auth.Identity) error {
+func (d *Director) enter(ctx context.Context, c *proxy.Call, id auth.Identity) error {
 	p := &place{d: d, id: id, user: id.User}
 	c.Admitted = p
 	if err := d.takeCall(p.user, c.Method); err != nil {
 		return err
 	}
-	c.Left = func() { d.calls.give(p.user) }
+	p.begin(ctx)
+	c.Left = func() { p.over(); d.calls.give(p.user) }
 	return nil
 }
 
@@ -91,6 +96,7 @@ func (p *place) claimedBy(user, method string) error {
 	}
 	p.d.calls.give(p.user)
 	p.user = user
+	p.d.under.note(p, user)
 	return nil
 }
 

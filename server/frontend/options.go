@@ -50,14 +50,21 @@ func forwardHeader(from metadata.MD) metadata.MD {
 func (d *Director) wishes(c *call) (session.Wishes, error) {
 	w := session.Wishes{
 		User:   c.key.User,
-		Pairs:  conf.MetadataPairs(c.Header),
 		Client: printable(string(field(c.req, c.rule.client))),
+		Caller: c.id, Address: host(c.Peer),
+	}
+	var err error
+	if _, w.Pairs, err = conf.TakeProxyUser(conf.MetadataPairs(c.Header)); err != nil { // judged before
+		return w, errs.Wrap(errs.OptionInvalid, err, "%v.", err)
 	}
 	set, _, err := parseSet(c)
 	if err != nil {
 		return w, err
 	}
 	for _, p := range set.GetPairs() {
+		if conf.NamesProxyUser(p.GetKey()) {
+			continue
+		}
 		switch v := d.Keys.Classify(w.User, p.GetKey()); v.Kind {
 		case conf.Launch:
 			w.Pairs = append(w.Pairs, conf.Pair{Key: p.GetKey(), Value: p.GetValue()})
@@ -129,6 +136,9 @@ func (d *Director) checkUnset(user string, in *pb.ConfigRequest) error {
 func (d *Director) filterSet(set *pb.ConfigRequest_Set, s *session.Session) (warnings []string, err error) {
 	var kept []*pb.KeyValue
 	for _, p := range set.GetPairs() {
+		if conf.NamesProxyUser(p.GetKey()) { // judged before
+			continue
+		}
 		v := d.Keys.Classify(s.User, p.GetKey())
 		switch {
 		case v.Kind == conf.Runtime, v.Kind == conf.Refused && v.Err.Unlisted:

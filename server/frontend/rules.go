@@ -24,6 +24,9 @@ type rule struct {
 	// check, if not nil, may refuse any request message, the first one before a
 	// session opens for it.
 	check func(proxy.Request) error
+	// lapsed says that a caller whose token has just expired may do it still: go on
+	// with what was begun before, or end it.
+	lapsed bool
 	// timeout bounds the call at the engine; 0 means the client's deadline.
 	timeout time.Duration
 }
@@ -48,10 +51,10 @@ func ruleTable() map[string]rule {
 		"Config":            {opens: true, observed: 8, client: 4, local: planCompressionReply},
 		"AddArtifacts":      {opens: true, observed: 7, client: 6, check: checkArtifacts},
 		"ArtifactStatus":    {observed: 5, client: 3, local: artifactStatusReply},
-		"Interrupt":         {observed: 7, client: 3, timeout: interruptTimeout},
-		"ReattachExecute":   {observed: 6, client: 4},
-		"ReleaseExecute":    {observed: 7, client: 4, local: releaseExecuteReply, evenEnded: true},
-		"ReleaseSession":    {client: 3, local: releaseSessionReply, evenEnded: true},
+		"Interrupt":         {observed: 7, client: 3, lapsed: true, timeout: interruptTimeout},
+		"ReattachExecute":   {observed: 6, client: 4, lapsed: true},
+		"ReleaseExecute":    {observed: 7, client: 4, lapsed: true, local: releaseExecuteReply, evenEnded: true},
+		"ReleaseSession":    {client: 3, lapsed: true, local: releaseSessionReply, evenEnded: true},
 		"FetchErrorDetails": {observed: 5, client: 4, local: fetchErrorDetailsReply, evenEnded: true},
 		"CloneSession":      {observed: 5, client: 3},
 		"GetStatus":         {observed: 4, client: 3},

@@ -48,7 +48,9 @@ type ServerOptions struct {
 	// DrainTimeout bounds the graceful stop.
 	DrainTimeout time.Duration
 	Director     proxy.Director
-	Log          *slog.Logger
+	// Tokens is served beside the Connect service. Optional.
+	Tokens *TokenDoor
+	Log    *slog.Logger
 }
 
 // Server is the gRPC listener of the gateway.
@@ -69,6 +71,9 @@ func Listen(o ServerOptions) (*Server, error) {
 	p := proxy.New(o.Director)
 	g := grpc.NewServer(grpcOptions(o, p)...)
 	p.Register(g)
+	if o.Tokens != nil {
+		o.Tokens.register(g)
+	}
 	h := health.NewServer()
 	healthpb.RegisterHealthServer(g, h)
 	return &Server{opts: o, listen: newDoor(l, o.Strangers), grpc: g, health: h}, nil

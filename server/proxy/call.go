@@ -65,6 +65,9 @@ type Director interface {
 type Route struct {
 	// Conn leads to the engine; nil when the gateway answers itself.
 	Conn grpc.ClientConnInterface
+	// Life, if not nil, is what the call lives in, derived from its context: its
+	// end ends the call, with the cause for an answer.
+	Life context.Context
 	// Stamp goes onto every message of the call.
 	Stamp Stamp
 	// Header is the metadata for the engine.
@@ -98,6 +101,9 @@ type Route struct {
 }
 
 func (r *Route) fail(ctx context.Context, err error) error {
+	if err != nil && r.Life != nil && r.Life.Err() != nil && ctx.Err() == nil {
+		return context.Cause(r.Life)
+	}
 	if err == nil || r.Fail == nil {
 		return err
 	}

@@ -71,7 +71,9 @@ func (p *Proxy) UnknownHandler(_ any, s grpc.ServerStream) error {
 	return p.duplexHandler(method)(nil, s)
 }
 
-func (p *Proxy) newCall(ctx context.Context, method string) *Call {
+// NewCall is what is known of a call to a gRPC server before its first message
+// is read.
+func NewCall(ctx context.Context, method string) *Call {
 	c := &Call{Method: method}
 	c.Header, _ = metadata.FromIncomingContext(ctx)
 	if pr, ok := peer.FromContext(ctx); ok {
@@ -128,6 +130,9 @@ func (p *Proxy) route(ctx context.Context, c *Call, raw []byte) (*Route, Request
 // upstream is the context of the engine side of a call: the client's deadline
 // and cancellation, and only the metadata that the director let through.
 func (r *Route) upstream(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	if r.Life != nil {
+		ctx = r.Life
+	}
 	ctx = metadata.NewOutgoingContext(ctx, r.Header)
 	if r.Timeout <= 0 {
 		return context.WithCancelCause(ctx)

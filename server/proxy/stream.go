@@ -31,7 +31,7 @@ func (p *Proxy) duplexHandler(method string) grpc.StreamHandler {
 
 // stream admits a streaming call, reads its first message, routes and carries it.
 func (p *Proxy) stream(s grpc.ServerStream, method string, duplex bool) error {
-	c := p.newCall(s.Context(), method)
+	c := NewCall(s.Context(), method)
 	c.sendHeader = func() error { return s.SendHeader(nil) }
 	defer c.leave()
 	if err := p.director.Admit(s.Context(), c); err != nil {

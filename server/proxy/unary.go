@@ -12,7 +12,7 @@ import (
 
 func (p *Proxy) unaryHandler(method string) grpc.MethodHandler {
 	return func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		c := p.newCall(ctx, method)
+		c := NewCall(ctx, method)
 		c.sendHeader = func() error { return grpc.SendHeader(ctx, nil) }
 		defer c.leave()
 		if err := p.director.Admit(ctx, c); err != nil {

@@ -173,7 +173,9 @@ func TestTheDescriptionSaysHowEachRoleComesIn(t *testing.T) {
 		user:   {[]string{"bearer", "name"}, []string{"400", "401", "403", "413", "421", "500", "504"}},
 		owner:  {[]string{"bearer", "name"}, []string{"400", "401", "403", "404", "413", "421", "500", "504"}},
 		admin:  {[]string{"bearer", "name"}, []string{"400", "401", "403", "413", "421", "500", "504"}},
-		engine: {[]string{"engineMac"}, []string{"400", "401", "403", "404", "410", "413", "500", "504"}},
+
+		operator: {[]string{"bearer", "name"}, []string{"400", "401", "403", "413", "421", "500", "504"}},
+		engine:   {[]string{"engineMac"}, []string{"400", "401", "403", "404", "410", "413", "500", "504"}},
 	}
 	for _, d := range c.calls {
 		require.Contains(t, want, d.role(), d.pattern())

@@ -15,9 +15,10 @@ type Sessions interface {
 	// Open makes a session with the options that the caller asks for; from is the
 	// caller's address without the port.
 	Open(ctx context.Context, caller auth.Identity, from string, configs map[string]string) (SessionView, error)
-	// List returns the sessions of a user, or of everybody for "".
+	// List returns the sessions of a user and those that the user opened for others,
+	// or of everybody for "".
 	List(user string) []SessionView
-	// Get returns false for a session that is not open.
+	// Get finds one of these; false for a session that is not open.
 	Get(user, id string) (SessionView, bool)
 	// Close ends a session; the reason is shown to its user.
 	Close(ctx context.Context, user, id, reason string) error
@@ -56,6 +57,8 @@ type Observer interface {
 type SessionView struct {
 	ID   string
 	User string
+	// OpenedBy is who opened it: its user, or who acted for that one.
+	OpenedBy string
 	// Name is kyuubi.session.name.
 	Name string
 	// RemoteID is the engine's own id of the session.

@@ -42,7 +42,7 @@ The gateway serves the description of this API, for tools, at ` + "`GET /api/ope
 func may(r rule) string {
 	return map[rule]string{
 		public: "everybody, without credentials", user: "every user", owner: "the owner of the session, and administrators",
-		admin: "administrators", engine: "engines, by a MAC",
+		operator: "administrators, and operators of the rules file", admin: "administrators", engine: "engines, by a MAC",
 	}[r]
 }
 

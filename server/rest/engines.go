@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"roundhouse/auth"
 	"roundhouse/internal/errs"
 )
 
@@ -52,12 +51,12 @@ type engineFilter struct {
 }
 
 func (s *Server) listEngines(c *call) error {
-	filter, err := engineQuery(c.caller, c.query)
+	filter, err := s.engineQuery(c, See)
 	if err != nil {
 		return err
 	}
 	list := []engineData{}
-	for _, v := range s.matching(filter) {
+	for _, v := range s.matching(c, filter, See) {
 		list = append(list, engineJSON(v, c.caller.Admin))
 	}
 	writeJSON(c.w, http.StatusOK, list)
@@ -67,7 +66,7 @@ func (s *Server) listEngines(c *call) error {
 // stopEngines stops the engine refId, else all engines of one engine space,
 // whose subdomain is "default" unless named, as in Kyuubi.
 func (s *Server) stopEngines(c *call) error {
-	filter, err := engineQuery(c.caller, c.query)
+	filter, err := s.engineQuery(c, End)
 	if err != nil {
 		return err
 	}
@@ -81,7 +80,7 @@ func (s *Server) stopEngines(c *call) error {
 		}
 		filter.subdomain = or(filter.subdomain, defaultSubdomain)
 	}
-	engines := s.matching(filter)
+	engines := s.matching(c, filter, End)
 	if len(engines) == 0 {
 		return errs.New(errs.NotFound, "There is no such engine: %s.", filter)
 	}
@@ -115,22 +114,26 @@ func stopped(engines []EngineView) string {
 	return b.String()
 }
 
-func (s *Server) matching(f engineFilter) []EngineView {
-	return slices.DeleteFunc(slices.Clone(s.o.Engines.Engines()), func(v EngineView) bool { return !f.match(v) })
+// matching are the engines that are meant, of those to which the caller may do
+// this.
+func (s *Server) matching(c *call, f engineFilter, do Action) []EngineView {
+	return slices.DeleteFunc(slices.Clone(s.o.Engines.Engines()), func(v EngineView) bool { return !f.match(v) || !s.may(c, do, v.User) })
 }
 
 // engineQuery reads the parameters of Kyuubi (type, sharelevel, subdomain,
 // proxyUser or hive.server2.proxy.user) and ours (refId, all). By default a
 // call means the caller's own engines.
-func engineQuery(caller auth.Identity, query url.Values) (engineFilter, error) {
+func (s *Server) engineQuery(c *call, do Action) (engineFilter, error) {
+	caller, query := c.caller, c.query
 	all, err := boolean(query, "all")
 	if err != nil {
 		return engineFilter{}, err
 	}
 	named := or(query.Get("proxyUser"), query.Get("hive.server2.proxy.user"))
-	if !caller.Admin && (all || named != "" && named != caller.User) {
+	others := caller.Admin || s.o.Access != nil && s.o.Access.IsOperator(caller)
+	if all && !others || named != "" && !s.may(c, do, named) {
 		return engineFilter{}, errs.New(errs.PermissionDenied,
-			"Only an administrator may ask for the engines of other users, and user %q is none.", caller.User)
+			"Only an administrator, or an operator of these users, may ask for the engines of other users, and user %q is none.", caller.User)
 	}
 	f := engineFilter{
 		user:       or(named, caller.User),
@@ -139,7 +142,7 @@ func engineQuery(caller auth.Identity, query url.Values) (engineFilter, error) {
 		subdomain:  strings.ToLower(query.Get("subdomain")),
 		refID:      query.Get("refId"),
 	}
-	if all || caller.Admin && named == "" && f.refID != "" {
+	if all || others && named == "" && f.refID != "" {
 		f.user = ""
 	}
 	return f, nil

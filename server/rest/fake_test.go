@@ -46,6 +46,7 @@ type world struct {
 	openErr  error
 	regErr   error
 	endErr   error // of Close and Stop
+	tokenErr error
 }
 
 func (w *world) note(parts ...string) {
@@ -111,6 +112,51 @@ func (w *world) Deregister(_ context.Context, refID, path, reason, detail string
 	return w.regErr
 }
 
+// tokens plays the issuer of a world.
+type tokens struct{ w *world }
+
+func (t tokens) Issue(_ context.Context, by auth.Identity, wish TokenWish) (string, TokenView, error) {
+	if t.w.tokenErr != nil {
+		return "", TokenView{}, t.w.tokenErr
+	}
+	t.w.note("issue", by.User, wish.User, wish.Name, strings.Join(wish.Scope, "+"), wish.Lifetime.String())
+	v := aToken(newSessionID, by.User)
+	if wish.Scope != nil {
+		v.Scope = wish.Scope
+	}
+	return "rht_x", v, nil
+}
+
+func (t tokens) List(user string) []TokenView {
+	var list []TokenView
+	for _, v := range []TokenView{aToken(aliceSession, "alice"), aToken(bobSession, "bob")} {
+		if user == "" || user == v.User {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func (t tokens) Revoke(_ context.Context, by auth.Identity, id string) error {
+	for _, v := range t.List("") {
+		if v.ID == id && (by.User == v.User || by.Admin) {
+			t.w.note("revoke", by.User, id)
+			return t.w.tokenErr
+		}
+	}
+	return errs.New(errs.NotFound, "There is no token %q.", id)
+}
+
+func (t tokens) RevokeUser(_ context.Context, by auth.Identity, user string) (int, error) {
+	t.w.note("revoke all", by.User, user)
+	return 2, t.w.tokenErr
+}
+
+func aToken(id, user string) TokenView {
+	made := time.UnixMilli(1_700_000_000_000)
+	return TokenView{ID: id, User: user, Scope: []string{"connect", "rest"}, Method: "LDAP", Created: made, Expires: made.Add(time.Hour), Last: made.Add(2 * time.Hour)}
+}
+
 // RESTCall makes world an Observer too.
 func (w *world) RESTCall(route string, status int) {
 	w.note("observed", route, http.StatusText(status))
@@ -155,7 +201,7 @@ func aWorld() *world {
 
 func options(w *world) Options {
 	return Options{
-		Listener: unusedListener{}, Authenticator: bearerIsUser{}, Sessions: w, Engines: w, Registrar: w, Observer: w,
+		Listener: unusedListener{}, Authenticator: bearerIsUser{}, Sessions: w, Engines: w, Registrar: w, Tokens: tokens{w}, People: everybody{w}, Access: rulesOfTheTest{}, Observer: w,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 		Ready:   func() error { return nil },
 		Remote:  Remote{Address: "127.0.0.1:15002"},

@@ -33,7 +33,7 @@ type call struct {
 	body []byte
 	// query are the parameters of the URL, each at most once.
 	query url.Values
-	// caller is set for the rules user, owner and admin.
+	// caller is set for the rules user, owner, operator and admin.
 	caller auth.Identity
 	// session is set for the rule owner.
 	session SessionView
@@ -61,6 +61,7 @@ func (s *Server) guard(r route) http.Handler {
 			s.reply(out, err)
 		}
 		s.record(r, c, out.code(), err, time.Since(started))
+		s.writeDown(r, c, err)
 	})
 }
 
@@ -89,6 +90,8 @@ func (s *Server) admit(by rule, c *call) error {
 		return s.admitUser(c)
 	case owner:
 		return s.admitOwner(c)
+	case operator:
+		return s.admitOperator(c)
 	case admin:
 		return s.admitAdmin(c)
 	case engine:
@@ -103,6 +106,9 @@ func (s *Server) admitUser(c *call) error {
 	if err != nil {
 		return err
 	}
+	if id.Lapsed {
+		return auth.Expired(id)
+	}
 	if id.Reply != "" {
 		c.w.Header().Set(challenge, id.Reply)
 	}
@@ -115,10 +121,12 @@ func (s *Server) admitUser(c *call) error {
 			return err
 		}
 	}
-	if err := s.o.Denied(id.User, remoteHost(c.r)); err != nil {
-		return err
-	}
 	c.caller = id
+	if !id.Host { // who runs the gateway cannot be locked out
+		if err := s.o.Denied(id.User, remoteHost(c.r)); err != nil {
+			return err
+		}
+	}
 	return c.readBody()
 }
 
@@ -144,7 +152,7 @@ func (s *Server) admitOwner(c *call) error {
 	if err := s.admitUser(c); err != nil {
 		return err
 	}
-	session, err := s.findSession(c.caller, c.r.PathValue("id"))
+	session, err := s.findSession(c, c.r.PathValue("id"))
 	c.session = session
 	return err
 }
@@ -224,7 +232,7 @@ func authRequest(r *http.Request) auth.Request {
 	for name, values := range r.Header {
 		header[strings.ToLower(name)] = values
 	}
-	request := auth.Request{Header: header, Secure: r.TLS != nil}
+	request := auth.Request{Door: auth.DoorREST, Header: header, Secure: r.TLS != nil}
 	if r.TLS != nil {
 		request.Certificate = tlsx.Verified(*r.TLS)
 	}

@@ -48,12 +48,31 @@ func (s *Server) reply(w http.ResponseWriter, err error) {
 		status = own.status
 	}
 	if status == http.StatusUnauthorized && w.Header().Get(challenge) == "" {
-		w.Header().Set(challenge, "Bearer "+realm)
+		s.challenge(w.Header())
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		setRetryAfter(w, err)
 	}
 	writeJSON(w, status, body)
+}
+
+// challenge names the schemes that the gateway takes, each in a field of its own
+// (RFC 9110 section 11.6.1): some clients read the first of a field only.
+func (s *Server) challenge(h http.Header) {
+	schemes := s.o.Challenges
+	if len(schemes) == 0 {
+		schemes = []string{"Bearer"}
+	}
+	for _, scheme := range schemes {
+		switch scheme {
+		case "Negotiate": // RFC 4559 has no parameters
+		case "Basic":
+			scheme += " " + realm + `, charset="UTF-8"`
+		default:
+			scheme += " " + realm
+		}
+		h.Add(challenge, scheme)
+	}
 }
 
 // setRetryAfter says when another try makes sense: as the error or its class

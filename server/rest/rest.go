@@ -38,6 +38,15 @@ type Options struct {
 	Sessions      Sessions
 	Engines       Engines
 	Registrar     Registrar
+	Tokens        Tokens
+	// Challenges are the schemes of credentials that the answer to a caller without
+	// good ones names; none stands for Bearer.
+	Challenges []string
+	// Access decides who acts for whom and who is an operator; nil means nobody.
+	Access Access
+	People People
+	// OnCall is told of calls that people want to know of later. Optional.
+	OnCall func(Record)
 	// Denied refuses users and addresses that may not use the gateway. Optional.
 	Denied func(user, address string) error
 	// Observer may be nil.
@@ -73,7 +82,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	for name, missing := range map[string]bool{
 		"Listener": o.Listener == nil, "Authenticator": o.Authenticator == nil, "Sessions": o.Sessions == nil,
-		"Engines": o.Engines == nil, "Registrar": o.Registrar == nil, "Metrics": o.Metrics == nil,
+		"Engines": o.Engines == nil, "Registrar": o.Registrar == nil, "Tokens": o.Tokens == nil, "People": o.People == nil, "Metrics": o.Metrics == nil,
 		"Ready": o.Ready == nil, "Log": o.Log == nil,
 	} {
 		if missing {

@@ -21,6 +21,9 @@ const (
 	// owner routes name a session by {id}: the caller's own, or an administrator
 	// asks.
 	owner rule = "owner"
+	// operator routes need an administrator, or an operator of the rules file, who is
+	// shown what concerns the users that the rules name.
+	operator rule = "operator"
 	// admin routes need an administrator.
 	admin rule = "admin"
 	// engine routes are called by engines, which prove it by a MAC.
@@ -72,8 +75,16 @@ func routes() []route {
 		{method: http.MethodGet, path: v1 + "/sessions/{id}", rule: owner, serve: (*Server).showSession},
 		{method: http.MethodDelete, path: v1 + "/sessions/{id}", rule: owner, serve: (*Server).closeSession},
 
-		{method: http.MethodGet, path: v1 + "/admin/sessions", rule: admin, query: []string{"users", "sessionType"}, serve: (*Server).listAllSessions},
-		{method: http.MethodDelete, path: v1 + "/admin/sessions/{id}", rule: admin, query: []string{"users"}, serve: (*Server).endSession},
+		{method: http.MethodGet, path: v1 + "/tokens", rule: user, query: []string{"user"}, serve: (*Server).listTokens},
+		{method: http.MethodPost, path: v1 + "/tokens", rule: user, serve: (*Server).issueToken},
+		{method: http.MethodDelete, path: v1 + "/tokens", rule: admin, query: []string{"user"}, serve: (*Server).revokeTokens},
+		{method: http.MethodDelete, path: v1 + "/tokens/{id}", rule: user, serve: (*Server).revokeToken},
+
+		{method: http.MethodGet, path: v1 + "/admin/sessions", rule: operator, query: []string{"users", "sessionType"}, serve: (*Server).listAllSessions},
+		{method: http.MethodDelete, path: v1 + "/admin/sessions/{id}", rule: operator, query: []string{"users"}, serve: (*Server).endSession},
+		{method: http.MethodGet, path: v1 + "/admin/users/disabled", rule: admin, serve: (*Server).listDisabled},
+		{method: http.MethodPost, path: v1 + "/admin/users/{user}/disable", rule: admin, slow: true, serve: (*Server).disableUser},
+		{method: http.MethodPost, path: v1 + "/admin/users/{user}/enable", rule: admin, serve: (*Server).enableUser},
 		// As in Kyuubi these two are for everybody's own engines; only an
 		// administrator may name another user.
 		{method: http.MethodGet, path: v1 + "/admin/engine", rule: user, query: engineQuery, serve: (*Server).listEngines},

@@ -13,13 +13,21 @@ import (
 
 // example is a path that a pattern stands for: alice's session, alice's engine.
 func example(path string) string {
-	return strings.NewReplacer("{id}", aliceSession, "{refId}", aliceEngine).Replace(path)
+	return strings.NewReplacer("{user}", "eve", "{id}", aliceSession, "{refId}", aliceEngine).Replace(path)
 }
 
 // aBody is a body that the call accepts.
 func (d described) aBody() string {
 	if d.role() == engine {
 		return `{"path": "/p", "node": "n"}`
+	}
+	return ""
+}
+
+// aQuery are the parameters without which the call means nothing.
+func (d described) aQuery() string {
+	if d.pattern() == "DELETE /api/v1/tokens" {
+		return "?user=alice"
 	}
 	return ""
 }
@@ -32,7 +40,7 @@ func TestOnlyThesePathsArePublic(t *testing.T) {
 			open = append(open, d.pattern())
 		}
 	}
-	require.ElementsMatch(t, []string{"GET /healthz", "GET /readyz", "GET /api/v1/ping"}, open)
+	require.ElementsMatch(t, []string{"GET /healthz", "GET /readyz", "GET /api/v1/ping", "GET /ca.pem"}, open)
 }
 
 // entitled marks callers whom a rule lets pass.
@@ -51,16 +59,17 @@ func TestWhoGetsWhat(t *testing.T) {
 		"its engine": {headers: mac}, "another engine": {headers: []string{"Authorization", macScheme + "bad"}},
 	}
 	table := map[rule]map[string]int{
-		public: {},
-		user:   {"nobody": 401, "a wrong scheme": 401, "its engine": 401, "another engine": 401},
-		owner:  {"nobody": 401, "a wrong scheme": 401, "bob": 404, "its engine": 401, "another engine": 401},
-		admin:  {"nobody": 401, "a wrong scheme": 401, "alice": 403, "bob": 403, "its engine": 401, "another engine": 401},
-		engine: {"nobody": 401, "a wrong scheme": 401, "alice": 401, "bob": 401, "admin": 401, "another engine": 403},
+		public:   {},
+		user:     {"nobody": 401, "a wrong scheme": 401, "its engine": 401, "another engine": 401},
+		owner:    {"nobody": 401, "a wrong scheme": 401, "bob": 404, "its engine": 401, "another engine": 401},
+		admin:    {"nobody": 401, "a wrong scheme": 401, "alice": 403, "bob": 403, "its engine": 401, "another engine": 401},
+		operator: {"nobody": 401, "a wrong scheme": 401, "alice": 403, "bob": 403, "its engine": 401, "another engine": 401},
+		engine:   {"nobody": 401, "a wrong scheme": 401, "alice": 401, "bob": 401, "admin": 401, "another engine": 403},
 	}
 	for _, d := range loadContract(t).calls {
 		for name, caller := range callers {
 			w := aWorld()
-			reply := serve(t, options(w)).do(caller.user, d.method, example(d.path), d.aBody(), caller.headers...)
+			reply := serve(t, options(w)).do(caller.user, d.method, example(d.path)+d.aQuery(), d.aBody(), caller.headers...)
 			want := table[d.role()][name]
 			if want == entitled {
 				require.NotContains(t, []int{400, 401, 403}, reply.Code, "%s by %s: %s", d.pattern(), name, reply.Body)
@@ -91,6 +100,7 @@ func TestForeignObjectsLookUnknown(t *testing.T) {
 		{"GET", "/api/v1/admin/engine?refId=", bobEngine, unknownEngine, 200},
 		{"DELETE", "/api/v1/admin/engine?refId=", bobEngine, unknownEngine, 404},
 		{"DELETE", "/api/v1/admin/engine?subdomain=etl&refId=", bobEngine, unknownEngine, 404},
+		{"DELETE", "/api/v1/tokens/", bobSession, newSessionID, 404},
 	}
 	for _, d := range loadContract(t).calls {
 		if d.role() == owner {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"roundhouse/internal/errs"
+	"roundhouse/internal/tlsx"
 )
 
 // secureListener is the listener of a port that speaks TLS and takes plain HTTP
@@ -31,21 +32,18 @@ func (l secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &eitherConn{firstByte: firstByte{Conn: c}, config: l.config}, nil
+	return &eitherConn{Peeked: tlsx.Peeked{Conn: c}, config: l.config}, nil
 }
 
 // eitherConn speaks TLS or plaintext, as its first byte says.
 type eitherConn struct {
-	firstByte
+	tlsx.Peeked
 	config *tls.Config
 	begin  sync.Once
 	failed error // of the beginning
 	// secure is nil for plaintext, and before the end of the handshake.
 	secure atomic.Pointer[tls.Conn]
 }
-
-// handshakeRecord is the first byte of a TLS connection (RFC 8446 section 5.1).
-const handshakeRecord = 22
 
 // Read implements net.Conn. The deadline of the first one bounds the handshake.
 func (c *eitherConn) Read(p []byte) (int, error) {
@@ -57,11 +55,12 @@ func (c *eitherConn) Read(p []byte) (int, error) {
 }
 
 func (c *eitherConn) start() error {
-	if err := c.peek(); err != nil || c.first[0] != handshakeRecord {
+	speaks, err := c.SpeaksTLS()
+	if !speaks {
 		return err
 	}
-	secure := tls.Server(&c.firstByte, c.config)
-	err := secure.Handshake()
+	secure := tls.Server(&c.Peeked, c.config)
+	err = secure.Handshake()
 	c.secure.Store(secure)
 	return err
 }
@@ -71,7 +70,7 @@ func (c *eitherConn) spoken() net.Conn {
 	if secure := c.secure.Load(); secure != nil {
 		return secure
 	}
-	return &c.firstByte
+	return &c.Peeked
 }
 
 // Write implements net.Conn.
@@ -97,37 +96,6 @@ func (c *eitherConn) state() *tls.ConnectionState {
 	}
 	state := secure.ConnectionState()
 	return &state
-}
-
-// firstByte is a connection whose first byte can be looked at.
-type firstByte struct {
-	net.Conn
-	first [1]byte
-	left  bool // first is still to be read
-}
-
-func (f *firstByte) peek() error {
-	_, err := f.Conn.Read(f.first[:])
-	f.left = err == nil
-	return err
-}
-
-// Read implements net.Conn.
-func (f *firstByte) Read(p []byte) (int, error) {
-	if f.left && len(p) > 0 {
-		f.left = false
-		return copy(p, f.first[:]), nil
-	}
-	return f.Conn.Read(p)
-}
-
-// CloseWrite ends what is sent, if the connection can do so.
-func (f *firstByte) CloseWrite() error {
-	half, ok := f.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return nil
-	}
-	return half.CloseWrite()
 }
 
 // connKey finds the connection of a call in its context.

@@ -86,11 +86,18 @@ func (s *Server) listSessions(c *call) error {
 }
 
 func (s *Server) openSession(c *call) error {
+	if c.caller.Host {
+		return errs.New(errs.PermissionDenied, "The user who runs the gateway administers it and has no sessions; credentials of a user open one.")
+	}
 	var request openRequest
 	if err := c.readJSON(&request); err != nil {
 		return err
 	}
-	session, err := s.o.Sessions.Open(c.r.Context(), c.caller, remoteHost(c.r), request.Configs)
+	caller, options, err := s.actFor(c, request.Configs)
+	if err != nil {
+		return err
+	}
+	session, err := s.o.Sessions.Open(c.r.Context(), caller, remoteHost(c.r), options)
 	if err != nil {
 		return err
 	}
@@ -130,6 +137,9 @@ func (s *Server) showSession(c *call) error {
 }
 
 func (s *Server) closeSession(c *call) error {
+	if err := s.mayEnd(c, c.session); err != nil {
+		return err
+	}
 	err := s.o.Sessions.Close(c.r.Context(), c.session.User, c.session.ID,
 		fmt.Sprintf("User %s closed it over REST.", c.caller.User))
 	if err != nil {
@@ -141,12 +151,10 @@ func (s *Server) closeSession(c *call) error {
 
 // listAllSessions filters by users (separated by commas) and sessionType.
 func (s *Server) listAllSessions(c *call) error {
-	sessions := s.o.Sessions.List("")
-	if users := names(c.query); len(users) > 0 {
-		sessions = slices.DeleteFunc(slices.Clone(sessions), func(v SessionView) bool {
-			return !slices.Contains(users, v.User)
-		})
-	}
+	users := names(c.query)
+	sessions := slices.DeleteFunc(slices.Clone(s.o.Sessions.List("")), func(v SessionView) bool {
+		return len(users) > 0 && !slices.Contains(users, v.User) || !s.may(c, See, v.User)
+	})
 	if kind := c.query.Get("sessionType"); kind != "" && kind != interactive {
 		sessions = nil
 	}
@@ -158,14 +166,17 @@ func names(query url.Values) []string {
 	return strings.FieldsFunc(query.Get("users"), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// endSession ends a session of anybody; with the parameter users, of that user.
+// endSession ends a session of anybody whom the caller may see; with the parameter users, of that user.
 func (s *Server) endSession(c *call) error {
-	session, err := s.pickSession(c.r.PathValue("id"), names(c.query))
+	session, err := s.pickSession(c, c.r.PathValue("id"), names(c.query))
 	if err != nil {
 		return err
 	}
+	if err := s.mayEnd(c, session); err != nil {
+		return err
+	}
 	err = s.o.Sessions.Close(c.r.Context(), session.User, session.ID,
-		fmt.Sprintf("Administrator %s ended it over REST.", c.caller.User))
+		fmt.Sprintf("%s %s ended it over REST.", role(c.caller), c.caller.User))
 	if err != nil {
 		return err
 	}
@@ -173,24 +184,37 @@ func (s *Server) endSession(c *call) error {
 	return nil
 }
 
-// findSession finds a session for a caller: the caller's own, and for an
-// administrator anybody's.
-func (s *Server) findSession(caller auth.Identity, id string) (SessionView, error) {
-	if session, ok := s.o.Sessions.Get(caller.User, id); ok {
-		return session, nil
+func role(caller auth.Identity) string {
+	if caller.Admin {
+		return "Administrator"
 	}
-	if !caller.Admin {
-		return SessionView{}, unknownSession(id)
-	}
-	return s.pickSession(id, nil)
+	return "Operator"
 }
 
-// pickSession finds the one session with this id, of one of users where there
-// are any. Clients choose ids, so two users may have the same one.
-func (s *Server) pickSession(id string, users []string) (SessionView, error) {
+// mayEnd refuses to end what the caller may see only.
+func (s *Server) mayEnd(c *call, v SessionView) error {
+	if v.OpenedBy == c.caller.User || s.may(c, End, v.User) {
+		return nil
+	}
+	return errs.New(errs.PermissionDenied, "User %q may see the sessions of user %q and not end them.", c.caller.User, v.User)
+}
+
+// findSession finds a session for a caller: the caller's own, and those of others
+// whom the caller may see.
+func (s *Server) findSession(c *call, id string) (SessionView, error) {
+	if session, ok := s.o.Sessions.Get(c.caller.User, id); ok {
+		return session, nil
+	}
+	return s.pickSession(c, id, nil)
+}
+
+// pickSession finds the one session with this id that the caller may see, of one
+// of users where there are any. Clients choose ids, so two users may have the same
+// one.
+func (s *Server) pickSession(c *call, id string, users []string) (SessionView, error) {
 	var found []SessionView
 	for _, v := range s.o.Sessions.List("") {
-		if v.ID == id && (len(users) == 0 || slices.Contains(users, v.User)) {
+		if v.ID == id && (len(users) == 0 || slices.Contains(users, v.User)) && s.may(c, See, v.User) {
 			found = append(found, v)
 		}
 	}

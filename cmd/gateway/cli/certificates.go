@@ -39,7 +39,7 @@ first call makes too. The settings to add are written to standard output:
 
 Call it again to renew the certificate before it expires, after a year: a running gateway
 takes the new one within seconds, and clients go on to trust it.`
-	cmd.Flags().StringVar(&f.dir, "dir", "", "folder for the files (default: tls in the folder of the settings)")
+	cmd.Flags().StringVar(&f.dir, "dir", "", "folder for the files (default: tls in kyuubi.server.data.dir)")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "a further name or address by which clients reach this machine, may be repeated")
 	cmd.Flags().StringArrayVar(&f.users, "client", nil, "a user to make a client certificate for (method CERTIFICATE), may be repeated")
 	return cmd
@@ -55,7 +55,7 @@ func (a *app) certificates(f certificatesFlags) error {
 		return err
 	}
 	if f.dir == "" {
-		f.dir = filepath.Join(c.Dir(), conf.SSLFolder)
+		f.dir = c.TrialTLS()
 	}
 	if f.dir, err = filepath.Abs(f.dir); err != nil {
 		return err

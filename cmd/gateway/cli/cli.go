@@ -50,6 +50,7 @@ type newGateway func(c *conf.Conf, log *slog.Logger) (Gateway, error)
 // app is one run of the command line.
 type app struct {
 	build  newGateway
+	stdin  *os.File
 	check  func(*conf.Conf) error
 	left   func(dataDir string) (engines []string, err error)
 	stdout io.Writer
@@ -62,7 +63,7 @@ type app struct {
 
 // Run does what the command line asks and returns the exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return run(ctx, &app{build: serverGateway, check: server.Check, left: server.Remaining, stdout: stdout, stderr: stderr, getenv: os.Getenv}, args)
+	return run(ctx, &app{build: serverGateway, check: server.Check, stdin: os.Stdin, left: server.Remaining, stdout: stdout, stderr: stderr, getenv: os.Getenv}, args)
 }
 
 func run(ctx context.Context, a *app, args []string) int {
@@ -111,7 +112,7 @@ folder conf of $GATEWAY_HOME or $KYUUBI_HOME; --conf key=value wins over the fil
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(a.runCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
-		a.statusCommand(), a.versionCommand(), a.validateCommand(), a.certificatesCommand())
+		a.statusCommand(), a.versionCommand(), a.validateCommand(), a.certificatesCommand(), a.tokenCommand(), a.loginCommand(), a.userCommand(), a.explainCommand())
 	return root
 }
 
@@ -120,14 +121,18 @@ func command(use, short string, do func(context.Context) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := do(cmd.Context())
-			var exit *exitError
-			if err == nil || errors.As(err, &exit) {
-				return err
-			}
-			return &exitError{code: ExitFailure, err: explain(err)}
+			return failed(do(cmd.Context()))
 		},
 	}
+}
+
+// failed is an error that means failure unless it says otherwise.
+func failed(err error) error {
+	var exit *exitError
+	if err == nil || errors.As(err, &exit) {
+		return err
+	}
+	return &exitError{code: ExitFailure, err: explain(err)}
 }
 
 // withConf adds the flags of commands that read the configuration.

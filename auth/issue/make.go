@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package issue
+
+import (
+	"cmp"
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"roundhouse/auth"
+	"roundhouse/internal/errs"
+)
+
+const (
+	// leastLifetime is the shortest life that can be asked for, if the settings
+	// allow as much.
+	leastLifetime = 5 * time.Minute
+	// maxGroups bounds the groups that a token carries.
+	maxGroups = 100
+)
+
+// tokenName is what people may call a token.
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._@:-]{0,63}$`)
+
+// Wish is what a caller asks for; its zero value is a token for the caller.
+type Wish struct {
+	// User is whom the token is for; others than oneself are for administrators.
+	User string
+	// Groups are those of another User.
+	Groups []string
+	// Name makes it a token of a job.
+	Name string
+	// Scope are doors, as in auth; none means all of them.
+	Scope []string
+	// Lifetime is 0 for the default one.
+	Lifetime time.Duration
+}
+
+// Issue makes a token. Errors are of classes of errs and for the caller.
+func (i *Issuer) Issue(ctx context.Context, by auth.Identity, w Wish) (text string, r Record, err error) {
+	told, err := i.grant(by, w)
+	if err != nil {
+		return "", Record{}, err
+	}
+	if text, err = i.keys.Load().sign(told); err != nil {
+		return "", Record{}, err
+	}
+	created := time.Now().UTC()
+	r = Record{
+		ID: told.ID, User: told.User, Name: told.Name, Hash: hash(text), Method: told.Method, Scope: told.Scope, Parent: by.Token,
+		Created: created, Expires: created.Add(time.Duration(told.Expires-told.Created) * time.Second), Last: time.Unix(told.Last, 0).UTC(),
+	}
+	if told.Last == told.Expires {
+		r.Last = r.Expires // to the same fraction of a second
+	}
+	if err := i.add(r); err != nil {
+		return "", Record{}, err
+	}
+	if err := i.o.Store.PutToken(ctx, r); err != nil {
+		i.mu.Lock()
+		delete(i.byID, r.ID)
+		i.mu.Unlock()
+		return "", Record{}, err
+	}
+	i.o.Log.Info("token issued", "token", r.ID, "user", r.User, "name", r.Name, "scope", r.Scope, "expires", r.Expires, "by", by.RealUser, "method", by.Method)
+	return text, r, nil
+}
+
+// add takes a record into memory, unless its parent has fallen. From now on the
+// record falls with its parent.
+func (i *Issuer) add(r Record) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if parent := i.byID[r.Parent]; r.Parent != "" && (parent == nil || !parent.Revoked.IsZero()) {
+		return errs.New(errs.Conflict, "The token that asked for this one was revoked meanwhile.")
+	}
+	i.byID[r.ID] = newEntry(r)
+	return nil
+}
+
+// grant decides about a wish.
+func (i *Issuer) grant(by auth.Identity, w Wish) (claims, error) {
+	user, groups, err := i.whom(by, w)
+	if err != nil {
+		return claims{}, err
+	}
+	scope, err := scopeOf(w.Scope)
+	if err != nil {
+		return claims{}, err
+	}
+	life, err := i.lifetime(w)
+	if err != nil {
+		return claims{}, err
+	}
+	now := time.Now()
+	told := claims{
+		ID: uuid.NewString(), User: user, Groups: groups, Scope: scope, Name: w.Name, Method: by.Method,
+		Created: now.Unix(), Expires: now.Add(life).Unix(), Last: now.Add(life).Unix(),
+	}
+	if w.Name == "" {
+		told.Last = max(told.Expires, now.Add(i.o.SlideMax).Unix())
+	}
+	return told, i.bound(by, &told)
+}
+
+// whom decides whose the token is.
+func (i *Issuer) whom(by auth.Identity, w Wish) (user string, groups []string, err error) {
+	own := (w.User == "" || w.User == by.User) && !by.Host
+	switch {
+	case by.Method == auth.MethodNone:
+		return "", nil, errs.New(errs.Conflict, "This gateway believes every user name (kyuubi.authentication=NONE), so it issues no tokens: connect without one.")
+	case by.Lapsed:
+		return "", nil, auth.Expired(by)
+	case by.RealUser != "" && by.RealUser != by.User:
+		return "", nil, errs.New(errs.PermissionDenied, "User %s acts for %s, and gets no token in that name.", by.RealUser, by.User)
+	case w.User == "" && by.Host:
+		return "", nil, errs.New(errs.InvalidRequest, "Name the user whom the token is for; the user who runs the gateway needs none.")
+	case !own && !by.Admin:
+		return "", nil, errs.New(errs.PermissionDenied, "A token for user %q can be made by that user or by an administrator, and user %q is neither.", w.User, by.User)
+	case own && len(w.Groups) > 0:
+		return "", nil, errs.New(errs.InvalidRequest, "Groups can be named only by an administrator for another user.")
+	}
+	user, groups = by.User, by.Groups
+	if !own {
+		user, groups = w.User, w.Groups
+	}
+	for _, name := range append([]string{user}, w.Groups...) {
+		if err := auth.ValidUser(name); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := i.o.Denied(user); err != nil {
+		return "", nil, err
+	}
+	return user, groups[:min(len(groups), maxGroups)], nil
+}
+
+func scopeOf(wished []string) ([]string, error) {
+	doors := []string{auth.DoorConnect, auth.DoorREST}
+	if len(wished) == 0 {
+		return doors, nil
+	}
+	for _, s := range wished {
+		if !slices.Contains(doors, s) {
+			return nil, errs.New(errs.InvalidRequest, "There is no scope %q, only %s.", s, strings.Join(doors, " and "))
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(wished))), nil
+}
+
+func (i *Issuer) lifetime(w Wish) (time.Duration, error) {
+	if w.Name != "" && !tokenName.MatchString(w.Name) {
+		return 0, errs.New(errs.InvalidRequest, "The name of a token has 1 to 64 letters, digits, spaces or any of . _ @ : - and starts with a letter or digit.")
+	}
+	most, why := i.o.Lifetime, "a token without a name"
+	if w.Name != "" {
+		most, why = i.o.JobLifetime, "a token with a name"
+	}
+	life, least := cmp.Or(w.Lifetime, min(i.o.Lifetime, most)), min(leastLifetime, most)
+	if life < least || life > most {
+		return 0, errs.New(errs.InvalidRequest, "The lifetime of %s is between %v and %v here, not %v.", why, least, most, life)
+	}
+	return life, nil
+}
+
+// bound keeps a token that a token asks for within that one, and the number of
+// tokens of a user within the limit.
+func (i *Issuer) bound(by auth.Identity, told *claims) error {
+	if by.Token != "" {
+		_, parent, known := i.find(by.Token)
+		if !known {
+			return unknown(by.Token)
+		}
+		for _, s := range told.Scope {
+			if !slices.Contains(parent.Scope, s) {
+				return errs.New(errs.PermissionDenied, "A token that opens %s only cannot make one that opens %s.", strings.Join(parent.Scope, " and "), s)
+			}
+		}
+		told.Last = min(told.Last, parent.Last.Unix())
+		told.Expires = min(told.Expires, told.Last)
+	}
+	if n := len(i.good(told.User)); n >= perUser {
+		return errs.New(errs.LimitExceeded, "User %s has %d tokens that are good, and no more are issued. Revoke those that are not needed: gateway token list, gateway token revoke.", told.User, n)
+	}
+	return nil
+}
+
+func (i *Issuer) good(user string) []Record {
+	now := time.Now()
+	return slices.DeleteFunc(i.List(user), func(r Record) bool { return !r.good(now) })
+}
+
+// List returns the records of a user, or of everybody for "", oldest first.
+func (i *Issuer) List(user string) []Record {
+	i.mu.RLock()
+	var all []Record
+	for _, e := range i.byID {
+		if user == "" || e.User == user {
+			r := e.Record
+			if used := e.used.Load(); used != 0 {
+				r.Used = time.Unix(used, 0).UTC()
+			}
+			all = append(all, r)
+		}
+	}
+	i.mu.RUnlock()
+	slices.SortFunc(all, func(a, b Record) int { return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID)) })
+	return all
+}
+
+// Renew slides the token of the caller as if a session of its were open, and
+// returns until when it is good now.
+func (i *Issuer) Renew(ctx context.Context, by auth.Identity) (time.Time, error) {
+	e, r, known := i.find(by.Token)
+	switch {
+	case by.Lapsed:
+		return time.Time{}, auth.Expired(by)
+	case !known:
+		return time.Time{}, unknown(by.Token)
+	case r.Name != "" || !slide(&r, time.Now(), 0):
+		return r.Until(), nil
+	}
+	return r.Until(), i.put(ctx, e, func(now *Record) { now.SlidUntil = r.SlidUntil })
+}
+
+// Revoke ends a token of the caller, or of anybody for an administrator, and
+// those that it asked for. A token of somebody else is unknown. It holds at
+// once, and is durable when Revoke returns.
+func (i *Issuer) Revoke(ctx context.Context, by auth.Identity, id string) error {
+	_, r, known := i.find(id)
+	if !known || r.User != by.User && !by.Admin {
+		return unknown(id)
+	}
+	_, err := i.revoke(ctx, by, func(r Record, fell map[string]bool) bool { return r.ID == id || fell[r.Parent] })
+	return err
+}
+
+// RevokeUser ends every token of a user, and says how many were good.
+func (i *Issuer) RevokeUser(ctx context.Context, by auth.Identity, user string) (int, error) {
+	return i.revoke(ctx, by, func(r Record, fell map[string]bool) bool { return r.User == user || fell[r.Parent] })
+}
+
+// revoke ends what the condition names, in the order of making, so that a
+// parent comes before its children.
+func (i *Issuer) revoke(ctx context.Context, by auth.Identity, falls func(r Record, fell map[string]bool) bool) (count int, err error) {
+	fell, now := map[string]bool{}, time.Now().UTC()
+	for _, r := range i.List("") {
+		if !falls(r, fell) {
+			continue
+		}
+		fell[r.ID] = true
+		e, r, known := i.find(r.ID)
+		if !known || !r.Revoked.IsZero() {
+			continue
+		}
+		if r.good(now) {
+			count++
+		}
+		i.o.Log.Info("token revoked", "token", r.ID, "user", r.User, "name", r.Name, "by", by.RealUser)
+		if fault := i.put(ctx, e, func(r *Record) { r.Revoked = now }); fault != nil && err == nil {
+			err = errs.Wrap(errs.OutOfResources, fault, "Token %s of user %s is revoked, but that could not be stored, so it holds until this gateway restarts. Try again.", r.ID, r.User)
+		}
+	}
+	return count, err
+}
+
+func unknown(id string) error { return errs.New(errs.NotFound, "There is no token %.40q.", id) }

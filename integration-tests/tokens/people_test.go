@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tokens
+
+import (
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"roundhouse/integration-tests/env"
+)
+
+// remote finds the connection string in what login and token create print.
+func remote(t *testing.T, stdout string) string {
+	t.Helper()
+	found := regexp.MustCompile(`^export SPARK_REMOTE="(sc://localhost:\d+/;token=(rht_[\w.-]+))"\n$`).FindStringSubmatch(stdout)
+	require.NotNil(t, found, "nothing but a line for a shell: %q", stdout)
+	return found[1]
+}
+
+// pyspark runs a query with a connection string, which no argument shows.
+func pyspark(t *testing.T, version string, environ map[string]string) *env.Client {
+	t.Helper()
+	for name, value := range environ {
+		t.Setenv(name, value)
+	}
+	return env.StartClient(t, version, "token_login.py")
+}
+
+// TestOnTheHost: who runs the gateway needs no further credentials there, and
+// hands out tokens where there is no other way in.
+func TestOnTheHost(t *testing.T) {
+	h := start(t, nil)
+	stdout, stderr, code := h.run(nil, "", "token", "create", "--for", "carol", "--name", "nightly job", "--lifetime", "30d", "--scope", "connect")
+	require.Zero(t, code, stderr)
+	line := remote(t, stdout)
+	text := line[strings.Index(line, "rht_"):]
+	require.Contains(t, stderr, "The token of carol is good until ")
+	require.NoError(t, h.client(text).Version(within(t, time.Minute)))
+
+	stdout, stderr, code = h.run(nil, "", "token", "list")
+	require.Zero(t, code, stderr)
+	row := regexp.MustCompile(`(?m)^(\S{36})  carol  nightly job  connect  .*$`).FindStringSubmatch(stdout)
+	require.NotNil(t, row, stdout)
+	require.NotContains(t, stdout, "rht_")
+
+	_, stderr, code = h.run(nil, "", "token", "create")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "Name the user whom the token is for")
+	_, stderr, code = h.run(nil, "", "token", "revoke", row[1])
+	require.Zero(t, code, stderr)
+	require.Error(t, h.client(text).Version(within(t, time.Minute)))
+	stdout, _, _ = h.run(nil, "", "token", "list", "--of", "carol")
+	require.Contains(t, stdout, "revoked ")
+	for _, args := range [][]string{{"token", "revoke"}, {"login"}, {"login", "--url", "gateway"}, {"token", "list", "--password-file", "/x"}} {
+		_, stderr, code := h.run(nil, "", args...)
+		require.Equal(t, 2, code, "%v %s", args, stderr)
+	}
+
+	require.NoError(t, os.Chmod(filepath.Join(h.Home, "data", "cluster.secret"), 0o644))
+	_, stderr, code = h.run(nil, "", "token", "list")
+	require.Equal(t, 1, code, "a secret that others read proves nothing")
+	require.Contains(t, stderr, "is open to others")
+}
+
+// TestPasswords: a person of the directory comes in by a password once, on the
+// command line and by a client that fetches its token itself, and then by token.
+func TestPasswords(t *testing.T) {
+	s := env.StartSlapd(t)
+	settings := s.Settings()
+	maps.Copy(settings, map[string]string{"kyuubi.authentication": "LDAP", "kyuubi.server.administrators": "bob", "kyuubi.authentication.token.file": ""})
+	h := start(t, settings)
+	h.Token = ""
+	boss, stderr, code := h.run(nil, env.LDAPPassword("bob")+"\n", "login", "--user", "bob")
+	require.Zero(t, code, stderr)
+	h.Token = boss[strings.Index(boss, "rht_") : len(boss)-2]
+
+	_, stderr, code = h.run(nil, "wrong\n", "login", "--user", "alice")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "[GATEWAY.UNAUTHENTICATED]")
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte(env.LDAPPassword("alice")+"\n"), 0o600))
+	stdout, stderr, code := h.run(nil, "", "login", "--user", "alice", "--password-file", file, "--url", "http://"+h.REST)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "and longer while a session of its is open")
+	line := remote(t, stdout)
+
+	client := pyspark(t, "4.3", map[string]string{"LOGIN_REMOTE": line, "LOGIN_FAKE": "1"})
+	client.Next("answered", time.Minute)
+	s.Stop()
+	client.Say("again")
+	client.Next("answered", time.Minute)
+	client.Say("")
+	ended, _ := client.Wait(time.Minute)
+	require.Zero(t, ended)
+	s.Start()
+
+	code, text := h.rest("x", http.MethodGet, "/api/v1/tokens", "")
+	require.Equal(t, http.StatusUnauthorized, code, text)
+	kyuubi := pyspark(t, "4.0", map[string]string{
+		"LOGIN_REMOTE": "sc://" + h.GRPC, "LOGIN_USER": "alice", "LOGIN_PASSWORD": env.LDAPPassword("alice"), "LOGIN_FAKE": "1",
+	})
+	kyuubi.Next("answered", time.Minute)
+	require.Equal(t, "alice", h.Sessions()[0].User)
+	kyuubi.Say("again") // renews the token
+	kyuubi.Next("answered", time.Minute)
+	kyuubi.Say("")
+	kyuubi.Next("revoked", time.Minute)
+	ended, _ = kyuubi.Wait(time.Minute)
+	require.Zero(t, ended)
+	all := h.list(line[strings.Index(line, "rht_"):], "")
+	require.Len(t, all, 2)
+	require.Zero(t, all[0].RevokeTime)
+	require.NotZero(t, all[1].RevokeTime)
+	for _, secret := range []string{env.LDAPPassword("alice"), "rht_"} {
+		require.NotContains(t, h.Gateway.Log(), secret)
+	}
+}
+
+// TestTickets: after kinit a person needs no password.
+func TestTickets(t *testing.T) {
+	k := env.StartKDC(t, "EXAMPLE.TEST")
+	keytab := k.Keytab("HTTP/localhost")
+	h := start(t, map[string]string{
+		"kyuubi.authentication": "KERBEROS,TOKEN", "kyuubi.spnego.principal": "HTTP/localhost@EXAMPLE.TEST", "kyuubi.spnego.keytab": keytab,
+	})
+	url := "http://localhost" + h.REST[strings.LastIndex(h.REST, ":"):]
+	_, stderr, code := h.run(k.Environ("KRB5CCNAME=FILE:"+t.TempDir()+"/none"), "", "login", "--negotiate", "--url", url)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "run kinit")
+	alice := k.Login("alice", k.Keytab("alice"))
+	stdout, stderr, code := h.run(alice, "", "login", "--negotiate", "--url", url)
+	require.Zero(t, code, stderr)
+	line := remote(t, stdout)
+	require.NoError(t, h.client(line[strings.Index(line, "rht_"):]).Version(within(t, time.Minute)))
+	require.Equal(t, "alice", h.Sessions()[0].User)
+	stdout, stderr, code = h.run(alice, "", "token", "list", "--negotiate", "--url", url)
+	require.Zero(t, code, stderr)
+	require.Equal(t, 2, strings.Count(stdout, "\n"), "a head and a token: %s", stdout)
+}
+
+// TestRealSpark: PySpark and real Spark with a token of the gateway.
+func TestRealSpark(t *testing.T) {
+	h := startWith(t, map[string]string{"kyuubi.session.engine.initialize.timeout": "PT4M"})
+	client := pyspark(t, "4.3", map[string]string{"LOGIN_REMOTE": h.issue(aliceToken, "").Remote})
+	require.EqualValues(t, 1000, client.Next("answered", 4*time.Minute)["rows"])
+	client.Say("")
+	code, _ := client.Wait(time.Minute)
+	require.Zero(t, code)
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package krb5
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jcmturner/gokrb5/v8/client"
+	"github.com/jcmturner/gokrb5/v8/config"
+	"github.com/jcmturner/gokrb5/v8/credentials"
+	"github.com/jcmturner/gokrb5/v8/spnego"
+)
+
+// Negotiate makes the value of Negotiate credentials (RFC 4559) for the service
+// HTTP on a host, with the ticket that kinit left for this user. It asks the KDC
+// of the realm. getenv finds KRB5_CONFIG and KRB5CCNAME.
+func Negotiate(host string, getenv func(string) string) (string, error) {
+	path := getenv("KRB5_CONFIG")
+	if path == "" {
+		path = "/etc/krb5.conf"
+	}
+	settings, err := config.Load(path)
+	if err != nil && !errors.As(err, new(config.UnsupportedDirective)) {
+		return "", fmt.Errorf("the Kerberos configuration %s cannot be used (KRB5_CONFIG names another): %w", path, err)
+	}
+	cache, err := loadCache(getenv("KRB5CCNAME"))
+	if err != nil {
+		return "", err
+	}
+	person, err := client.NewFromCCache(cache, settings, client.DisablePAFXFAST(true))
+	if err != nil {
+		return "", fmt.Errorf("the tickets of kinit cannot be used: %w", err)
+	}
+	defer person.Destroy()
+	negotiation := spnego.SPNEGOClient(person, "HTTP/"+host)
+	if err := negotiation.AcquireCred(); err != nil {
+		return "", fmt.Errorf("no ticket, or one that has expired: run kinit and try again: %w", err)
+	}
+	token, err := negotiation.InitSecContext()
+	if err != nil {
+		return "", fmt.Errorf("no ticket for HTTP/%s, as the gateway must be called: %w", host, err)
+	}
+	sent, err := token.Marshal()
+	if err != nil {
+		return "", fmt.Errorf("encoding a ticket: %w", err)
+	}
+	return base64.StdEncoding.EncodeToString(sent), nil
+}
+
+// loadCache reads a credential cache; name is the value of KRB5CCNAME.
+func loadCache(name string) (*credentials.CCache, error) {
+	kind, path, found := strings.Cut(name, ":")
+	switch {
+	case name == "":
+		path = filepath.Join(os.TempDir(), fmt.Sprintf("krb5cc_%d", os.Getuid()))
+	case !found:
+		path = name
+	case kind != "FILE":
+		return nil, fmt.Errorf("tickets in a cache of type %s cannot be read here: run KRB5CCNAME=FILE:$HOME/.krb5cc kinit, and this command with the same KRB5CCNAME", kind)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there are no tickets in %s: run kinit, and if it keeps them elsewhere set KRB5CCNAME=FILE:<path> for both", path)
+	}
+	cache, err := credentials.LoadCCache(path)
+	if err != nil {
+		return nil, fmt.Errorf("the tickets in %s cannot be read: %w", path, err)
+	}
+	return cache, nil
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package people knows who may not use the gateway any more. A disabled user is
+// refused from the next call on, whatever method vouches for them; what is under
+// way is cut, and their sessions and engines end. The store remembers it.
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"roundhouse/auth"
+	"roundhouse/discovery"
+	"roundhouse/internal/errs"
+)
+
+// maxReason bounds the reason of an administrator, in bytes.
+const maxReason = 512
+
+// Ended says what of a user is there to end.
+type Ended struct {
+	// Calls, Sessions and Engines are how many were ended.
+	Calls, Sessions, Engines int
+}
+
+// Property is what users have in this gateway.
+type Property interface {
+	// EndAll ends the calls, sessions and engines of a user, and what the user
+	// opened for others; why is a sentence for those concerned. An error says
+	// what goes on all the same.
+	EndAll(ctx context.Context, user, why string) (Ended, error)
+}
+
+// List is the list of disabled users. Make it with New; it is safe for
+// concurrent use.
+type List struct {
+	store discovery.DisabledStore
+	log   *slog.Logger
+
+	// changing lets one change at a time write to the store.
+	changing chan struct{}
+
+	mu       sync.RWMutex
+	disabled map[string]discovery.DisabledUser // by the name in lower case
+}
+
+// New reads the list from the store.
+func New(ctx context.Context, store discovery.DisabledStore, log *slog.Logger) (*List, error) {
+	records, err := store.Disabled(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the disabled users: %w", err)
+	}
+	l := &List{store: store, log: log, changing: make(chan struct{}, 1), disabled: map[string]discovery.DisabledUser{}}
+	for _, r := range records {
+		l.disabled[strings.ToLower(r.User)] = r
+	}
+	return l, nil
+}
+
+// Denied refuses a disabled user, in any case of letters, with PERMISSION_DENIED.
+func (l *List) Denied(user string) error {
+	l.mu.RLock()
+	_, found := l.disabled[strings.ToLower(user)]
+	l.mu.RUnlock()
+	if !found {
+		return nil
+	}
+	return errs.New(errs.PermissionDenied, "User %s is disabled at this gateway. Ask its administrator.", user)
+}
+
+// All are the disabled users, by name.
+func (l *List) All() []discovery.DisabledUser {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	all := make([]discovery.DisabledUser, 0, len(l.disabled))
+	for _, r := range l.disabled {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b discovery.DisabledUser) int { return strings.Compare(a.User, b.User) })
+	return all
+}
+
+// Disable refuses a user from now on and ends what the user has, in p. It is
+// durable when it returns without an error of class INTERNAL; another error says
+// what could not be ended. Doing it again ends what is left.
+func (l *List) Disable(ctx context.Context, p Property, user, by, reason string) (Ended, error) {
+	if err := auth.ValidUser(user); err != nil {
+		return Ended{}, err
+	}
+	if len(reason) > maxReason {
+		return Ended{}, errs.New(errs.InvalidRequest, "The reason has %d bytes and may have %d.", len(reason), maxReason)
+	}
+	r := discovery.DisabledUser{User: user, By: by, Since: time.Now().UTC().Truncate(time.Second), Reason: reason}
+	err := l.change(ctx, func() error { return l.store.PutDisabled(ctx, r) }, func() { l.disabled[strings.ToLower(user)] = r })
+	if err != nil {
+		return Ended{}, errs.Fault(err, "User %s was not disabled: the store does not take it.", user)
+	}
+	l.log.Warn("user disabled", "user", user, "by", by)
+	return p.EndAll(ctx, user, fmt.Sprintf("User %s was disabled by %s.", user, by))
+}
+
+// Enable lets a user in again. It reports whether the user was disabled.
+func (l *List) Enable(ctx context.Context, user, by string) (bool, error) {
+	key := strings.ToLower(user)
+	l.mu.RLock()
+	r, found := l.disabled[key]
+	l.mu.RUnlock()
+	if !found {
+		return false, nil
+	}
+	err := l.change(ctx, func() error { return l.store.DeleteDisabled(ctx, r.User) }, func() { delete(l.disabled, key) })
+	if err != nil {
+		return false, errs.Fault(err, "User %s is still disabled: the store does not take the change.", user)
+	}
+	l.log.Warn("user enabled", "user", user, "by", by)
+	return true, nil
+}
+
+// change writes to the store and then to memory. Who may come in is never
+// known to nobody but this process.
+func (l *List) change(ctx context.Context, write func() error, then func()) error {
+	select {
+	case l.changing <- struct{}{}:
+		defer func() { <-l.changing }()
+	case <-ctx.Done():
+		return errors.Join(errors.New("another change is under way"), context.Cause(ctx))
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	then()
+	return nil
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"roundhouse/auth"
+	"roundhouse/engine"
+	"roundhouse/internal/errs"
+	"roundhouse/server/frontend"
+	"roundhouse/server/people"
+	"roundhouse/server/rest"
+	"roundhouse/session"
+)
+
+const (
+	// endTime bounds the end of all that a user has.
+	endTime = 30 * time.Second
+	// passes are how often is looked for what a call that was let in before opened
+	// in the meantime.
+	passes = 3
+)
+
+// property is what users have in this gateway.
+type property struct {
+	calls    *frontend.Director
+	sessions *session.Manager
+	engines  *engine.Manager
+}
+
+// EndAll implements people.Property. It kills the engines of the user: a driver
+// that is asked takes its time.
+func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	var total people.Ended
+	var err error
+	for range passes {
+		one := people.Ended{Calls: p.calls.Cut(user, errs.New(errs.PermissionDenied, "%s", why)), Sessions: p.endSessions(ctx, user, why)}
+		one.Engines, err = p.killEngines(ctx, user, why)
+		total.Calls, total.Sessions, total.Engines = total.Calls+one.Calls, total.Sessions+one.Sessions, total.Engines+one.Engines
+		if one == (people.Ended{}) || err != nil {
+			break
+		}
+	}
+	return total, err
+}
+
+func (p property) endSessions(ctx context.Context, user, why string) (ended int) {
+	var all sync.WaitGroup
+	for _, s := range p.sessions.List() {
+		if s.User != user && s.OpenedBy() != user {
+			continue
+		}
+		ended++
+		if s.User == user {
+			p.sessions.End(s.Key, session.End{Cause: session.Lost, Why: why}) // its engine is killed
+			continue
+		}
+		all.Go(func() { p.sessions.Close(ctx, s.Key, why) })
+	}
+	all.Wait()
+	return ended
+}
+
+func (p property) killEngines(ctx context.Context, user, why string) (killed int, err error) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, e := range p.engines.Engines() {
+		if e.User != user || e.State == engine.Ended {
+			continue
+		}
+		killed++
+		all.Go(func() {
+			fault := p.engines.Stop(ctx, e.RefID, true, why)
+			if fault == nil || errs.Is(fault, errs.NotFound) {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			err = errors.Join(err, fmt.Errorf("engine %s of %s goes on: %w", e.RefID, user, fault))
+		})
+	}
+	all.Wait()
+	return killed, err
+}
+
+// restPeople shows the disabled users as REST serves them.
+type restPeople struct {
+	people   *people.List
+	property property
+	tokens   interface {
+		RevokeUser(ctx context.Context, by auth.Identity, user string) (int, error)
+	}
+}
+
+// Disable refuses the user and ends all that the user has, tokens too.
+func (r restPeople) Disable(ctx context.Context, by auth.Identity, user, reason string) (string, error) {
+	ended, err := r.people.Disable(ctx, r.property, user, by.User, reason)
+	revoked := 0
+	if r.people.Denied(user) != nil {
+		var fault error
+		revoked, fault = r.tokens.RevokeUser(ctx, by, user)
+		err = errors.Join(err, fault)
+	}
+	return fmt.Sprintf("User %s is disabled. Ended: %d calls, %d sessions, %d engines; revoked: %d tokens.", user,
+		ended.Calls, ended.Sessions, ended.Engines, revoked), err
+}
+
+// Enable lets a user in again.
+func (r restPeople) Enable(ctx context.Context, by auth.Identity, user string) (string, error) {
+	was, err := r.people.Enable(ctx, user, by.User)
+	if err == nil && !was {
+		return fmt.Sprintf("User %s was not disabled.", user), nil
+	}
+	return fmt.Sprintf("User %s may come in again.", user), err
+}
+
+// List are those who are disabled.
+func (r restPeople) List() []rest.DisabledView {
+	all := []rest.DisabledView{}
+	for _, d := range r.people.All() {
+		all = append(all, rest.DisabledView(d))
+	}
+	return all
+}
