@@ -45,14 +45,16 @@ func TestChainAsksInOrder(t *testing.T) {
 		want    string
 		err     *errs.Class
 	}{
-		"the first that knows decides":  {[]auth.Method{notMine, good, bad}, "alice", nil},
-		"a refusal is not asked around": {[]auth.Method{bad, good}, "", errs.Unauthenticated},
-		"nobody knows":                  {[]auth.Method{notMine}, "", errs.Unauthenticated},
-		"no methods":                    {nil, "", errs.Unauthenticated},
-		"who decides is away":           {[]auth.Method{gone, good}, "", errs.AuthUnavailable},
-		"no user name":                  {[]auth.Method{method{name: "E", user: "../x"}}, "", errs.Unauthenticated},
-		"an account of the system":      {[]auth.Method{method{name: "E", user: "hdfs"}}, "", errs.Unauthenticated},
-		"the same in capitals":          {[]auth.Method{method{name: "E", user: "HDFS"}}, "", errs.Unauthenticated},
+		"the first that knows decides":   {[]auth.Method{notMine, good, bad}, "alice", nil},
+		"a refusal is not asked around":  {[]auth.Method{bad, good}, "", errs.Unauthenticated},
+		"nobody knows":                   {[]auth.Method{notMine}, "", errs.Unauthenticated},
+		"no methods":                     {nil, "", errs.Unauthenticated},
+		"it was good until a moment ago": {[]auth.Method{method{name: "F", err: auth.Expired(auth.Identity{User: "alice"})}, good}, "", errs.TokenExpired},
+		"it is good, but not for this":   {[]auth.Method{method{name: "F", err: errs.New(errs.PermissionDenied, "It opens REST only.")}, good}, "", errs.PermissionDenied},
+		"who decides is away":            {[]auth.Method{gone, good}, "", errs.AuthUnavailable},
+		"no user name":                   {[]auth.Method{method{name: "E", user: "../x"}}, "", errs.Unauthenticated},
+		"an account of the system":       {[]auth.Method{method{name: "E", user: "hdfs"}}, "", errs.Unauthenticated},
+		"the same in capitals":           {[]auth.Method{method{name: "E", user: "HDFS"}}, "", errs.Unauthenticated},
 	} {
 		chain := &auth.Chain{Methods: c.methods, Administrators: []string{"alice"}, Refused: []string{"hdfs"}}
 		id, err := chain.Authenticate(t.Context(), bearer(true))

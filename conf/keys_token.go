@@ -21,4 +21,8 @@ var (
 	// TokenGrace is kyuubi.authentication.token.grace.
 	TokenGrace = Entry[time.Duration]{Meta{Key: "kyuubi.authentication.token.grace", Default: "PT15M", Ours: true, Since: "0.1.0", Scope: ScopeServer,
 		Doc: "How long an expired token still serves to reattach to queries of its user, and to interrupt and release what is the user's. 0 means not at all."}, durationKind()}
+
+	// LoginClient is kyuubi.authentication.login.client.id.
+	LoginClient = Entry[string]{Meta{Key: "kyuubi.authentication.login.client.id", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "Client id, without a secret, by which the issuer of `kyuubi.authentication.jwt.issuer` knows `gateway login --oidc`: people then allow it in a browser (device code, RFC 8628). It must be one of `kyuubi.authentication.jwt.audience`. Unset turns this way off."}, textKind()}
 )

@@ -37,7 +37,13 @@ func NamesProxyUser(key string) bool {
 	return known
 }
 
+// proxyUserEnd ends both names. Every option of every call is looked at.
+const proxyUserEnd = ".proxy.user"
+
 func proxyUserKey(raw string) (string, bool) {
+	if raw = trimBlanks(raw); len(raw) < len(proxyUserEnd) || !strings.EqualFold(raw[len(raw)-len(proxyUserEnd):], proxyUserEnd) {
+		return "", false
+	}
 	key, err := canonicalKey(raw)
 	if err != nil {
 		return "", false

@@ -22,7 +22,7 @@ var areas = []area{
 		ConnectSSLCertificate, ConnectSSLKey, ConnectSSLKeystore, ConnectSSLKeystorePassword, RESTSSLCertificate, RESTSSLKey, RESTSSLKeystore,
 		RESTSSLKeystorePassword, ConnectSSLClientAuth, RESTSSLClientAuth, SSLClientCA, CertificateUser}},
 	{"Authentication", []setting{Authentication, AuthTokenFile, AuthNoneAllowRemote, EngineAllowGatewayUser, Administrators, RefusedUsers}},
-	{"Issued tokens", []setting{TokenLifetime, TokenSlideMax, TokenJobLifetime, TokenGrace}},
+	{"Issued tokens", []setting{TokenLifetime, TokenSlideMax, TokenJobLifetime, TokenGrace, LoginClient}},
 	{"People", []setting{RulesFile, SessionProxyUser, AuditEnabled, AuditFile, AuditMaxSize, AuditMaxFiles}},
 	{"LDAP", []setting{LDAPURL, LDAPStartTLS, LDAPCAFile, LDAPDomain, LDAPUserDNPattern, LDAPBaseDN, LDAPGUIDKey, LDAPBindDN, LDAPBindPassword,
 		LDAPUserFilter, LDAPGroupFilter, LDAPGroupDNPattern, LDAPGroupMembershipKey, LDAPUserMembershipKey, LDAPGroupClassKey, LDAPCustomQuery,

@@ -2,7 +2,10 @@
 
 package conf
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Bounds of what makes sense of an issued token: a shorter one ends while its
 // user reads the answer, a longer one is a password that nobody changes.
@@ -34,5 +37,19 @@ func checkTokens(c *Conf) (faults Faults) {
 	if grace < 0 || grace > longestGrace {
 		faults = append(faults, c.blame(TokenGrace.Key, "the grace after the end of a token is from 0 to %v, not %v: it is for queries under way", longestGrace, grace)...)
 	}
-	return faults
+	return append(faults, checkLoginClient(c)...)
+}
+
+// checkLoginClient looks whether a token made for the client could come in.
+func checkLoginClient(c *Conf) Faults {
+	client := LoginClient.Get(c)
+	switch {
+	case client == "":
+		return nil
+	case !c.Uses(AuthJWT) || JWTIssuer.Get(c) == "":
+		return c.blame(LoginClient.Key, "nobody could log in so: it needs the method JWT of %s and %s", Authentication.Key, JWTIssuer.Key)
+	case !slices.Contains(JWTAudience.Get(c), client):
+		return c.blame(LoginClient.Key, "tokens made for %q would be refused: add it to %s", client, JWTAudience.Key)
+	}
+	return nil
 }

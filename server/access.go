@@ -143,6 +143,7 @@ func (a *access) permit(w session.Wishes, o conf.Options) error {
 	}
 	from, _ := netip.ParseAddr(w.Address) // of sockets there is none
 	wish := rules.Wish{ShareLevel: o.ShareLevel, Profiles: strings.FieldsFunc(o.Choices[conf.SessionProfile.Key], func(r rune) bool { return r == ',' })}
+	// Nobody is asked for groups for longer than package groups allows.
 	return a.decide(context.Background(), w.Caller, from.Unmap().WithZone(""), wish)
 }
 

@@ -41,7 +41,7 @@ func unlessSame(realUser, user string) string {
 func (p *parts) auditOpened(s *session.Session, refID string) {
 	p.audit.Write(audit.Entry{
 		Event: audit.SessionOpened, User: s.User, RealUser: unlessSame(s.OpenedBy(), s.User), Address: s.Address,
-		Session: s.ID, Engine: refID, Reason: s.Client,
+		Session: s.ID, Engine: refID, Client: s.Client,
 	})
 }
 

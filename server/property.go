@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +34,9 @@ type property struct {
 	engines  *engine.Manager
 }
 
-// EndAll implements people.Property. It kills the engines of the user: a driver
-// that is asked takes its time.
+// EndAll implements people.Property, for the name in any case of letters: a
+// directory may not mind it. It kills the engines: a driver that is asked takes its
+// time.
 func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
@@ -54,11 +56,12 @@ func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, e
 func (p property) endSessions(ctx context.Context, user, why string) (ended int) {
 	var all sync.WaitGroup
 	for _, s := range p.sessions.List() {
-		if s.User != user && s.OpenedBy() != user {
+		owns := strings.EqualFold(s.User, user)
+		if !owns && !strings.EqualFold(s.OpenedBy(), user) {
 			continue
 		}
 		ended++
-		if s.User == user {
+		if owns {
 			p.sessions.End(s.Key, session.End{Cause: session.Lost, Why: why}) // its engine is killed
 			continue
 		}
@@ -72,7 +75,7 @@ func (p property) killEngines(ctx context.Context, user, why string) (killed int
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, e := range p.engines.Engines() {
-		if e.User != user || e.State == engine.Ended {
+		if !strings.EqualFold(e.User, user) || e.State == engine.Ended {
 			continue
 		}
 		killed++

@@ -124,3 +124,12 @@ func challenges(a auth.Authenticator) []string {
 	}
 	return nil
 }
+
+// login is how people come by tokens.
+func login(c *conf.Conf) rest.Login {
+	l := rest.Login{Methods: conf.Authentication.Get(c), Client: conf.LoginClient.Get(c)}
+	if l.Client != "" {
+		l.Issuer = conf.JWTIssuer.Get(c)
+	}
+	return l
+}

@@ -288,7 +288,7 @@ func (p *parts) makeREST() (err error) {
 	}
 	p.rest, err = rest.New(rest.Options{
 		Listener: p.listener, TLS: tlsConfig, CA: p.c.CAFile(), Authenticator: p.auth,
-		Tokens: restTokens{p.tokens}, Challenges: challenges(p.auth),
+		Tokens: restTokens{p.tokens}, Challenges: challenges(p.auth), Login: login(p.c),
 		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds},
 		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
 		Denied: p.access.Denied, Access: p.access, OnCall: p.auditCall,

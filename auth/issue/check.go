@@ -39,14 +39,15 @@ func (i *Issuer) Check(_ context.Context, r auth.Request, c auth.Credentials) (a
 	if len(c.Value) > maxText {
 		return auth.Identity{}, errors.New("a token that is too long")
 	}
-	told, err := i.keys.Load().verify(c.Value)
+	sum := hash(c.Value)
+	told, err := i.read(c.Value, sum)
 	if err != nil {
 		return auth.Identity{}, err
 	}
 	if told.Host {
 		return checkHost(told, r.Door)
 	}
-	id, err := i.checkRecord(told, c.Value)
+	id, err := i.checkRecord(told, sum)
 	if err != nil {
 		return auth.Identity{}, err
 	}
@@ -66,8 +67,9 @@ func checkHost(told claims, door string) (auth.Identity, error) {
 	return auth.Identity{User: told.User, Admin: true, Host: true}, nil
 }
 
-// checkRecord judges a token by what became of it since it was made.
-func (i *Issuer) checkRecord(told claims, text string) (auth.Identity, error) {
+// checkRecord judges a token by what became of it since it was made; sum is the
+// hash of its text.
+func (i *Issuer) checkRecord(told claims, sum string) (auth.Identity, error) {
 	id, now := told.identity(), time.Now()
 	id.Renew = i.o.Renew
 	e, r, known := i.find(told.ID)
@@ -76,7 +78,7 @@ func (i *Issuer) checkRecord(told claims, text string) (auth.Identity, error) {
 		return auth.Identity{}, auth.Expired(id)
 	case !known:
 		return auth.Identity{}, fmt.Errorf("token %s of user %s has no record: it was revoked, or the data of the gateway were lost", told.ID, told.User)
-	case !secret.Equal(r.Hash, hash(text)):
+	case !secret.Equal(r.Hash, sum):
 		return auth.Identity{}, fmt.Errorf("token %s of user %s is not the one that was issued", told.ID, told.User)
 	case !r.Revoked.IsZero():
 		return auth.Identity{}, fmt.Errorf("token %s of user %s was revoked at %s", told.ID, told.User, r.Revoked.Format(time.RFC3339))

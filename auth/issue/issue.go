@@ -37,42 +37,6 @@ const (
 	storeTime = 10 * time.Second
 )
 
-// Record is what a store keeps of a token, never the token itself.
-type Record struct {
-	ID   string
-	User string
-	// Name is set for tokens of jobs.
-	Name string
-	// Hash is the SHA-256 of the token in hex.
-	Hash string
-	// Method is how the user had come in.
-	Method string
-	// Scope are the doors that the token opens.
-	Scope []string
-	// Parent is the id of the token that asked for this one, and falls with it.
-	Parent string
-	// Created, Expires and Last are those of the token: it expires at Expires if it
-	// never slides, and at Last in any case.
-	Created, Expires, Last time.Time
-	// SlidUntil is later than Expires once the token has slid.
-	SlidUntil time.Time
-	// Revoked is zero for a good token.
-	Revoked time.Time
-	// Used is when the token came in last, to a minute; zero if never.
-	Used time.Time
-}
-
-// Until is when the token stops being good if it slides no further.
-func (r Record) Until() time.Time {
-	if r.SlidUntil.After(r.Expires) {
-		return r.SlidUntil
-	}
-	return r.Expires
-}
-
-// good says whether the token can be used.
-func (r Record) good(now time.Time) bool { return r.Revoked.IsZero() && now.Before(r.Until()) }
-
 // Store keeps records. What PutToken returned for is durable.
 type Store interface {
 	PutToken(ctx context.Context, r Record) error
@@ -109,26 +73,14 @@ type Issuer struct {
 	keys atomic.Pointer[keyring]
 
 	mu sync.RWMutex
-	// byID has every record of the store; entries are replaced, never changed.
-	byID map[string]*entry
-}
-
-// entry is a record with what is known in memory only. Its record is replaced
-// under the issuer's lock.
-type entry struct {
-	Record
-	// used is the last use in epoch seconds, saved what the store has of it.
-	used, saved atomic.Int64
-	// sessions are those that the token was last seen with.
-	sessions sync.Map
-	// many counts them.
-	many atomic.Int64
+	// byID and byHash have every record of the store.
+	byID, byHash map[string]*entry
 }
 
 // New reads the records. It is an error if the store or the secret cannot be
 // read.
 func New(ctx context.Context, o Options) (*Issuer, error) {
-	i := &Issuer{o: o, byID: map[string]*entry{}}
+	i := &Issuer{o: o, byID: map[string]*entry{}, byHash: map[string]*entry{}}
 	if o.Denied == nil {
 		i.o.Denied = func(string) error { return nil }
 	}
@@ -140,18 +92,9 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 		return nil, fmt.Errorf("reading the tokens that were issued before: %w", err)
 	}
 	for _, r := range records {
-		i.byID[r.ID] = newEntry(r)
+		i.insert(r)
 	}
 	return i, nil
-}
-
-func newEntry(r Record) *entry {
-	e := &entry{Record: r}
-	if !r.Used.IsZero() {
-		e.used.Store(r.Used.Unix())
-		e.saved.Store(r.Used.Unix())
-	}
-	return e
 }
 
 // Run slides, saves and sweeps records, and reads changed secrets, until ctx ends.
@@ -200,108 +143,4 @@ func (i *Issuer) reloadKeys(reported string) string {
 		i.o.Log.Info("the keys that sign tokens have changed", "keys", now)
 	}
 	return ""
-}
-
-// tend goes through all records once.
-func (i *Issuer) tend(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	now := time.Now()
-	for _, e := range i.entries() {
-		var err error
-		if i.over(e.Record, now) {
-			err = i.remove(ctx, e)
-		} else {
-			err = i.update(ctx, e, now)
-		}
-		if err != nil {
-			i.o.Log.Warn("the record of a token could not be written, it is tried again", "token", e.ID, "user", e.User, "error", err)
-		}
-	}
-}
-
-// over says whether nobody needs the record any more.
-func (i *Issuer) over(r Record, now time.Time) bool {
-	end := r.Until()
-	if !r.Revoked.IsZero() {
-		end = r.Revoked
-	}
-	return now.After(end.Add(i.o.Grace + remembered))
-}
-
-func (i *Issuer) remove(ctx context.Context, e *entry) error {
-	i.mu.Lock()
-	delete(i.byID, e.ID)
-	i.mu.Unlock()
-	return i.o.Store.DeleteToken(ctx, e.ID)
-}
-
-// update slides a token that has an open session, and saves when it was used.
-func (i *Issuer) update(ctx context.Context, e *entry, now time.Time) error {
-	r, changed := i.current(e), false
-	if r.good(now) && r.Name == "" && i.inUse(e) {
-		changed = slide(&r, now, (r.Expires.Sub(r.Created))/slideSteps)
-	}
-	if used := e.used.Load(); used != e.saved.Load() {
-		r.Used, changed = time.Unix(used, 0).UTC().Truncate(grain), true
-		e.saved.Store(used)
-	}
-	if !changed {
-		return nil
-	}
-	return i.put(ctx, e, func(now *Record) { now.SlidUntil, now.Used = r.SlidUntil, r.Used })
-}
-
-// slideSteps is how often at most a record is written within a lifetime for
-// the token's sliding.
-const slideSteps = 12
-
-// slide moves the end of a token to a lifetime from now, if that gains more
-// than the least, or all that can be gained.
-func slide(r *Record, now time.Time, least time.Duration) bool {
-	end := now.Add(r.Expires.Sub(r.Created))
-	if end.After(r.Last) {
-		end = r.Last
-	}
-	gain := end.Sub(r.Until())
-	if gain <= 0 || gain < least && !end.Equal(r.Last) {
-		return false
-	}
-	r.SlidUntil = end.UTC()
-	return true
-}
-
-// put changes a record in memory at once, and then in the store.
-func (i *Issuer) put(ctx context.Context, e *entry, change func(*Record)) error {
-	i.mu.Lock()
-	change(&e.Record)
-	r := e.Record
-	i.mu.Unlock()
-	return i.o.Store.PutToken(ctx, r)
-}
-
-func (i *Issuer) current(e *entry) Record {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	return e.Record
-}
-
-func (i *Issuer) find(id string) (*entry, Record, bool) {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	e := i.byID[id]
-	if e == nil {
-		return nil, Record{}, false
-	}
-	return e, e.Record, true
-}
-
-func (i *Issuer) entries() []*entry {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	all := make([]*entry, 0, len(i.byID))
-	for _, e := range i.byID {
-		all = append(all, e)
-	}
-	return all
 }

@@ -460,3 +460,18 @@ func TestLastUseIsKept(t *testing.T) {
 		require.False(t, w.records[r.ID].Used.IsZero())
 	})
 }
+
+// BenchmarkCheck is what a token costs a call.
+func BenchmarkCheck(b *testing.B) {
+	w := newWorld()
+	i, err := New(b.Context(), w.options)
+	require.NoError(b, err)
+	text, _, err := i.Issue(b.Context(), alice, Wish{})
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := check(i, text, auth.DoorConnect); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

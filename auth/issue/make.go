@@ -62,9 +62,7 @@ func (i *Issuer) Issue(ctx context.Context, by auth.Identity, w Wish) (text stri
 		return "", Record{}, err
 	}
 	if err := i.o.Store.PutToken(ctx, r); err != nil {
-		i.mu.Lock()
-		delete(i.byID, r.ID)
-		i.mu.Unlock()
+		i.drop(r)
 		return "", Record{}, err
 	}
 	i.o.Log.Info("token issued", "token", r.ID, "user", r.User, "name", r.Name, "scope", r.Scope, "expires", r.Expires, "by", by.RealUser, "method", by.Method)
@@ -79,7 +77,7 @@ func (i *Issuer) add(r Record) error {
 	if parent := i.byID[r.Parent]; r.Parent != "" && (parent == nil || !parent.Revoked.IsZero()) {
 		return errs.New(errs.Conflict, "The token that asked for this one was revoked meanwhile.")
 	}
-	i.byID[r.ID] = newEntry(r)
+	i.insert(r)
 	return nil
 }
 

@@ -86,7 +86,9 @@ func startReal(t *testing.T) *house {
 // guarded are the settings of token authentication.
 func guarded(t *testing.T) map[string]string {
 	t.Helper()
-	return env.Tokens(t, aliceToken+" alice", bobToken+" bob", rootToken+" root admin")
+	conf := env.Tokens(t, aliceToken+" alice", bobToken+" bob", rootToken+" root admin")
+	conf["kyuubi.authentication.refused.users"] = "hdfs" // root is an administrator like any other here
+	return conf
 }
 
 // arrived is one request message as an engine got it.

@@ -55,7 +55,7 @@ func prepare(t *testing.T, rules string, settings map[string]string) *house {
 	t.Helper()
 	h := &house{t: t, rules: filepath.Join(t.TempDir(), "rules.yaml")}
 	var lines []string
-	for _, user := range []string{"alice", "bob", "carol", "eve", "hue", "olga"} {
+	for _, user := range []string{"alice", "bob", "carol", "eve", "portal", "olga"} {
 		lines = append(lines, tokenOf(user)+" "+user)
 	}
 	conf := env.Tokens(t, append(lines, tokenOf("boss")+" boss admin")...)

@@ -23,7 +23,7 @@ rules:
   - {name: gone, users: [eve], refuse: true}
   - {name: elsewhere, users: [carol], from: [192.0.2.0/24]}
   - {name: careful, users: [alice], from: [127.0.0.1], profiles: [small], share-levels: [USER]}
-  - {name: staff, users: [bob, hue, olga, boss]}
+  - {name: staff, users: [bob, portal, olga, boss]}
 operators:
   - {name: support, users: [olga], of: {users: [alice]}, may: [see, end]}
 `
@@ -31,6 +31,7 @@ operators:
 // TestRulesAndTheirExplanation: what the rules say is what a running gateway
 // does, and what `gateway explain` foretells.
 func TestRulesAndTheirExplanation(t *testing.T) {
+	t.Parallel()
 	h := prepare(t, everyday, nil)
 	for _, profile := range []string{"small", "large"} {
 		require.NoError(t, os.WriteFile(filepath.Join(h.Home, "conf", "kyuubi-session-"+profile+".conf"), []byte("spark.sql.shuffle.partitions=3\n"), 0o600))
@@ -72,6 +73,7 @@ func TestRulesAndTheirExplanation(t *testing.T) {
 
 // TestRulesAreReadAgain while the gateway runs; a faulty file changes nothing.
 func TestRulesAreReadAgain(t *testing.T) {
+	t.Parallel()
 	h := start(t, everyday, nil)
 	alice := h.client()
 	require.NoError(t, alice.Version(h.as("alice")))
@@ -90,6 +92,7 @@ func TestRulesAreReadAgain(t *testing.T) {
 
 // TestOperators see and end what the rules name, and nothing else.
 func TestOperators(t *testing.T) {
+	t.Parallel()
 	h := start(t, everyday, nil)
 	alice, bob := h.client(), h.client()
 	require.NoError(t, alice.Version(h.as("alice")))

@@ -43,6 +43,7 @@ func newAPI(t *testing.T) *api {
 	t.Helper()
 	conf := env.FakeSpark(t, "kyuubi.server.limit.connections.per.user", "2")
 	maps.Copy(conf, env.Tokens(t, tokenOf("alice")+" alice", tokenOf("bob")+" bob", tokenOf("root")+" root admin"))
+	conf["kyuubi.authentication.refused.users"] = "hdfs" // root is an administrator like any other here
 	g := env.Prepare(t, conf)
 	g.Token = tokenOf("root")
 	g.StartUntilCleanup()
@@ -97,7 +98,7 @@ func TestRESTAnswersAsDescribed(t *testing.T) {
 	refID := a.g.OnlyEngine().RefID
 
 	for path, item := range a.doc.Paths.Map() {
-		target := strings.NewReplacer("{id}", session.Identifier, "{refId}", refID).Replace(path)
+		target := strings.NewReplacer("{user}", "eve", "{id}", session.Identifier, "{refId}", refID).Replace(path)
 		for method, op := range item.Operations() {
 			a.byEverybody(method, path, target, op.Extensions["x-required-role"].(string))
 		}
@@ -110,7 +111,8 @@ func TestRESTAnswersAsDescribed(t *testing.T) {
 func (a *api) byEverybody(method, path, target, role string) {
 	refused := map[string]map[string]int{
 		"public": {}, "user": {"": 401}, "owner": {"": 401, "bob": 404}, "admin": {"": 401, "alice": 403, "bob": 403},
-		"engine": {"": 401, "alice": 401, "bob": 401, "root": 401},
+		"operator": {"": 401, "alice": 403, "bob": 403},
+		"engine":   {"": 401, "alice": 401, "bob": 401, "root": 401},
 	}
 	for _, user := range []string{"", "alice", "bob", "root"} {
 		want, no := refused[role][user]
@@ -119,6 +121,9 @@ func (a *api) byEverybody(method, path, target, role string) {
 		}
 		if !no {
 			want = http.StatusOK
+		}
+		if path == "/ca.pem" {
+			want = http.StatusNotFound // there is no TLS here
 		}
 		code, text := a.call(user, method, path, target, "")
 		require.Equal(a.t, want, code, "%s %s by %q: %s", method, target, user, text)

@@ -97,6 +97,7 @@ var doors = []unsafe{
 	{name: "tokens that end before they are over", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.lifetime=P8D", key: "kyuubi.authentication.token.slide.max", why: "cannot end after 168h"},
 	{name: "tokens that slide for good", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.slide.max=P400D", key: "kyuubi.authentication.token.slide.max", why: "without anybody looking at its user again"},
 	{name: "tokens of jobs that never end", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.job.lifetime.max=P3650D", key: "kyuubi.authentication.token.job.lifetime.max", why: "a password that nobody changes"},
+	{name: "logins by an issuer that there is not", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.login.client.id=cli", key: "kyuubi.authentication.login.client.id", why: "nobody could log in so"},
 	{name: "a grace without an end", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.grace=P30D", key: "kyuubi.authentication.token.grace", why: "it is for queries under way"},
 	{name: "one port for two doors", lines: "kyuubi.frontend.spark.connect.bind.port=15002;kyuubi.frontend.rest.bind.port=15002", key: "kyuubi.frontend.spark.connect.bind.port", why: "port 15002 is also the REST port"},
 	{name: "a bind host that is none", lines: "kyuubi.frontend.rest.bind.host=*;kyuubi.authentication.none.allow.remote=true", key: "kyuubi.frontend.rest.bind.host", why: "* is no address"},
@@ -232,7 +233,7 @@ var places = []unsafe{
 func TestUnsafeConfigurationsDoNotStart(t *testing.T) {
 	for area, table := range map[string][]unsafe{
 		"doors": doors, "people": people, "engines": engines, "secrets": secrets, "certificates": certificates, "places": places,
-		"directories": directories, "issuers": issuers, "kerberos": kerberos,
+		"directories": directories, "issuers": issuers, "kerberos": kerberos, "permissions": permissions,
 	} {
 		for _, tt := range table {
 			t.Run(area+"/"+tt.name, func(t *testing.T) {

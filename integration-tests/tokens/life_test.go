@@ -30,6 +30,7 @@ import (
 // TestUse: a token opens the doors of its scope as its user, and nothing after
 // it was revoked.
 func TestUse(t *testing.T) {
+	t.Parallel()
 	h := start(t, nil)
 	both := h.issue(aliceToken, "")
 	require.Equal(t, "sc://"+strings.Replace(h.GRPC, "127.0.0.1", "localhost", 1)+"/;token="+both.Token, both.Remote)
@@ -65,6 +66,7 @@ func TestUse(t *testing.T) {
 // TestEverybodyHasOnlyTheirOwn: what belongs to somebody else looks like what
 // does not exist; administrators see and end all.
 func TestEverybodyHasOnlyTheirOwn(t *testing.T) {
+	t.Parallel()
 	h := start(t, nil)
 	alices, bobs := h.issue(aliceToken, ""), h.issue(bobToken, `{"name": "job"}`)
 	require.Equal(t, []string{alices.ID}, ids(h.list(aliceToken, "")))
@@ -104,8 +106,9 @@ func ids(all []token) (ids []string) {
 // TestExpiry: a token slides while its session is open, to its last moment; then
 // it goes on with what was begun, for the grace, and with nothing else.
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	h := start(t, map[string]string{
-		"kyuubi.authentication.token.lifetime": "PT3S", "kyuubi.authentication.token.slide.max": "PT9S", "kyuubi.authentication.token.grace": "PT8S",
+		"kyuubi.authentication.token.lifetime": "PT2S", "kyuubi.authentication.token.slide.max": "PT8S", "kyuubi.authentication.token.grace": "PT6S",
 	})
 	unused := h.issue(aliceToken, "")
 	got := h.issue(aliceToken, "")
@@ -141,7 +144,7 @@ func TestExpiry(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Release(within(t, time.Minute)))
 
-	require.Eventually(t, func() bool { return time.Now().After(last.Add(8 * time.Second)) }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return time.Now().After(last.Add(6 * time.Second)) }, 20*time.Second, 50*time.Millisecond)
 	require.Equal(t, "TOKEN_EXPIRED", expired(t, c.Release(within(t, time.Minute))), "after the grace nothing goes")
 }
 
@@ -174,6 +177,7 @@ func expired(t *testing.T, err error) string {
 // TestRestart: what was issued and revoked is known afterwards, and the store
 // holds no token.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	h := start(t, nil)
 	good, bad, job := h.issue(aliceToken, ""), h.issue(aliceToken, ""), h.issue(aliceToken, `{"name": "job", "lifetime": "P80D"}`)
 	code, text := h.rest(aliceToken, http.MethodDelete, "/api/v1/tokens/"+bad.ID, "")
@@ -204,6 +208,7 @@ func TestRestart(t *testing.T) {
 
 // TestRotation of the secret that signs: no call fails, whichever token it has.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	h := start(t, nil)
 	old := h.issue(aliceToken, "")
 	c := h.client(old.Token)

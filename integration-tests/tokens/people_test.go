@@ -3,9 +3,12 @@
 package tokens
 
 import (
+	"bufio"
+	"bytes"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -37,6 +40,7 @@ func pyspark(t *testing.T, version string, environ map[string]string) *env.Clien
 // TestOnTheHost: who runs the gateway needs no further credentials there, and
 // hands out tokens where there is no other way in.
 func TestOnTheHost(t *testing.T) {
+	t.Parallel()
 	h := start(t, nil)
 	stdout, stderr, code := h.run(nil, "", "token", "create", "--for", "carol", "--name", "nightly job", "--lifetime", "30d", "--scope", "connect")
 	require.Zero(t, code, stderr)
@@ -126,6 +130,7 @@ func TestPasswords(t *testing.T) {
 
 // TestTickets: after kinit a person needs no password.
 func TestTickets(t *testing.T) {
+	t.Parallel()
 	k := env.StartKDC(t, "EXAMPLE.TEST")
 	keytab := k.Keytab("HTTP/localhost")
 	h := start(t, map[string]string{
@@ -144,6 +149,40 @@ func TestTickets(t *testing.T) {
 	stdout, stderr, code = h.run(alice, "", "token", "list", "--negotiate", "--url", url)
 	require.Zero(t, code, stderr)
 	require.Equal(t, 2, strings.Count(stdout, "\n"), "a head and a token: %s", stdout)
+}
+
+// TestSingleSignOn: a person allows the command line in a browser.
+func TestSingleSignOn(t *testing.T) {
+	t.Parallel()
+	i := env.StartIssuer(t, true)
+	h := start(t, map[string]string{
+		"kyuubi.authentication": "JWT,TOKEN", "kyuubi.authentication.jwt.issuer": i.URL, "kyuubi.authentication.jwt.audience": env.Audience,
+		"kyuubi.authentication.jwt.ssl.ca.path": i.CA, "kyuubi.authentication.login.client.id": env.Audience,
+	})
+	for _, allowed := range []bool{true, false} {
+		cmd := exec.CommandContext(within(t, 30*time.Second), h.Binary, "login", "--oidc", "--ca", i.CA)
+		var stdout bytes.Buffer
+		cmd.Env, cmd.Stdout = h.Env(), &stdout
+		stderr, err := cmd.StderrPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		asked, err := bufio.NewReader(stderr).ReadString('\n')
+		require.NoError(t, err)
+		code := asked[strings.LastIndex(asked, " ")+1 : len(asked)-1]
+		if !allowed {
+			require.True(t, i.Deny(code), asked)
+			require.Error(t, cmd.Wait())
+			require.Empty(t, stdout.String())
+			continue
+		}
+		require.True(t, i.Approve(code, "alice"), asked)
+		require.NoError(t, cmd.Wait())
+		line, trust, _ := strings.Cut(stdout.String(), "\n")
+		require.Equal(t, "export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=\""+i.CA+"\"\n", trust)
+		line = remote(t, line+"\n")
+		require.NoError(t, h.client(line[strings.Index(line, "rht_"):]).Version(within(t, time.Minute)))
+		require.Equal(t, "alice", h.Sessions()[0].User)
+	}
 }
 
 // TestRealSpark: PySpark and real Spark with a token of the gateway.

@@ -79,6 +79,7 @@ var clients = map[string][]string{
 	"github.com/pavlo-v-chernykh":         {"internal/tlsx"},
 	"software.sslmate.com/src/go-pkcs12":  {"internal/tlsx"},
 	"golang.org/x/term":                   {"cmd/gateway/cli"},
+	"golang.org/x/oauth2":                 {"cmd/gateway/cli"},
 	"github.com/google/uuid":              {},
 	"golang.org/x/sync":                   {},
 	"golang.org/x/sys":                    {},

@@ -106,6 +106,17 @@ func TestLoadOrCreateTogether(t *testing.T) {
 	}
 }
 
+func TestLoadDuringARotation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	write(t, path, strings.Repeat("cd", 32)+"\n"+strings.Repeat("ab", 32)+"\n", 0o600)
+	keys, err := Load(path)
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{bytes.Repeat([]byte{0xcd}, 32), bytes.Repeat([]byte{0xab}, 32)}, keys)
+	current, err := LoadOrCreate(path, false)
+	require.NoError(t, err)
+	require.Equal(t, keys[0], current)
+}
+
 func TestLoadRefusesUnsafeFiles(t *testing.T) {
 	good := strings.Repeat("ab", 32) + "\n"
 	for name, tc := range map[string]struct {
@@ -118,11 +129,13 @@ func TestLoadRefusesUnsafeFiles(t *testing.T) {
 			write(t, p+".real", good, 0o600)
 			require.NoError(t, os.Symlink(p+".real", p))
 		}, "symbolic link"},
-		"directory": {func(t *testing.T, p string) { require.NoError(t, os.Mkdir(p, 0o700)) }, "not a regular file"},
-		"too short": {func(t *testing.T, p string) { write(t, p, "abcd\n", 0o600) }, "64 hexadecimal digits"},
-		"not hex":   {func(t *testing.T, p string) { write(t, p, strings.Repeat("xy", 32), 0o600) }, "64 hexadecimal digits"},
-		"too large": {func(t *testing.T, p string) { write(t, p, strings.Repeat("a", fileLimit+1), 0o600) }, "larger than"},
-		"empty":     {func(t *testing.T, p string) { write(t, p, "", 0o600) }, "64 hexadecimal digits"},
+		"directory":     {func(t *testing.T, p string) { require.NoError(t, os.Mkdir(p, 0o700)) }, "not a regular file"},
+		"too short":     {func(t *testing.T, p string) { write(t, p, "abcd\n", 0o600) }, "64 hexadecimal digits"},
+		"not hex":       {func(t *testing.T, p string) { write(t, p, strings.Repeat("xy", 32), 0o600) }, "64 hexadecimal digits"},
+		"too large":     {func(t *testing.T, p string) { write(t, p, strings.Repeat("a", fileLimit+1), 0o600) }, "larger than"},
+		"three secrets": {func(t *testing.T, p string) { write(t, p, good+good+good, 0o600) }, "3 lines"},
+		"a bad second":  {func(t *testing.T, p string) { write(t, p, good+"xy\n", 0o600) }, "64 hexadecimal digits"},
+		"empty":         {func(t *testing.T, p string) { write(t, p, "", 0o600) }, "64 hexadecimal digits"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "secret")

@@ -59,8 +59,8 @@ type Entry struct {
 	// Address is that of the direct peer, Method the method of authentication, Call
 	// the RPC or route.
 	Address, Method, Call string
-	// Session and Engine are ids.
-	Session, Engine string
+	// Session and Engine are ids, Client is what a client calls itself.
+	Session, Engine, Client string
 	// Reason is why, for people.
 	Reason string
 	// Unwritten is how many entries of this kind and address before this one were
@@ -132,7 +132,7 @@ func (l *Log) Write(e Entry) {
 	attrs := []slog.Attr{slog.String("outcome", outcome)}
 	for _, f := range [][2]string{
 		{"user", e.User}, {"realUser", e.RealUser}, {"address", e.Address}, {"method", e.Method}, {"call", e.Call},
-		{"session", e.Session}, {"engine", e.Engine}, {"reason", e.Reason},
+		{"session", e.Session}, {"engine", e.Engine}, {"client", e.Client}, {"reason", e.Reason},
 	} {
 		if f[1] != "" {
 			attrs = append(attrs, slog.String(f[0], clip(f[1])))

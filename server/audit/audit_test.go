@@ -54,7 +54,7 @@ func lines(t *testing.T, path string) (all []map[string]any) {
 func TestALineHasAllThereIs(t *testing.T) {
 	l, path := open(t)
 	l.Write(Entry{Event: SessionOpened, User: "bob", RealUser: "hue", Address: "192.0.2.7", Method: "LDAP", Call: "Config",
-		Session: "s-1", Engine: "e-1", Reason: "why", Unwritten: 3})
+		Session: "s-1", Engine: "e-1", Client: "c", Reason: "why", Unwritten: 3})
 	l.Write(Entry{Event: EngineEnded, Failed: true})
 	all := lines(t, path)
 	at, err := time.Parse(time.RFC3339, all[0]["time"].(string))
@@ -64,7 +64,7 @@ func TestALineHasAllThereIs(t *testing.T) {
 	delete(all[1], "time")
 	require.Equal(t, []map[string]any{
 		{"event": "session opened", "outcome": "ok", "user": "bob", "realUser": "hue", "address": "192.0.2.7", "method": "LDAP",
-			"call": "Config", "session": "s-1", "engine": "e-1", "reason": "why", "unwritten": 3.0},
+			"call": "Config", "session": "s-1", "engine": "e-1", "client": "c", "reason": "why", "unwritten": 3.0},
 		{"event": "engine ended", "outcome": "refused"},
 	}, all)
 	info, err := os.Stat(path)

@@ -4,6 +4,7 @@ package frontend
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"roundhouse/internal/errs"
@@ -39,7 +40,7 @@ func (o *openCalls) of(user string) (found []*place) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for p, c := range o.all {
-		if c.user == user || c.real == user {
+		if strings.EqualFold(c.user, user) || strings.EqualFold(c.real, user) {
 			found = append(found, p)
 		}
 	}
@@ -57,7 +58,7 @@ func (p *place) over() {
 	p.end(nil)
 }
 
-// Cut ends the calls of a user, and those that the user makes for others, with
+// Cut ends the calls of a user, in any case of letters, and those that the user makes for others, with
 // why for an answer. It returns how many there were.
 func (d *Director) Cut(user string, why error) int {
 	calls, answer := d.under.of(user), errs.Status(why).Err()

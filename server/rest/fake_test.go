@@ -204,7 +204,7 @@ func options(w *world) Options {
 		Listener: unusedListener{}, Authenticator: bearerIsUser{}, Sessions: w, Engines: w, Registrar: w, Tokens: tokens{w}, People: everybody{w}, Access: rulesOfTheTest{}, Observer: w,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 		Ready:   func() error { return nil },
-		Remote:  Remote{Address: "127.0.0.1:15002"},
+		Remote:  Remote{Address: "127.0.0.1:15002"}, Login: Login{Methods: []string{"TOKEN"}},
 		Version: "0.1.0", Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -42,6 +42,8 @@ type Options struct {
 	// Challenges are the schemes of credentials that the answer to a caller without
 	// good ones names; none stands for Bearer.
 	Challenges []string
+	// Login is how people come by tokens.
+	Login Login
 	// Access decides who acts for whom and who is an operator; nil means nobody.
 	Access Access
 	People People

@@ -75,6 +75,7 @@ func routes() []route {
 		{method: http.MethodGet, path: v1 + "/sessions/{id}", rule: owner, serve: (*Server).showSession},
 		{method: http.MethodDelete, path: v1 + "/sessions/{id}", rule: owner, serve: (*Server).closeSession},
 
+		{method: http.MethodGet, path: v1 + "/login", rule: public, serve: (*Server).login},
 		{method: http.MethodGet, path: v1 + "/tokens", rule: user, query: []string{"user"}, serve: (*Server).listTokens},
 		{method: http.MethodPost, path: v1 + "/tokens", rule: user, serve: (*Server).issueToken},
 		{method: http.MethodDelete, path: v1 + "/tokens", rule: admin, query: []string{"user"}, serve: (*Server).revokeTokens},

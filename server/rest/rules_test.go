@@ -40,7 +40,7 @@ func TestOnlyThesePathsArePublic(t *testing.T) {
 			open = append(open, d.pattern())
 		}
 	}
-	require.ElementsMatch(t, []string{"GET /healthz", "GET /readyz", "GET /api/v1/ping", "GET /ca.pem"}, open)
+	require.ElementsMatch(t, []string{"GET /healthz", "GET /readyz", "GET /api/v1/ping", "GET /api/v1/login", "GET /ca.pem"}, open)
 }
 
 // entitled marks callers whom a rule lets pass.

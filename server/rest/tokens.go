@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"roundhouse/auth"
@@ -50,6 +50,21 @@ type TokenView struct {
 	Method string
 	// Expires moves while a session of the token is open, but not beyond Last.
 	Created, Expires, Last, Revoked, Used time.Time
+}
+
+// Login tells programs how their people can come by a token.
+type Login struct {
+	// Methods are those of kyuubi.authentication.
+	Methods []string `json:"methods"`
+	// Issuer is where a login by device code begins (OpenID Connect Discovery), and
+	// Client the client id there; both are empty where there is none.
+	Issuer string `json:"issuer"`
+	Client string `json:"clientId"`
+}
+
+func (s *Server) login(c *call) error {
+	writeJSON(c.w, http.StatusOK, s.o.Login)
+	return nil
 }
 
 // tokenRequest asks for a token.
@@ -101,10 +116,8 @@ func (s *Server) issueToken(c *call) error {
 		return err
 	}
 	out := tokenHandle{tokenData: dataOf(v), Token: text}
-	for _, door := range v.Scope {
-		if door == auth.DoorConnect {
-			out.Remote, out.Hint = s.o.Remote.TokenLine(text), s.o.Remote.Hint
-		}
+	if slices.Contains(v.Scope, auth.DoorConnect) {
+		out.Remote, out.Hint = s.o.Remote.TokenLine(text), s.o.Remote.Hint
 	}
 	writeJSON(c.w, http.StatusOK, out)
 	return nil
@@ -160,7 +173,7 @@ func (s *Server) revokeTokens(c *call) error {
 	if err != nil {
 		return err
 	}
-	writeText(c.w, http.StatusOK, fmt.Sprintf("Tokens of user %s that were good and are revoked: %d.\n", strings.TrimSpace(user), count))
+	writeText(c.w, http.StatusOK, fmt.Sprintf("Tokens of user %s that were good and are revoked: %d.\n", user, count))
 	return nil
 }
 

@@ -43,6 +43,7 @@ type access struct {
 	user         string
 	passwordFile string
 	negotiate    bool
+	oidc         bool
 	ca           string
 }
 
@@ -54,7 +55,8 @@ func (f *access) define(cmd *cobra.Command) {
 	flags.StringVar(&f.passwordFile, "password-file", "", "file with the password (mode 0600) instead of asking")
 	flags.BoolVar(&f.negotiate, "negotiate", false, "use the Kerberos ticket of kinit")
 	flags.StringVar(&f.ca, "ca", "", "PEM file of the authority of the gateway's certificate")
-	cmd.MarkFlagsMutuallyExclusive("user", "negotiate")
+	flags.BoolVar(&f.oidc, "oidc", false, "log in at the issuer that the gateway trusts, in a browser")
+	cmd.MarkFlagsMutuallyExclusive("user", "negotiate", "oidc")
 }
 
 // caller calls the REST API of a gateway.
@@ -66,7 +68,7 @@ type caller struct {
 
 // caller makes a caller. Without credentials among the flags it acts for the
 // operating system user who runs the gateway here.
-func (a *app) caller(f access) (*caller, error) {
+func (a *app) caller(ctx context.Context, f access) (*caller, error) {
 	ca := f.ca
 	if f.url == "" {
 		local, err := a.here()
@@ -86,14 +88,12 @@ func (a *app) caller(f access) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	authorization, err := a.credentials(f, base.Hostname())
-	if err != nil {
-		return nil, err
-	}
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
 	// Credentials follow no redirection to somewhere else.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &caller{base: base.String(), authorization: authorization, http: &http.Client{Transport: transport, Timeout: callTime, CheckRedirect: stay}}, nil
+	c := &caller{base: base.String(), http: &http.Client{Transport: transport, Timeout: callTime, CheckRedirect: stay}}
+	c.authorization, err = a.credentials(ctx, f, c, base.Hostname())
+	return c, err
 }
 
 // here is the gateway of this installation.
@@ -155,8 +155,11 @@ func trusting(ca string) (*tls.Config, error) {
 }
 
 // credentials are the Authorization header of one call.
-func (a *app) credentials(f access, host string) (string, error) {
+func (a *app) credentials(ctx context.Context, f access, c *caller, host string) (string, error) {
 	switch {
+	case f.oidc:
+		token, err := a.signIn(ctx, c)
+		return "Bearer " + token, err
 	case f.negotiate:
 		token, err := krb5.Negotiate(host, a.getenv)
 		return "Negotiate " + token, err
@@ -166,11 +169,11 @@ func (a *app) credentials(f access, host string) (string, error) {
 	case f.passwordFile != "":
 		return "", &exitError{code: ExitUsage, err: errors.New("--password-file needs --user")}
 	}
-	c, err := a.load()
+	settings, err := a.load()
 	if err != nil {
 		return "", err
 	}
-	token, err := server.HostCredentials(c)
+	token, err := server.HostCredentials(settings)
 	return "Bearer " + token, err
 }
 
@@ -219,7 +222,9 @@ func (c *caller) call(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Authorization", c.authorization)
+	if c.authorization != "" {
+		r.Header.Set("Authorization", c.authorization)
+	}
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}

@@ -73,7 +73,7 @@ func (a *app) userEnableCommand() *cobra.Command {
 
 // change asks for a change of a user and says what was done.
 func (a *app) change(ctx context.Context, f access, user, what string, in any) error {
-	c, err := a.caller(f)
+	c, err := a.caller(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *app) change(ctx context.Context, f access, user, what string, in any) e
 func (a *app) userListCommand() *cobra.Command {
 	var f access
 	cmd := command("list", "List the disabled users", func(ctx context.Context) error {
-		c, err := a.caller(f)
+		c, err := a.caller(ctx, f)
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 	var f access
 	var wish tokenRequest
 	cmd := command("create", "Make a token and print how clients use it", func(ctx context.Context) error {
-		c, err := a.caller(f)
+		c, err := a.caller(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -81,18 +81,18 @@ kyuubi.authentication.token.job.lifetime.max. One without slides while it is use
 
 func (a *app) loginCommand() *cobra.Command {
 	var f access
-	cmd := command("login", "Get a token with a password or a ticket, and print how clients use it", func(ctx context.Context) error {
-		if f.user == "" && !f.negotiate {
-			return &exitError{code: ExitUsage, err: errors.New("say who you are: --user <name> asks for the password, --negotiate takes the ticket of kinit")}
+	cmd := command("login", "Get a token for yourself and print how clients use it", func(ctx context.Context) error {
+		if f.user == "" && !f.negotiate && !f.oidc {
+			return &exitError{code: ExitUsage, err: errors.New("say who you are: --user <name> asks for the password, --negotiate takes the ticket of kinit, --oidc opens a login in a browser")}
 		}
-		c, err := a.caller(f)
+		c, err := a.caller(ctx, f)
 		if err != nil {
 			return err
 		}
 		return a.issue(ctx, c, tokenRequest{}, f.ca)
 	})
-	cmd.Long = `Get a token with a password or a Kerberos ticket, and print the line that lets
-Spark Connect clients use it:
+	cmd.Long = `Get a token with a password, a Kerberos ticket or a login in a browser, and print
+the line that lets Spark Connect clients use it:
 
   eval "$(gateway login --url https://gateway:10099 --user alice)"
   pyspark`
@@ -145,7 +145,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 	var f access
 	var of string
 	cmd := command("list", "List tokens, without what would let anybody use them", func(ctx context.Context) error {
-		c, err := a.caller(f)
+		c, err := a.caller(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -207,8 +207,12 @@ func (a *app) revoke(ctx context.Context, f access, of string, ids []string) err
 	for _, id := range ids {
 		paths = append(paths, tokensPath+"/"+url.PathEscape(id))
 	}
+	var c *caller
 	for _, path := range paths {
-		c, err := a.caller(f) // tickets are good for one call
+		var err error
+		if c == nil || f.negotiate { // a ticket is good for one call
+			c, err = a.caller(ctx, f)
+		}
 		if err != nil {
 			return err
 		}
