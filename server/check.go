@@ -3,7 +3,6 @@
 package server
 
 import (
-	"fmt"
 	"log/slog"
 
 	"roundhouse/auth/token"
@@ -20,7 +19,7 @@ func Check(c *conf.Conf) error {
 		return nil
 	}
 	if _, err := token.New(conf.AuthTokenFile.Get(c), slog.New(slog.DiscardHandler)); err != nil {
-		return fmt.Errorf("%w (%s)", err, conf.AuthTokenFile.Key)
+		return c.Blame(conf.AuthTokenFile.Key, err)
 	}
 	return nil
 }

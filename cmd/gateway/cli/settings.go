@@ -104,9 +104,28 @@ func (a *app) remark(c *conf.Conf) {
 	if c.AuthMethod() != conf.AuthNone && conf.EngineAllowGatewayUser.Get(c) {
 		fmt.Fprintf(a.stderr, "Warning: %s=true: the Python code of every user can read the files of the gateway, its secrets included.\n", conf.EngineAllowGatewayUser.Key)
 	}
+	if who := loneUser(c); who != "" {
+		fmt.Fprintf(a.stderr, "Warning: only %s, the gateway's own user, can run anything here: drivers run under that name, so other users are refused until "+
+			"%s=true accepts the risk.\n", who, conf.EngineAllowGatewayUser.Key)
+	}
+	if os.Geteuid() == 0 && a.getenv(quickstartVariable) == "" {
+		fmt.Fprintln(a.stderr, "Warning: the gateway runs as root, and so do the drivers with the code of users: give it a user of its own (docs/install.md).")
+	}
 	if line := c.Summary(); line != "" {
 		a.say("%s", line)
 	}
+}
+
+// quickstartVariable is set by the quickstart, which whoever tries it may run.
+const quickstartVariable = "ROUNDHOUSE_QUICKSTART"
+
+// loneUser is the only user who can have an engine, the gateway's own; "" if
+// others can, too.
+func loneUser(c *conf.Conf) string {
+	if c.AuthMethod() == conf.AuthNone || conf.EngineAllowGatewayUser.Get(c) {
+		return ""
+	}
+	return daemon.UserName()
 }
 
 func describeSource(c *conf.Conf) string {
