@@ -33,8 +33,8 @@ type OptionError struct {
 	// Invalid is true for a bad value, false for an option that is not allowed.
 	Invalid bool
 	// Unlisted is true for an option that is merely none of those that a client
-	// may choose for an engine. As a setting of a running session Spark itself
-	// judges it.
+	// may choose for an engine, and no slip of the finger for one. As a setting of
+	// a running session Spark itself judges it.
 	Unlisted bool
 	// Why is the reason and what to do, a sentence without its end.
 	Why string
@@ -99,12 +99,11 @@ func classifySpark(key string) Verdict {
 		return refuse(key, "clients may not set it, because "+why+"; "+askAdmin)
 	case strings.HasPrefix(lower, "spark.sql."):
 		return Verdict{Key: key, Kind: Runtime}
+	case meantOption(key) != "":
+		return refuse(key, "it is not among the launch options that a client may choose; did you mean "+meantOption(key)+"?")
 	}
-	advice := askAdmin + ", or, if it is a setting of your own program, set it on the session"
-	if name := meantOption(key); name != "" {
-		advice = "did you mean " + name + "?"
-	}
-	v := refuse(key, "it is not among the launch options that a client may choose; "+advice)
+	v := refuse(key, "it is not among the launch options that a client may choose; "+askAdmin+
+		", or, if it is a setting of your own program, set it on the session")
 	v.Err.Unlisted = true
 	return v
 }

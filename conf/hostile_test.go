@@ -256,6 +256,24 @@ func checkFilePlace(t *testing.T, r *Resolver, key string, sent []Pair) {
 // refuses to change them.
 var judgedBySpark = []string{"spark.sql.warehouse.dir", "spark.sql.hive.metastore.jars.path"}
 
+// TestSlipsOfTheFinger: a Set refuses what was meant to be a launch option, and
+// leaves all other unknown options to Spark.
+func TestSlipsOfTheFinger(t *testing.T) {
+	r := resolver(t, "", nil)
+	for key, meant := range map[string]string{
+		"spark.drivr.memory": "spark.driver.memory", "spark.executor.core": "spark.executor.cores", "spark.executor.instance": "spark.executor.instances",
+	} {
+		v := r.Classify("alice", key)
+		require.Equal(t, Refused, v.Kind, key)
+		require.False(t, v.Err.Unlisted, key)
+		require.Contains(t, v.Err.Why, "did you mean "+meant+"?")
+	}
+	for _, key := range []string{"spark.foo", "spark.my.program.setting", "spark.my.port"} {
+		require.True(t, r.Classify("alice", key).Err.Unlisted, key)
+	}
+	require.Equal(t, Runtime, r.Classify("alice", "spark.sql.shufle.partitions").Kind)
+}
+
 // TestSetOfARunningSession: what the Config call of a running session refuses,
 // as a second line behind Spark's own checks. SQL SET does not pass here.
 func TestSetOfARunningSession(t *testing.T) {

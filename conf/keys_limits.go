@@ -77,10 +77,12 @@ var (
 		Doc: "An upload of which no further message (Spark's clients send 32 KiB each) is complete within this time is ended."}, positiveKind()}
 )
 
-// StaticGroups is the text of hadoop.user.group.static.mapping.overrides; ""
-// if it is not set.
+// StaticGroupsKey is Hadoop's name for a static mapping of users to groups.
+const StaticGroupsKey = "hadoop.user.group.static.mapping.overrides"
+
+// StaticGroups is the text of StaticGroupsKey; "" if it is not set.
 func (c *Conf) StaticGroups() string {
-	text, _ := c.Raw("hadoop.user.group.static.mapping.overrides")
+	text, _ := c.Raw(StaticGroupsKey)
 	return text
 }
 

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,7 +43,7 @@ func Review(o LoadOptions) ([]Finding, error) {
 	c := locate(o)
 	text, err := os.ReadFile(c.file)
 	if err != nil {
-		return nil, fmt.Errorf("there is no configuration to read: %w", err)
+		return nil, noReview(c.dir, err)
 	}
 	lines, faults := parseProperties(c.file, string(text))
 	r := review{findings: map[string]Finding{}}
@@ -59,6 +60,19 @@ func Review(o LoadOptions) ([]Finding, error) {
 	whole.build(good)
 	r.check(whole, o)
 	return r.sorted(), nil
+}
+
+// noReview says why dir cannot be reviewed, and which folder is wanted.
+func noReview(dir string, err error) error {
+	inside := filepath.Join(dir, "conf")
+	if _, missing := os.Stat(filepath.Join(inside, DefaultsFile)); missing == nil {
+		return fmt.Errorf("there is no configuration to read in %s: --from wants the folder that holds %s, here %s", dir, DefaultsFile, inside)
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // with the name of the file, people look at their own files
+	}
+	return fmt.Errorf("there is no configuration to read in %s (%w): --from wants the folder that holds %s, readable for uid %d", dir, err, DefaultsFile, os.Geteuid())
 }
 
 // review collects findings by key, those without one by place.
@@ -83,6 +97,8 @@ func (r review) classify(o LoadOptions, l line) bool {
 		}
 	case len(one.c.foreign) > 0:
 		f.Fate, f.Text = Unread, whyUnread(key)
+	case unbuilt(key) != "":
+		f.Fate, f.Text = Unread, unbuilt(key)
 	case deprecated:
 		f.Fate, f.Text = Renamed, "the name is "+old.meta().Key+" now"
 	}
@@ -137,12 +153,28 @@ var unread = [][2]string{
 	{"kyuubi.batch.", "there are no batches"},
 	{"kyuubi.zookeeper.embedded.", "there is no embedded ZooKeeper"},
 	{"kyuubi.kubernetes.", "engines run on this machine or at a standalone master"},
+	{"kyuubi.engine.doAs.enabled", "there is no impersonation yet: all drivers run as the gateway's user"},
+	{"kyuubi.frontend.ssl.keystore.", "TLS takes PEM files, so far on the Connect port alone: kyuubi.frontend.spark.connect.ssl.enabled, .ssl.certificate.path and .ssl.key.path"},
+	{"kyuubi.frontend.spark.connect.ssl.keystore.", "TLS takes PEM files: kyuubi.frontend.spark.connect.ssl.certificate.path and .ssl.key.path"},
 	{"kyuubi.engine.flink", "the engine is Spark"}, {"kyuubi.engine.trino", "the engine is Spark"}, {"kyuubi.engine.hive", "the engine is Spark"},
 	{"kyuubi.authentication.", "it belongs to an authentication method that this version does not have"},
 	{"kyuubi.kinit.", "engines with tickets come with a later version"},
 	{"kyuubi.credentials.", "engines with tickets come with a later version"}, {"kyuubi.ha.", "ZooKeeper comes with a later version"},
 	{"kyuubi.session.engine.launch.async", "the first call of a session waits for its engine, and holds up nobody else"},
 	{"kyuubi.backend.", "the gateway needs no pools of threads"},
+}
+
+// unbuilt says why settings of Spark have no use here yet; "" for all others.
+func unbuilt(key string) string {
+	switch {
+	case strings.HasPrefix(key, "spark.yarn."):
+		return "YARN comes with a later version"
+	case strings.HasPrefix(key, "spark.kubernetes."):
+		return "Kubernetes comes with a later version"
+	case strings.HasPrefix(key, "spark.kerberos."):
+		return "Kerberos comes with a later version"
+	}
+	return ""
 }
 
 func whyUnread(key string) string {
@@ -193,6 +225,7 @@ var remedies = map[string]string{
 	"kyuubi.engine.share.level":             "kyuubi.engine.share.level=USER",
 	"kyuubi.engine.type":                    "kyuubi.engine.type=SPARK_SQL",
 	"kyuubi.frontend.bind.host":             "kyuubi.frontend.bind.host=127.0.0.1",
+	"spark.master":                          "spark.master=local[*]",
 	"spark.submit.deployMode":               "spark.submit.deployMode=client",
 }
 

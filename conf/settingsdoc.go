@@ -47,6 +47,10 @@ engine: sessions that ask for the same share one, and ` + "`2g`" + ` is the same
 session and never count. Every other ` + "`spark.*` and `kyuubi.*`" + ` option is refused with its reason; the administrator can set it
 for a user or offer it in a profile.
 
+With one exception: ` + "`builder.config(...)`" + ` also holds what a program sets for itself. So a ` + "`spark.*`" + ` option that is unknown here is
+refused there, and by ` + "`spark.conf.set`" + `, only if it could do harm or is one or two letters away from an option below
+(` + "`spark.drivr.memory`" + `); any other (` + "`spark.foo`" + `) goes to the Spark session and has no effect on the engine.
+
 | Option | Value |
 |---|---|
 `

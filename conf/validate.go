@@ -51,6 +51,10 @@ func (c *Conf) broken() (faults Faults) {
 	return faults
 }
 
+// Blame is err, which is about the setting key, as Faults that point at the line
+// which set it.
+func (c *Conf) Blame(key string, err error) error { return c.blame(key, "%v", err).err() }
+
 // blame makes a fault that points at the line which set key, if one did.
 func (c *Conf) blame(key, format string, args ...any) Faults {
 	return Faults{{At: c.values[key].from, Key: key, Text: fmt.Sprintf(format, args...)}}
@@ -119,7 +123,7 @@ func checkOpenDoors(c *Conf) Faults {
 				"listen on 127.0.0.1, set kyuubi.authentication, or accept the risk with %s=true", door.host, AuthNoneAllowRemote.Key)...)
 		}
 	}
-	return faults
+	return slices.Compact(faults) // one setting may open both doors
 }
 
 // door is a port that somebody could come in by.

@@ -26,6 +26,7 @@ const (
 		"bind it to this machine (address=127.0.0.1:5005), or give the port authentication"
 	relative = "every entry must be an absolute path, because engines run in a folder that the code of users can write to"
 	shared   = "all engines would have the same key, and users could read it: remove it, the gateway makes a key for each engine"
+	later    = "engines at YARN and Kubernetes come with a later version; use local[*] or spark://host:port"
 	remote   = "the engine would become a client of another server instead of a driver: remove it, and name the master by spark.master"
 )
 
@@ -49,6 +50,7 @@ var unsafeSettings = []unsafeSetting{
 	{"spark.redaction.regex", showsSecrets, "the pages and logs of Spark would show passwords: " +
 		"remove the line, or let the pattern match password, secret, token and access.key"},
 	{"spark.submit.deployMode", not("client", ""), "engines run in client mode only, as processes of this machine that the gateway watches: remove the line"},
+	{"spark.master", notBuilt, later},
 	{"spark.remote", isSet, remote},
 	{"kyuubi.engineEnv.SPARK_REMOTE", isSet, remote},
 	{"spark.driver.extraJavaOptions", opensPort, debugger},
@@ -66,6 +68,12 @@ var unsafeSettings = []unsafeSetting{
 }
 
 func isSet(value string) bool { return value != "" }
+
+// notBuilt finds the masters that this version does not have.
+func notBuilt(master string) bool {
+	lower := strings.ToLower(master)
+	return strings.HasPrefix(lower, "yarn") || strings.HasPrefix(lower, "k8s:")
+}
 
 // not is every value but these.
 func not(safe ...string) func(string) bool {

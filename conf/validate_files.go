@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -44,14 +45,15 @@ func checkOwnFiles(c *Conf, _ func(string) string) (faults Faults) {
 	return faults
 }
 
-// checkClearSecrets refuses secrets in a file that everybody can read.
+// checkClearSecrets refuses secrets in a file that everybody can read, but for
+// those that only Kyuubi has a use for.
 func checkClearSecrets(c *Conf, _ func(string) string) (faults Faults) {
 	info, err := os.Stat(c.file)
 	if c.file == "" || err != nil || info.Mode().Perm()&0o004 == 0 {
 		return nil
 	}
 	for _, l := range c.clear {
-		if l.from.File == c.file {
+		if l.from.File == c.file && !slices.Contains(c.foreign, l.key) {
 			faults = append(faults, Fault{At: l.from, Key: l.key, Text: "every user of this machine can read this secret: chmod o-r " + c.file +
 				", or write file:/path (mode 0600) or env:NAME instead of it"})
 		}

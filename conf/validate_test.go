@@ -41,7 +41,7 @@ func TestValidate(t *testing.T) {
 		"loopback addresses":       {[]string{host + "localhost"}, nil},
 		"loopback 6":               {[]string{host + "::1"}, nil},
 		"loopback 127.9":           {[]string{host + "127.9.9.9"}, nil},
-		"none, everywhere":         {[]string{host + "0.0.0.0"}, []string{"bind.host: without authentication anybody who reaches 0.0.0.0", "bind.host: without authentication"}},
+		"none, everywhere":         {[]string{host + "0.0.0.0"}, []string{"bind.host: without authentication anybody who reaches 0.0.0.0"}},
 		"none, connect only":       {[]string{"kyuubi.frontend.spark.connect.bind.host=10.0.0.1"}, []string{"kyuubi.frontend.spark.connect.bind.host: without authentication"}},
 		"none, rest only":          {[]string{"kyuubi.frontend.rest.bind.host=gw.example"}, []string{"kyuubi.frontend.rest.bind.host: without authentication"}},
 		"none, connect off":        {[]string{"kyuubi.frontend.spark.connect.bind.host=10.0.0.1", "kyuubi.frontend.spark.connect.enabled=false"}, nil},

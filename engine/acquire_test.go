@@ -394,7 +394,7 @@ func TestGroupLimitNeedsTheGroup(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 2, groups.asked, "who joins a launch has no group")
 		_, err = w.m.Acquire(t.Context(), userSpec("bob"))
-		require.ErrorContains(t, err, "The users of group staff have 1 engines")
+		require.ErrorContains(t, err, "The users of group staff have 1 engine ")
 	})
 }
 
@@ -418,7 +418,7 @@ func TestAnEngineTakesItsPlaceUntilItIsGone(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		_, err = w.m.Acquire(t.Context(), userSpec("alice"))
 		require.True(t, errs.Is(err, errs.LimitExceeded), err)
-		require.ErrorContains(t, err, "has 1 engines and may have 1 (kyuubi.server.limit.engines.per.user), 1 of them is ending and makes room soon: "+l.RefID)
+		require.ErrorContains(t, err, "has 1 engine and may have 1 (kyuubi.server.limit.engines.per.user), 1 of them is ending and makes room soon: "+l.RefID)
 		require.NoError(t, <-stopped)
 		w.acquire(t.Context(), userSpec("alice"))
 		synctest.Wait()

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"log/slog"
 	"time"
 
 	"roundhouse/engine/control"
@@ -53,7 +54,11 @@ func (m *Manager) followOn(e *Engine) error {
 // pause waits before the next attempt; only the first failure in a row is logged.
 func (m *Manager) pause(e *Engine, err error, first bool) {
 	if first && e.life.Err() == nil {
-		m.opts.Log.Warn("the events of an engine cannot be read", "engine", e.refID, "err", err)
+		level := slog.LevelWarn
+		if e.parting() != "" { // it has said goodbye
+			level = slog.LevelDebug
+		}
+		m.opts.Log.Log(e.life, level, "the events of an engine cannot be read", "engine", e.refID, "err", err)
 	}
 	timer := time.NewTimer(eventRetry)
 	defer timer.Stop()

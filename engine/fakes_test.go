@@ -243,10 +243,10 @@ func (c *fakeControl) emit(kind, user, id, reason string) {
 
 func (c *fakeControl) Events(ctx context.Context, after int64, wait time.Duration) (control.Events, error) {
 	c.mu.Lock()
-	news, found := c.news, c.since(int(after))
+	news, found, down := c.news, c.since(int(after)), c.down
 	c.mu.Unlock()
 	if len(found.Events) > 0 || wait == 0 {
-		return found, c.down
+		return found, down
 	}
 	select {
 	case <-news:

@@ -43,10 +43,10 @@ func (m *Manager) roomLocked(spec Spec) error {
 	if most := m.opts.UserLimit; most > 0 {
 		ids, ending := m.countLocked(func(s Spec) bool { return s.LaunchUser == spec.LaunchUser })
 		if len(ids) >= most {
-			return errs.New(errs.LimitExceeded, "User %s has %d engines and may have %d (kyuubi.server.limit.engines.per.user)%s: %s. "+
+			return errs.New(errs.LimitExceeded, "User %s has %s and may have %d (kyuubi.server.limit.engines.per.user)%s: %s. "+
 				"End the sessions of one of them and wait until it stops as idle, stop one (DELETE /api/v1/admin/engine), "+
 				"or use launch options that an engine has already.",
-				spec.LaunchUser, len(ids), most, endingWords(ending), strings.Join(ids, ", "))
+				spec.LaunchUser, countWords(len(ids)), most, endingWords(ending), strings.Join(ids, ", "))
 		}
 	}
 	if most := m.opts.GroupLimit; most > 0 {
@@ -55,9 +55,9 @@ func (m *Manager) roomLocked(spec Spec) error {
 		}
 		ids, ending := m.countLocked(func(s Spec) bool { return s.Group == spec.Group || s.Group == "" })
 		if len(ids) >= most {
-			return errs.New(errs.LimitExceeded, "The users of group %s have %d engines and may have %d together (kyuubi.server.limit.engines.per.group)%s. "+
+			return errs.New(errs.LimitExceeded, "The users of group %s have %s and may have %d together (kyuubi.server.limit.engines.per.group)%s. "+
 				"Wait until one of them stops as idle, or ask who of the group can end sessions.",
-				spec.Group, len(ids), most, endingWords(ending))
+				spec.Group, countWords(len(ids)), most, endingWords(ending))
 		}
 	}
 	return nil
@@ -83,6 +83,14 @@ func (m *Manager) countLocked(meant func(Spec) bool) (ids []string, ending int) 
 	}
 	slices.Sort(ids)
 	return ids, ending
+}
+
+// countWords is a number of engines, in words for people.
+func countWords(n int) string {
+	if n == 1 {
+		return "1 engine"
+	}
+	return fmt.Sprintf("%d engines", n)
 }
 
 // endingWords is a clause to add to a count of engines, "" when none is ending.

@@ -3,8 +3,6 @@
 package server
 
 import (
-	"fmt"
-
 	"roundhouse/auth/groups"
 	"roundhouse/conf"
 	"roundhouse/server/frontend"
@@ -31,11 +29,11 @@ func callLimits(c *conf.Conf) frontend.Limits {
 func userGroups(c *conf.Conf) (*groups.Provider, error) {
 	p, err := groups.New(c.StaticGroups())
 	if err != nil {
-		return nil, fmt.Errorf("hadoop.user.group.static.mapping.overrides: %w", err)
+		return nil, c.Blame(conf.StaticGroupsKey, err)
 	}
 	if conf.LimitEnginesPerGroup.Get(c) > 0 {
 		if err := groups.CheckSystem(); err != nil {
-			return nil, fmt.Errorf("%s needs them: %w", conf.LimitEnginesPerGroup.Key, err)
+			return nil, c.Blame(conf.LimitEnginesPerGroup.Key, err)
 		}
 	}
 	return p, nil

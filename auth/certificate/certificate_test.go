@@ -62,7 +62,9 @@ func TestConformance(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	mail := func(all ...string) *x509.Certificate { return &x509.Certificate{NotAfter: tomorrow, EmailAddresses: all} }
+	mail := func(all ...string) *x509.Certificate {
+		return &x509.Certificate{NotAfter: tomorrow, EmailAddresses: all}
+	}
 	uris := func(all ...string) *x509.Certificate {
 		c := &x509.Certificate{NotAfter: tomorrow}
 		for _, text := range all {

@@ -17,7 +17,7 @@ started=
 # The quickstart uses its own Spark, settings and folders, not those of the shell.
 unset SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 unset KYUUBI_HOME KYUUBI_CONF_DIR KYUUBI_LOG_DIR KYUUBI_PID_DIR KYUUBI_WORK_DIR_ROOT
-export GATEWAY_HOME=$root
+export GATEWAY_HOME=$root ROUNDHOUSE_QUICKSTART=1
 
 # finish stops what this script started, also after a failure or Ctrl-C.
 finish() {
@@ -74,14 +74,15 @@ rest=http://127.0.0.1:$rest_port
 step "A PySpark program through it (integration-tests/quickstart/hello.py)"
 SPARK_REMOTE=$remote "$python" integration-tests/quickstart/hello.py "$rest"
 
-step "It works. Now with a program of your own:"
-say "  SPARK_REMOTE=$remote"
-say "  e.g.      SPARK_REMOTE=$remote $python your_program.py"
-say "  REST      $rest/api/v1/admin/engine?all=true   $rest/metrics"
+step "It works."
 say "  Logs      logs/ (gateway)   work/<user>/<engine>/engine.log (Spark)"
 say "  Settings  conf/kyuubi-defaults.conf   docs/settings.md lists all of them"
 if [ "${KEEP:-}" = 1 ] || [ -z "$started" ]; then
+  say "Now with a program of your own:"
+  say "  SPARK_REMOTE=$remote"
+  say "  e.g.      SPARK_REMOTE=$remote $python your_program.py"
+  say "  REST      $rest/api/v1/admin/engine?all=true   $rest/metrics"
   say "  Stop it   bin/gateway stop --engines"
 else
-  say "The gateway is stopped again now. To keep one:  make quickstart KEEP=1   or   bin/gateway start"
+  say "The gateway is stopped again now. To keep one for programs of your own:  make quickstart KEEP=1   or   bin/gateway start"
 fi

@@ -138,7 +138,7 @@ func useOnEdgeNode(t *testing.T, tarball string) {
 	require.Contains(t, n.run(0, "version"), "Roundhouse gateway")
 	require.Contains(t, n.run(0, "validate"), "The configuration is valid: "+n.conf)
 	require.Contains(t, n.run(3, "status"), "not running")
-	require.NotContains(t, n.run(0, "start"), "Warning", "the Spark is fine")
+	require.NotContains(t, n.run(0, "start"), "Warning: Spark", "the Spark is fine")
 
 	client := env.StartClient(t, "4.3", "hold.py", "--remote", field(t, n.run(0, "status"), "sc://"))
 	require.EqualValues(t, 1, client.Next("answered", 3*time.Minute)["result"])

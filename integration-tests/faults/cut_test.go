@@ -66,6 +66,7 @@ func TestPySparkCutOffInAQuery(t *testing.T) {
 	g := env.Start(t, map[string]string{
 		"spark.extraListeners":                   "org.apache.spark.scheduler.StatsReportListener",
 		"spark.connect.grpc.interceptor.classes": "org.apache.spark.sql.connect.service.LoggingInterceptor",
+		"kyuubi.server.limit.engine.startup":     "1", // the start of a driver takes a whole machine
 		// All streams reattach.
 		"spark.connect.execute.reattachable.senderMaxStreamDuration": "1s",
 		"spark.connect.execute.reattachable.senderMaxStreamSize":     "123",
@@ -86,10 +87,11 @@ func TestPySparkCutOffInAQuery(t *testing.T) {
 				flakyWayToSpark(t, g)
 			})
 		}
-		for _, c := range pySparkCuts() {
+		for i, c := range pySparkCuts() {
+			user := fmt.Sprintf("user%d", i) // each query has the cores of an engine to itself
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				c.run(t, g)
+				c.run(t, g, user)
 			})
 		}
 	})
@@ -139,10 +141,10 @@ func pySparkCuts() []pySparkCut {
 	return cuts
 }
 
-func (p pySparkCut) run(t *testing.T, g *env.Gateway) {
+func (p pySparkCut) run(t *testing.T, g *env.Gateway, user string) {
 	t.Helper()
 	link := env.NewLink(t, g.GRPC)
-	c := env.StartClient(t, "4.3", "cut_off.py", append(p.args, "--remote", "sc://"+link.Addr+"/;user_id=alice")...)
+	c := env.StartClient(t, "4.3", "cut_off.py", append(p.args, "--remote", "sc://"+link.Addr+"/;user_id="+user)...)
 	c.Next("running", 6*time.Minute)
 	p.begin(t, link, c)
 	began := time.Now()

@@ -12,12 +12,12 @@ import (
 )
 
 // longRunOnly skips a test of a short run, which has its like with fake engines.
+// These tests run one by one: the start of a driver takes a whole machine.
 func longRunOnly(t *testing.T) {
 	t.Helper()
 	if !env.Long() {
 		t.Skip("long run only (make test-long): the same with real Spark")
 	}
-	t.Parallel()
 }
 
 // TestSparkOnAFullDisk: the work folder, with the logs of engines, fills up under

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -187,11 +188,24 @@ func TestLaunchThatIsDeletedStaysDeleted(t *testing.T) {
 	go func() { got <- c.Version(t.Context()) }() // waited for below
 	env.Eventually(t, 10*time.Second, "the launch begins", func() bool { return len(g.Engines()) == 1 && g.Engines()[0].PID != 0 })
 	doomed := g.Engines()[0]
+	env.Eventually(t, 10*time.Second, "the driver is deaf to SIGTERM", func() bool { return ignores(t, doomed.PID, syscall.SIGTERM) })
 	code, body := g.Call(http.MethodDelete, "/api/v1/admin/engine?refId="+doomed.RefID, "root")
 	require.Equal(t, http.StatusOK, code, string(body))
 	require.Contains(t, fmt.Sprint(<-got), "[GATEWAY.ENGINE_LAUNCH_FAILED]")
 	env.Eventually(t, 20*time.Second, "the driver is gone", func() bool { return len(g.Engines()) == 0 && !env.Alive(doomed.PID) })
 	require.EqualValues(t, 1, g.Metric(`roundhouse_engine_nodes_rejected_total{reason="unknown"}`), "it registered too late")
+}
+
+// ignores says whether a process ignores a signal (SigIgn of proc(5)).
+func ignores(t *testing.T, pid int, sig syscall.Signal) bool {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	_, after, found := strings.Cut(string(text), "\nSigIgn:")
+	require.True(t, found)
+	mask, err := strconv.ParseUint(strings.Fields(after)[0], 16, 64)
+	require.NoError(t, err)
+	return mask&(1<<(sig-1)) != 0
 }
 
 // freeze stops all threads of a process.

@@ -44,7 +44,7 @@ func TestRealSpark(t *testing.T) {
 func keysAreNowhere(t *testing.T, h *house) {
 	remote := strings.Replace(h.Remote("token="+aliceToken), "127.0.0.1", "localhost", 1) // elsewhere PySpark wants TLS
 	client := env.StartClient(t, "4.3", "secrets_probe.py", "--remote", remote, "--dir", t.TempDir())
-	client.Next("running", 3*time.Minute)
+	client.Next("running", 5*time.Minute)
 	engine := h.Engines()[0]
 	secrets := h.secrets(t, engine.RefID)
 	h.checkKeys(t, engine, secrets)

@@ -7,6 +7,7 @@ package restart
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "4"); err != nil { // clients wait more than they work
+	if err := flag.Set("test.parallel", fmt.Sprint(env.Count(4, 2))); err != nil { // clients wait more than they work, drivers of a long run do not
 		panic(err)
 	}
 	goleak.VerifyTestMain(m,

@@ -101,19 +101,3 @@ func TestEngineThatNobodyUses(t *testing.T) {
 	pid := g.Engines()[0].PID
 	env.Eventually(t, 30*time.Second, "the engine stops", func() bool { return len(g.Engines()) == 0 && !env.Alive(pid) })
 }
-
-// TestPingsOfAnIdleClient: a client that pings and does nothing else keeps its
-// connection.
-func TestPingsOfAnIdleClient(t *testing.T) {
-	g := env.Start(t, nil)
-	ping, pause := "10", "45"
-	if env.Long() {
-		ping, pause = "60", "600"
-	}
-	c := env.StartClient(t, "4.3", "idle_ping.py", "--remote", g.Remote(), "--seconds", pause, "--ping-seconds", ping)
-	c.Next("ready", time.Minute)
-	answered := c.Next("answered", 12*time.Minute)
-	for _, state := range answered["states"].([]any) {
-		require.Equal(t, "READY", state, "the channel never left READY")
-	}
-}

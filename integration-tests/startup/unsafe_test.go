@@ -88,7 +88,7 @@ func environment(name, value string) func(*machine) {
 var doors = []unsafe{
 	{name: "nobody is asked, Connect", lines: "kyuubi.frontend.spark.connect.bind.host=0.0.0.0", key: "kyuubi.frontend.spark.connect.bind.host", why: "anybody who reaches 0.0.0.0 could run code here"},
 	{name: "nobody is asked, REST", lines: "kyuubi.frontend.rest.bind.host=::", key: "kyuubi.frontend.rest.bind.host", why: "anybody who reaches :: could run code here"},
-	{name: "nobody is asked, a name", lines: "kyuubi.frontend.bind.host=gateway.example", key: "kyuubi.frontend.bind.host", why: "or accept the risk with kyuubi.authentication.none.allow.remote=true", faults: 2},
+	{name: "nobody is asked, a name", lines: "kyuubi.frontend.bind.host=gateway.example", key: "kyuubi.frontend.bind.host", why: "or accept the risk with kyuubi.authentication.none.allow.remote=true"},
 	{name: "tokens in clear text", lines: tokens + ";kyuubi.frontend.spark.connect.bind.host=0.0.0.0", prepare: aFile("tokens", aToken, 0o600), key: "kyuubi.frontend.spark.connect.ssl.enabled", why: "credentials would cross the network in clear text"},
 	{name: "two methods, one of them NONE", lines: "kyuubi.authentication=NONE,TOKEN", key: "kyuubi.authentication", why: "NONE lets everybody in"},
 	{name: "a method that is not there", lines: "kyuubi.authentication=JDBC", key: "kyuubi.authentication", why: "JDBC is a method of Kyuubi that this version does not have"},
@@ -125,6 +125,7 @@ var people = []unsafe{
 	{name: "the same, for one user", lines: "___eve___.kyuubi.engine.share.level=SERVER", key: "___eve___.kyuubi.engine.share.level", why: "share its identity"},
 	{name: "secrets shown over REST", lines: "kyuubi.server.redaction.regex=(?i)password", key: "kyuubi.server.redaction.regex", why: "would be shown over REST"},
 	{name: "nothing shown over REST", lines: "kyuubi.server.redaction.regex=", key: "kyuubi.server.redaction.regex", why: "it matches everything"},
+	{name: "groups that are none", lines: "hadoop.user.group.static.mapping.overrides=alice", key: "kyuubi-defaults.conf:5: hadoop.user.group.static.mapping.overrides", why: "a static group mapping reads"},
 	{name: "a pattern that is none", lines: "kyuubi.server.redaction.regex=(?=x)", key: "kyuubi.server.redaction.regex", why: "not a regular expression of RE2 syntax"},
 }
 
@@ -139,6 +140,8 @@ var engines = []unsafe{
 	{name: "files of the gateway", lines: "spark.sql.artifact.copyFromLocalToFs.allowDestLocal=true", key: "spark.sql.artifact.copyFromLocalToFs.allowDestLocal", why: "clients could overwrite files of the engine's machine"},
 	{name: "the same, for one user", lines: "___eve___.spark.connect.copyFromLocalToFs.allowDestLocal=true", key: "___eve___.spark.connect.copyFromLocalToFs.allowDestLocal", why: "clients could overwrite files"},
 	{name: "the same, in a profile", prepare: aFile("home/conf/kyuubi-session-p.conf", "spark.sql.artifact.copyFromLocalToFs.allowDestLocal=true\n", 0o600), key: "kyuubi-session-p.conf", why: "clients could overwrite files"},
+	{name: "a cluster that is not built", lines: "spark.master=yarn", key: "spark.master", why: "come with a later version; use local[*] or spark://"},
+	{name: "another, for one user", lines: "___eve___.spark.master=k8s://https://192.0.2.1", key: "___eve___.spark.master", why: "come with a later version"},
 	{name: "jars before the identity", lines: "spark.submit.proxyUser.allowCustomClasspathInClusterMode=true", key: "spark.submit.proxyUser.allowCustomClasspathInClusterMode", why: "before Spark takes that user's identity"},
 	{name: "keys in another place", lines: "spark.kyuubi.engine.key.file=/tmp/key", key: "spark.kyuubi.engine.key.file", why: "the place of the engine's keys"},
 	{name: "another gateway", lines: "spark.kyuubi.engine.gateway.url=http://192.0.2.1:10099", key: "spark.kyuubi.engine.gateway.url", why: "hand themselves over to another gateway"},

@@ -42,6 +42,19 @@ func TestHold(t *testing.T) {
 	require.NoFileExists(t, path)
 }
 
+func TestOthers(t *testing.T) {
+	dir := t.TempDir()
+	held, err := Hold(filepath.Join(dir, "x-alice.pid"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x-carol.pid"), []byte("2147483647\nmark=1\n"), 0o600))
+	found := Others(filepath.Join(dir, "x-bob.pid"))
+	require.Len(t, found, 1, "one that is gone does not count")
+	require.Equal(t, os.Getpid(), found[filepath.Join(dir, "x-alice.pid")].PID)
+	require.Empty(t, Others(filepath.Join(dir, "x-alice.pid")), "its own file")
+	require.Empty(t, Others(filepath.Join(dir, "y-bob.pid")), "another program")
+	require.NoError(t, held.Release())
+}
+
 // TestHoldAfterACrash: the file of a killed process is taken over.
 func TestHoldAfterACrash(t *testing.T) {
 	path := child(t, "stubborn")

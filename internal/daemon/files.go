@@ -35,7 +35,7 @@ func Locate(home, name string, getenv func(string) string) (Files, error) {
 	if err != nil {
 		return Files{}, err
 	}
-	stem := name + "-" + userName()
+	stem := name + "-" + UserName()
 	return Files{
 		PID:      filepath.Join(either(getenv("KYUUBI_PID_DIR"), filepath.Join(home, "pid")), stem+".pid"),
 		Log:      filepath.Join(either(getenv("KYUUBI_LOG_DIR"), filepath.Join(home, "logs")), stem+".log"),
@@ -61,8 +61,9 @@ func either(first, second string) string {
 	return second
 }
 
-// userName is the OS user, or its number where it has no plain name.
-func userName() string {
+// UserName is the OS user of this process, or its number where it has no plain
+// name.
+func UserName() string {
 	if u, err := user.Current(); err == nil && plainName.MatchString(u.Username) {
 		return u.Username
 	}

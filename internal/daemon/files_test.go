@@ -15,7 +15,7 @@ import (
 func TestLocate(t *testing.T) {
 	env := map[string]string{}
 	getenv := func(name string) string { return env[name] }
-	who := userName()
+	who := UserName()
 
 	f, err := Locate("/srv/gw", "gateway", getenv)
 	require.NoError(t, err)

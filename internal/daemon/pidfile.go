@@ -155,6 +155,20 @@ func Find(path string) (Process, error) {
 	return p, nil
 }
 
+// Others are the pid files beside path, of daemons of the same name that other
+// users run, with their processes.
+func Others(path string) map[string]Process {
+	name, _, _ := strings.Cut(filepath.Base(path), "-")
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(path), name+"-*.pid")) // fails for a broken pattern only
+	found := map[string]Process{}
+	for _, file := range files {
+		if p, err := Find(file); err == nil && file != path {
+			found[file] = p
+		}
+	}
+	return found
+}
+
 // Alive says whether this very process still runs.
 func (p Process) Alive() (bool, error) {
 	found, err := process.Inspect(p.PID)

@@ -38,9 +38,11 @@ var TokenExpired = &Class{
 // PermissionDenied: the caller is known and may not do this.
 var PermissionDenied = &Class{
 	name: "PERMISSION_DENIED", code: codes.PermissionDenied, http: http.StatusForbidden,
-	cause: "The caller is known but may not do this: the object belongs to somebody else, or the action needs an administrator.",
-	user:  "Use a session of your own, or ask an administrator.",
-	admin: "Grant the administrator role if the caller should have it.",
+	cause: "The caller is known but may not do this: the object belongs to somebody else, the action needs an administrator, " +
+		"the driver would run as the gateway's own user, or the user or the address is on a deny list.",
+	user: "The message says which. Use a session of your own, or ask an administrator.",
+	admin: "Grant the administrator role if the caller should have it; look at `kyuubi.engine.local.allow.gateway.user` and at the deny lists " +
+		"(`kyuubi.server.limit.connections.user.deny.list`, `kyuubi.server.limit.connections.ip.deny.list`).",
 }
 
 // InvalidRequest: the request itself is malformed.
@@ -194,7 +196,8 @@ var SessionWasChanged = &Class{
 	name: "INVALID_HANDLE.SESSION_CHANGED", spark: true, code: codes.Internal, http: http.StatusGone,
 	cause: "The session ended by no wish of the client: its engine died or was stopped, it was idle for too long, or an administrator ended it.",
 	user:  "Call `SparkSession.builder.getOrCreate()` again: it makes a new session. Temporary views, cached data and settings of the old one are gone.",
-	admin: "The message says why. After the death of an engine its log has the details.",
+	admin: "The message says why, but in general words only after a restart of the gateway: it forgets why sessions ended before, with `stop --engines` for one. " +
+		"After the death of an engine its log has the details.",
 }
 
 // SessionWasClosed is Spark's own INVALID_HANDLE.SESSION_CLOSED, made by

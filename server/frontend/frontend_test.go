@@ -210,9 +210,11 @@ func TestLaterLaunchOptionIsAnsweredWithOneWarning(t *testing.T) {
 
 func TestRefusedOptionLaunchesNothing(t *testing.T) {
 	h := newHouse(t, nil)
-	_, err := h.set(t.Context(), "spark.driver.extraJavaOptions", "-Dx")
-	require.Equal(t, codes.InvalidArgument, status.Code(err))
-	require.ErrorContains(t, err, "[GATEWAY.OPTION_NOT_ALLOWED]")
+	for _, key := range []string{"spark.driver.extraJavaOptions", "spark.drivr.memory"} {
+		_, err := h.set(t.Context(), key, "2g")
+		require.Equal(t, codes.InvalidArgument, status.Code(err), key)
+		require.ErrorContains(t, err, "[GATEWAY.OPTION_NOT_ALLOWED]", key)
+	}
 	require.Zero(t, h.engines.launches.Load())
 }
 

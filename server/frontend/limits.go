@@ -5,6 +5,7 @@ package frontend
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,11 +65,15 @@ func (t *tally) give(user string) {
 	}
 }
 
+// connectionMark begins what a call counts for before it has named its user. No
+// name of a user has a space in it, and one client is in nobody's way but its own.
+const connectionMark = "connection from "
+
 // place is the one of a call among those of its user.
 type place struct {
 	d    *Director
 	id   auth.Identity
-	user string // "" until a caller whom nobody verifies has named itself
+	user string // for a caller whom nobody verifies, its connection until it has named itself
 	// life ends with the call, or before when it is cut; end ends it.
 	life context.Context
 	end  context.CancelCauseFunc
@@ -77,6 +82,9 @@ type place struct {
 // enter counts a call as open until it is over.
 func (d *Director) enter(ctx context.Context, c *proxy.Call, id auth.Identity) error {
 	p := &place{d: d, id: id, user: id.User}
+	if p.user == "" {
+		p.user = connectionMark + c.Peer.String()
+	}
 	c.Admitted = p
 	if err := d.takeCall(p.user, c.Method); err != nil {
 		return err
@@ -110,8 +118,8 @@ func (d *Director) takeCall(user, method string) error {
 		return nil
 	}
 	who := "User " + user + " has"
-	if user == "" {
-		who = "Clients that have not sent their user yet have"
+	if strings.HasPrefix(user, connectionMark) {
+		who = "The " + user + ", which has not named its user yet, has"
 	}
 	return errs.New(errs.LimitExceeded, "%s %d calls open and may have %d (%s). Wait until some end, or interrupt them.",
 		who, open, d.Limits.Calls, conf.LimitCallsPerUser.Key)

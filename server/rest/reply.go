@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -141,13 +142,17 @@ func (s *Server) protect(next http.Handler) http.Handler {
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
-	data, err := json.Marshal(value)
-	if err != nil { // only strings, numbers and maps are written here
-		data, status = []byte(`{"message":"The answer could not be written."}`), http.StatusInternalServerError
+	var data bytes.Buffer
+	to := json.NewEncoder(&data)
+	to.SetEscapeHTML(false)                  // no browser takes this for a page, and people read it
+	if err := to.Encode(value); err != nil { // only strings, numbers and maps are written here
+		data.Reset()
+		data.WriteString(`{"message":"The answer could not be written."}`)
+		status = http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(data) // a caller that went away needs no answer
+	_, _ = w.Write(data.Bytes()) // a caller that went away needs no answer
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

@@ -170,6 +170,7 @@ func TestErrorsOfThePartsAreDescribed(t *testing.T) {
 	opening := []*errs.Class{
 		errs.OptionNotAllowed, errs.OptionInvalid, errs.LimitExceeded, errs.ShuttingDown, errs.EngineStarting, errs.EngineLaunchFailed,
 		errs.EngineLaunchTimeout, errs.PythonMissing, errs.Interrupted, errs.Conflict, errs.EngineUnreachable, errs.PermissionDenied, errs.Internal,
+		errs.OutOfResources,
 	}
 	ending := []*errs.Class{errs.NotFound, errs.Conflict, errs.Internal, errs.PermissionDenied}
 	stopping := append(ending, errs.EngineUnreachable, errs.EngineTimeout, errs.ShuttingDown, errs.LimitExceeded)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"roundhouse/auth"
+	"roundhouse/internal/errs"
 )
 
 func TestHealth(t *testing.T) {
@@ -65,6 +66,13 @@ func TestCallsFromOtherSitesAreRefused(t *testing.T) {
 	for _, line := range w.log {
 		require.Equal(t, "observed none Forbidden", line)
 	}
+}
+
+// TestErrorsAreReadable: people read them in a terminal.
+func TestErrorsAreReadable(t *testing.T) {
+	w := aWorld()
+	w.openErr = errs.New(errs.OptionInvalid, "Want <size> & no more.")
+	require.Contains(t, serve(t, options(w)).do("alice", "POST", "/api/v1/sessions", "").Body.String(), "<size> & no more")
 }
 
 // TestWithoutAuthentication: the claimed name counts, everybody may do

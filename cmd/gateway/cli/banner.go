@@ -51,6 +51,9 @@ func authentication(c *conf.Conf) string {
 	if methods == auth.MethodNone {
 		return "NONE, so every user name is believed"
 	}
+	if who := loneUser(c); who != "" {
+		return fmt.Sprintf("%s; only %s can run anything (%s)", methods, who, conf.EngineAllowGatewayUser.Key)
+	}
 	return methods
 }
 

@@ -30,6 +30,8 @@ func TestLifeOfADaemon(t *testing.T) {
 	require.Contains(t, started.stdout, m.path("logs/gateway-*.log"))
 	require.Equal(t, "Warning: Spark: none, so no engine can start: set SPARK_HOME (in kyuubi-env.sh or the environment).\n", started.stderr)
 	require.Contains(t, m.read("logs/gateway-*.log"), "Roundhouse gateway")
+	require.Regexp(t, `time=\S+ level=INFO msg="gateway started" version=.* connect=127.0.0.1:15002 rest=127.0.0.1:10099`, m.read("logs/gateway-*.log"))
+	require.NotContains(t, m.read("logs/gateway-*.log"), "orderly")
 
 	status := m.requireRun(ExitOK, "status")
 	require.Equal(t, pidOf(t, started.stdout), pidOf(t, status.stdout))
@@ -43,7 +45,7 @@ func TestLifeOfADaemon(t *testing.T) {
 	restarted := m.requireRun(ExitOK, "restart")
 	require.Contains(t, restarted.stdout, "The gateway has stopped.")
 	require.NotEqual(t, pidOf(t, started.stdout), pidOf(t, lastRunning(restarted.stdout)))
-	require.FileExists(t, m.path("logs/gateway-*.log.1"), "the earlier log is kept")
+	require.Contains(t, m.read("logs/gateway-*.log.1"), `msg="gateway stopped" why="stopped by terminated"`, "the earlier log is kept")
 
 	require.Contains(t, m.requireRun(ExitOK, "stop").stdout, "The gateway has stopped.")
 	m.requireRun(ExitNotRunning, "status")
@@ -168,6 +170,35 @@ func TestAKilledGatewayIsNotRunning(t *testing.T) {
 	r.wait()
 	require.Contains(t, m.requireRun(ExitNotRunning, "status").stdout, "left over from process")
 	m.requireRun(ExitOK, "start")
+	require.Contains(t, m.read("logs/gateway-*.log"), "did not end in an orderly way")
+}
+
+// TestTheGatewayOfAnotherUser, whose pid file has another name.
+func TestTheGatewayOfAnotherUser(t *testing.T) {
+	m := newMachine(t, "fine")
+	m.requireRun(ExitOK, "start")
+	own := m.path("pid/gateway-*.pid")
+	other := filepath.Join(filepath.Dir(own), "gateway-somebody-else.pid")
+	require.NoError(t, os.Rename(own, other))
+	t.Cleanup(func() { require.NoError(t, os.Rename(other, own)) }) // before it is stopped
+	require.Contains(t, m.requireRun(ExitNotRunning, "status").stdout, "another one runs (pid ")
+	failed := m.requireRun(ExitFailure, "stop")
+	require.Contains(t, failed.stderr, other)
+	require.Contains(t, failed.stderr, "stop it as its own user")
+}
+
+func TestWarnings(t *testing.T) {
+	m := newMachine(t, "fine")
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(tokens, []byte("0123456789abcdef-of-alice alice\n"), 0o600))
+	text := "kyuubi.frontend.spark.connect.enabled=true\nkyuubi.authentication=TOKEN\nkyuubi.authentication.token.file=" + tokens + "\n"
+	m.configure(text)
+	require.Contains(t, m.requireRun(ExitOK, "validate").stderr, "can run anything here: drivers run under that name")
+	require.Contains(t, m.runUntilServing().banner, "Authentication  TOKEN; only ")
+	m.configure(text + "kyuubi.engine.local.allow.gateway.user=true\n")
+	require.NotContains(t, m.requireRun(ExitOK, "validate").stderr, "can run anything here")
+	m.env = append(m.env, quickstartVariable+"=")
+	require.Equal(t, os.Geteuid() == 0, strings.Contains(m.requireRun(ExitOK, "validate").stderr, "the gateway runs as root"))
 }
 
 func TestNothingToServe(t *testing.T) {

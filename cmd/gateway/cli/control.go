@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +88,7 @@ func (a *app) start(parent context.Context, f startFlags) error {
 	if err != nil {
 		return err
 	}
+	a.remark(c)
 	if p, err := daemon.Find(files.PID); err == nil {
 		return &daemon.RunningError{Path: files.PID, PID: p.PID}
 	}
@@ -130,6 +133,9 @@ func (a *app) stop(parent context.Context, f stopFlags) error {
 	}
 	p, err := daemon.Find(files.PID)
 	if errors.Is(err, daemon.ErrNotRunning) {
+		if others := elsewhere(files.PID); others != "" {
+			return fmt.Errorf("%s has no gateway that runs, but %s: stop it as its own user", daemon.UserName(), others)
+		}
 		a.say("The gateway is not running.")
 		if f.engines {
 			a.say("Engines that an earlier one left are found by the next: start it, then stop it with --engines.")
@@ -172,6 +178,17 @@ func (a *app) remaining(dir string) error {
 	return nil
 }
 
+// elsewhere tells of gateways that other users run from the same folder; "" if
+// there is none.
+func elsewhere(pidFile string) string {
+	others := daemon.Others(pidFile)
+	var words []string
+	for _, file := range slices.Sorted(maps.Keys(others)) {
+		words = append(words, fmt.Sprintf("another one runs (pid %d, pid file %s)", others[file].PID, file))
+	}
+	return strings.Join(words, ", ")
+}
+
 func (a *app) statusCommand() *cobra.Command {
 	cmd := command("status", "Tell whether the gateway runs, and where", a.status)
 	cmd.Long = "Tell whether the gateway runs, and where. The exit code is 0 when it runs and 3 when not."
@@ -186,6 +203,9 @@ func (a *app) status(context.Context) error {
 	p, err := daemon.Find(files.PID)
 	if errors.Is(err, daemon.ErrNotRunning) {
 		a.say("The gateway is %v.", err)
+		if others := elsewhere(files.PID); others != "" {
+			a.say("That is the one of %s; but %s.", daemon.UserName(), others)
+		}
 		return &exitError{code: ExitNotRunning}
 	}
 	if err != nil {

@@ -41,7 +41,7 @@ func (a *app) reviewFrom(dir string) error {
 	a.exposed(findings)
 	a.otherFiles(dir)
 	if n := len(byFate[conf.Wrong]); n > 0 {
-		return fmt.Errorf("%d of its settings have to be changed; then try again, some faults hide others", n)
+		return fmt.Errorf("%d of its settings must be changed; then try again, some faults hide others", n)
 	}
 	c, err := conf.Load(conf.LoadOptions{Home: home, ConfDir: dir, Getenv: a.getenv})
 	if err != nil {
@@ -114,12 +114,12 @@ func (a *app) otherFiles(dir string) {
 	if err != nil {
 		return // conf.Review has read a file of it
 	}
-	a.say("\nOther files")
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() == conf.DefaultsFile })
+	if len(entries) > 0 {
+		a.say("\nOther files")
+	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, entry := range entries {
-		if entry.Name() == conf.DefaultsFile {
-			continue
-		}
 		fmt.Fprintf(table, "  %s\t%s\n", entry.Name(), becomes(entry.Name()))
 		if entry.Name() == "kyuubi-env.sh" {
 			a.variables(table, filepath.Join(dir, entry.Name()))

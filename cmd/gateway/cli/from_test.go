@@ -34,19 +34,19 @@ func part(text, from string) string {
 func TestValidateFromKyuubi(t *testing.T) {
 	m := newMachine(t, "fine")
 	r := m.requireRun(ExitFailure, "validate", "--from", kyuubi(t, 0o644))
-	require.Contains(t, r.stderr, "6 of its settings have to be changed")
+	require.Contains(t, r.stderr, "7 of its settings must be changed")
 
-	used := part(r.stdout, "Used as it is (13)")
-	for _, key := range []string{"kyuubi.session.idle.timeout", "spark.master", "___alice___.spark.executor.memory"} {
+	used := part(r.stdout, "Used as it is (12)")
+	for _, key := range []string{"kyuubi.session.idle.timeout", "spark.driver.memory", "___alice___.spark.executor.memory"} {
 		require.Contains(t, used, key)
 	}
 	unread := part(r.stdout, "Read, but of no meaning here (10)")
 	require.Contains(t, unread, "kyuubi.metrics.prometheus.port\n")
 	require.Contains(t, unread, "metrics are at /metrics of the REST port")
-	wrong := part(r.stdout, "To be changed, or the gateway does not start (6)")
+	wrong := part(r.stdout, "To be changed, or the gateway does not start (7)")
 	for _, line := range []string{
 		"kyuubi-defaults.conf:3 ", "write: kyuubi.authentication=TOKEN", "write: kyuubi.ha.addresses=\n", "write: kyuubi.engine.share.level=USER",
-		"write: kyuubi.session.conf.restrict.list=spark.master", "write: spark.submit.deployMode=client",
+		"write: kyuubi.session.conf.restrict.list=spark.master", "write: spark.submit.deployMode=client", "write: spark.master=local[*]", "come with a later version; use local[*] or spark://host:port",
 		"missing ", "write: kyuubi.frontend.spark.connect.enabled=true",
 	} {
 		require.Contains(t, wrong, line)
@@ -72,7 +72,7 @@ func TestTheChangesOfAReviewAreEnough(t *testing.T) {
 	dir := kyuubi(t, 0o600,
 		"kyuubi.authentication                    KERBEROS,LDAP", "kyuubi.authentication=TOKEN\nkyuubi.authentication.token.file="+tokens+
 			"\nkyuubi.frontend.spark.connect.enabled=true",
-		"zk1:2181,zk2:2181,zk3:2181", "", "GROUP", "USER", "kyuubi.sesion", "kyuubi.session", "cluster", "client",
+		"zk1:2181,zk2:2181,zk3:2181", "", "GROUP", "USER", "kyuubi.sesion", "kyuubi.session", "cluster", "client", "yarn", "local[*]",
 		"kyuubi.frontend.bind.host                0.0.0.0", "kyuubi.frontend.bind.host=127.0.0.1")
 	r := m.requireRun(ExitOK, "validate", "--from", dir)
 	require.NotContains(t, r.stdout, "To be changed")
@@ -91,8 +91,36 @@ func TestTheChangesOfAReviewAreEnough(t *testing.T) {
 	m.requireRun(ExitOK, "start")
 }
 
+// TestValidateFromUnbuilt: what is not there yet is not "used as it is", and what
+// has no meaning is no fault for being readable.
+func TestValidateFromUnbuilt(t *testing.T) {
+	m := newMachine(t, "fine")
+	dir := t.TempDir()
+	text := "kyuubi.frontend.spark.connect.enabled=true\nspark.yarn.queue=q\n___eve___.spark.kerberos.principal=e\nkyuubi.engine.doAs.enabled=true\n" +
+		"kyuubi.frontend.ssl.keystore.path=/k.jks\nkyuubi.frontend.ssl.keystore.password=s3cr3t-of-keystore\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kyuubi-defaults.conf"), []byte(text), 0o644))
+	r := m.run("validate", "--from", dir)
+	require.NotContains(t, r.stdout, "Other files")
+	require.NotContains(t, r.stdout, "To be changed")
+	unread := part(r.stdout, "Read, but of no meaning here (5)")
+	for _, words := range []string{"YARN comes", "Kerberos comes", "all drivers run as the gateway's user", "ssl.certificate.path"} {
+		require.Contains(t, unread, words)
+	}
+	require.Contains(t, part(r.stdout, "Secrets that every user"), "kyuubi.frontend.ssl.keystore.password")
+	require.NotContains(t, r.stdout, "s3cr3t-of-keystore")
+}
+
 func TestValidateFromNothing(t *testing.T) {
 	m := newMachine(t, "fine")
-	require.Contains(t, m.requireRun(ExitFailure, "validate", "--from", t.TempDir()).stderr, "there is no configuration to read")
+	dir := kyuubi(t, 0o600)
+	home := t.TempDir()
+	require.NoError(t, os.CopyFS(filepath.Join(home, "conf"), os.DirFS(dir)))
+	for _, wrong := range []string{t.TempDir(), filepath.Join(dir, "kyuubi-defaults.conf"), home, filepath.Join(home, "nowhere")} {
+		failed := m.requireRun(ExitFailure, "validate", "--from", wrong)
+		require.Contains(t, failed.stderr, "there is no configuration to read in "+wrong)
+		require.Contains(t, failed.stderr, "--from wants the folder that holds kyuubi-defaults.conf")
+		require.NotContains(t, failed.stderr, "KYUUBI_LOG_DIR")
+	}
+	require.Contains(t, m.requireRun(ExitFailure, "validate", "--from", home).stderr, "here "+filepath.Join(home, "conf"))
 	m.requireRun(ExitUsage, "validate", "--from", "/x", "--conf", "a=b")
 }

@@ -155,7 +155,7 @@ func (m *machine) command(args ...string) *exec.Cmd {
 	require.NoError(m.t, err)
 	cmd := exec.Command(program, args...)
 	cmd.Env = append([]string{
-		"GATEWAY_HOME=" + m.home, "PATH=" + os.Getenv("PATH"), kindVariable + "=" + m.kind,
+		"GATEWAY_HOME=" + m.home, "PATH=" + os.Getenv("PATH"), kindVariable + "=" + m.kind, quickstartVariable + "=1",
 		"GORACE=atexit_sleep_ms=0", // else each command takes a second with the race detector
 	}, m.env...)
 	return cmd

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"roundhouse/conf"
 	"roundhouse/internal/daemon"
+	"roundhouse/internal/version"
 )
 
 // The notes in the pid file: noteData tells stop where the store is, status shows
@@ -58,16 +60,21 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 	if err != nil {
 		return err
 	}
+	log := a.logger()
+	_, earlier := daemon.Find(files.PID)
 	pidFile, err := daemon.Hold(files.PID)
 	if err != nil {
 		return err
+	}
+	if earlier != nil && earlier != daemon.ErrNotRunning { // more to say than that there is none
+		log.Warn("the gateway before this one did not end in an orderly way", "err", earlier)
 	}
 	defer func() { err = errors.Join(err, pidFile.Release()) }()
 	if err := pidFile.Note(map[string]string{noteData: conf.ServerDataDir.Get(c)}); err != nil {
 		return err
 	}
 	a.remark(c)
-	gateway, err := a.build(c, a.logger())
+	gateway, err := a.build(c, log)
 	if err != nil {
 		return err
 	}
@@ -78,9 +85,12 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 	if readyFD != noFD {
 		logPlace = files.Log
 	}
-	return a.attend(gateway, ended, asked.forced, func() error {
+	err = a.attend(gateway, ended, asked.forced, func() error {
+		log.Info("gateway started", "version", version.Get(), "connect", gateway.ConnectAddr(), "rest", gateway.RESTAddr())
 		return a.announce(c, gateway, pidFile, logPlace, readyFD)
 	})
+	log.Info("gateway stopped", "why", cmp.Or(err, context.Cause(ctx)))
+	return err
 }
 
 // attend waits for the gateway to be ready, announces it, and waits for its end.

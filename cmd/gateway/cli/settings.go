@@ -107,9 +107,28 @@ func (a *app) remark(c *conf.Conf) {
 	for _, text := range c.Expiries() {
 		fmt.Fprintf(a.stderr, "Warning: %s\n", text)
 	}
+	if who := loneUser(c); who != "" {
+		fmt.Fprintf(a.stderr, "Warning: only %s, the gateway's own user, can run anything here: drivers run under that name, so other users are refused until "+
+			"%s=true accepts the risk.\n", who, conf.EngineAllowGatewayUser.Key)
+	}
+	if os.Geteuid() == 0 && a.getenv(quickstartVariable) == "" {
+		fmt.Fprintln(a.stderr, "Warning: the gateway runs as root, and so do the drivers with the code of users: give it a user of its own (docs/install.md).")
+	}
 	if line := c.Summary(); line != "" {
 		a.say("%s", line)
 	}
+}
+
+// quickstartVariable is set by the quickstart, which whoever tries it may run.
+const quickstartVariable = "ROUNDHOUSE_QUICKSTART"
+
+// loneUser is the only user who can have an engine, the gateway's own; "" if
+// others can, too.
+func loneUser(c *conf.Conf) string {
+	if !c.Authenticates() || conf.EngineAllowGatewayUser.Get(c) {
+		return ""
+	}
+	return daemon.UserName()
 }
 
 func describeSource(c *conf.Conf) string {
