@@ -28,8 +28,8 @@ var (
 
 // RefusedUsers is kyuubi.authentication.refused.users.
 var RefusedUsers = Entry[[]string]{Meta{Key: "kyuubi.authentication.refused.users", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-	Default: "root,daemon,bin,sys,adm,nobody,hadoop,hdfs,yarn,mapred,httpfs,kms,hive,impala,spark,livy,kyuubi,zookeeper,kafka,hbase,phoenix,oozie,hue,knox,ranger,atlas,solr,flume,sqoop,trino,presto",
-	Doc:     "Users who never come in, whatever method of `kyuubi.authentication` vouches for them: accounts of the system and of services, which mean more to a cluster than a person does. Case does not count. A value replaces the default. Where nobody is authenticated (`NONE`) the list means nothing."}, listKind()}
+	Default: "root,daemon,bin,sys,adm,nobody,hadoop,hdfs,yarn,mapred,httpfs,kms,hive,impala,spark,kyuubi,zookeeper,kafka,hbase,ranger,atlas,solr",
+	Doc:     "Users who never come in, whatever method of `kyuubi.authentication` vouches for them: accounts of the system and those that own a cluster's data. Services that act for others (`hadoop.proxyuser.*`), such as hue and livy, are not among them. Case does not count. A value replaces the default. Where nobody is authenticated (`NONE`) the list means nothing."}, listKind()}
 
 // ReplayDir is KerberosReplayDir with its default.
 func (c *Conf) ReplayDir() string {

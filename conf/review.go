@@ -154,8 +154,6 @@ var unread = [][2]string{
 	{"kyuubi.zookeeper.embedded.", "there is no embedded ZooKeeper"},
 	{"kyuubi.kubernetes.", "engines run on this machine or at a standalone master"},
 	{"kyuubi.engine.doAs.enabled", "there is no impersonation yet: all drivers run as the gateway's user"},
-	{"kyuubi.frontend.ssl.keystore.", "TLS takes PEM files, so far on the Connect port alone: kyuubi.frontend.spark.connect.ssl.enabled, .ssl.certificate.path and .ssl.key.path"},
-	{"kyuubi.frontend.spark.connect.ssl.keystore.", "TLS takes PEM files: kyuubi.frontend.spark.connect.ssl.certificate.path and .ssl.key.path"},
 	{"kyuubi.engine.flink", "the engine is Spark"}, {"kyuubi.engine.trino", "the engine is Spark"}, {"kyuubi.engine.hive", "the engine is Spark"},
 	{"kyuubi.authentication.", "it belongs to an authentication method that this version does not have"},
 	{"kyuubi.kinit.", "engines with tickets come with a later version"},

@@ -52,7 +52,7 @@ func checkProxyUser(c *Conf) (faults Faults) {
 }
 
 // checkPeopleFiles looks at the rules and at the place of the audit log.
-func checkPeopleFiles(c *Conf, _ func(string) string) (faults Faults) {
+func checkPeopleFiles(c *Conf, getenv func(string) string) (faults Faults) {
 	if path := RulesFile.Get(c); path != "" {
 		if why := rulesFault(path); why != "" {
 			faults = append(faults, c.blame(RulesFile.Key, "%s", why)...)
@@ -61,15 +61,26 @@ func checkPeopleFiles(c *Conf, _ func(string) string) (faults Faults) {
 	if !AuditEnabled.Get(c) {
 		return faults
 	}
-	path := c.AuditLog()
+	return append(faults, c.auditFault(getenv)...)
+}
+
+// auditFault says why the audit log cannot be written where it is to be. A
+// folder that the environment names is blamed there, and a relative one by
+// checkEnvironment.
+func (c *Conf) auditFault(getenv func(string) string) Faults {
+	const variable = "KYUUBI_LOG_DIR"
+	path, byVariable := c.AuditLog(), AuditFile.Get(c) == "" && getenv(variable) != ""
 	why := folderFault(filepath.Dir(path))
 	if info, err := os.Lstat(path); why == "" && err == nil && !info.Mode().IsRegular() {
 		why = path + " is not a regular file, so lines could go elsewhere: remove it, or name another file"
 	}
-	if why != "" {
-		faults = append(faults, c.blame(AuditFile.Key, "%s", why)...)
+	switch {
+	case why == "", byVariable && !filepath.IsAbs(path):
+		return nil
+	case byVariable:
+		return Faults{{Key: variable + " (environment)", Text: why}}
 	}
-	return faults
+	return c.blame(AuditFile.Key, "%s", why)
 }
 
 // rulesFault says why a file of rules cannot be trusted; what it says is judged

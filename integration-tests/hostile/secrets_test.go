@@ -252,7 +252,7 @@ func (h *house) searchREST(s *search, session string) {
 		path = strings.NewReplacer("{id}", session, "{refId}", s.marker).Replace(path)
 		for _, query := range []string{"", "?all=true"} {
 			code, body := h.Call(http.MethodGet, path+query, "")
-			if query == "" {
+			if query == "" && path != "/ca.pem" { // without TLS there is none
 				require.Equal(s.t, http.StatusOK, code, "GET %s: %s", path, body)
 			}
 			s.look("GET "+path+query, body)

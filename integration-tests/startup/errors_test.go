@@ -226,11 +226,23 @@ func TestSecondGateway(t *testing.T) {
 	require.Equal(t, 0, code, said)
 }
 
-// TestUnwritableLogAndPIDFolders are met by start, and by run, which has no log.
+// TestUnwritableLogAndPIDFolders are met by start, and by run, which has no log
+// but that of the audit.
 func TestUnwritableLogAndPIDFolders(t *testing.T) {
+	t.Run("KYUUBI_LOG_DIR", func(t *testing.T) {
+		m := newMachine(t)
+		m.configure()
+		m.env["KYUUBI_LOG_DIR"] = m.folder("locked", 0o555) + "/here"
+		m.asStranger()
+		m.requireRefused(everywhere, "KYUUBI_LOG_DIR (environment)", "{dir}/locked", "the gateway (uid", "change its owner or its mode, or name another folder")
+
+		m.env["KYUUBI_LOG_DIR"] = m.file("file", "", 0o600)
+		m.requireRefused(everywhere, "KYUUBI_LOG_DIR (environment)", "{dir}/file is a file, not a folder")
+	})
 	for variable, commands := range map[string][]string{"KYUUBI_LOG_DIR": {"start"}, "KYUUBI_PID_DIR": whenStarting} {
-		t.Run(variable, func(t *testing.T) {
+		t.Run(variable+" without an audit log", func(t *testing.T) {
 			m := newMachine(t)
+			m.lines = []string{"kyuubi.server.audit.enabled=false"}
 			m.configure()
 			m.env[variable] = m.folder("locked", 0o555) + "/here"
 			m.asStranger()

@@ -113,10 +113,16 @@ func (m *machine) asStranger() {
 	require.NoError(m.t, err)
 	defer source.Close()
 	m.program = m.file("gateway", "", 0o755)
+	// A process that another test starts now would inherit the open file, and what
+	// is open for writing cannot be run.
+	syscall.ForkLock.RLock()
 	copied, err := os.OpenFile(m.program, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = io.Copy(copied, source)
+		err = errors.Join(err, copied.Close())
+	}
+	syscall.ForkLock.RUnlock()
 	require.NoError(m.t, err)
-	_, err = io.Copy(copied, source)
-	require.NoError(m.t, errors.Join(err, copied.Close()))
 	require.NoError(m.t, os.Chmod(filepath.Dir(m.dir), 0o711))
 	require.NoError(m.t, filepath.WalkDir(m.dir, func(path string, _ os.DirEntry, err error) error {
 		return errors.Join(err, os.Chown(path, stranger, stranger))

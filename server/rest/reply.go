@@ -95,21 +95,13 @@ func (s *Server) observe(route string, status int) {
 	}
 }
 
-// record counts and logs a call: changes and failures always, reads for
-// debugging.
+// record counts and logs a call: changes and failures always, refusals at most
+// once a second, reads for debugging.
 func (s *Server) record(r route, c *call, status int, err error, took time.Duration) {
 	s.observe(r.pattern(), status)
-	level := slog.LevelDebug
-	switch {
-	case status == http.StatusServiceUnavailable: // somebody is asked to come back
-		level = slog.LevelInfo
-	case status == http.StatusInsufficientStorage:
-		level = slog.LevelWarn
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
-	case r.rule == engine && err == nil: // heartbeats
-	case status >= http.StatusBadRequest || r.method != http.MethodGet:
-		level = slog.LevelInfo
+	level := levelOf(r, status, err)
+	if refusal(status) && !s.mayLogRefusal() {
+		level = slog.LevelDebug
 	}
 	attrs := []slog.Attr{
 		slog.String("route", r.pattern()), slog.String("path", c.r.URL.Path), slog.Int("status", status),
@@ -119,6 +111,40 @@ func (s *Server) record(r route, c *call, status int, err error, took time.Durat
 		attrs = append(attrs, slog.Any("err", err))
 	}
 	s.o.Log.LogAttrs(c.r.Context(), level, "rest call", attrs...)
+}
+
+// levelOf is the level at which a call is logged.
+func levelOf(r route, status int, err error) slog.Level {
+	switch {
+	case status == http.StatusServiceUnavailable: // somebody is asked to come back
+		return slog.LevelInfo
+	case status == http.StatusInsufficientStorage:
+		return slog.LevelWarn
+	case status >= http.StatusInternalServerError:
+		return slog.LevelError
+	case r.rule == engine && err == nil: // heartbeats
+		return slog.LevelDebug
+	case status >= http.StatusBadRequest || r.method != http.MethodGet:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+// refusal says whether a status turns a caller away, as anybody may cause it as
+// often as a port answers.
+func refusal(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return true
+	}
+	return false
+}
+
+// mayLogRefusal is true once a second.
+func (s *Server) mayLogRefusal() bool {
+	now, last := time.Now().Unix(), s.lastRefusal.Load()
+	return now != last && s.lastRefusal.CompareAndSwap(last, now)
 }
 
 // protect wraps all routes: no browser may be made to call them from another

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"roundhouse/auth"
@@ -78,6 +79,8 @@ type Options struct {
 type Server struct {
 	o       Options
 	handler http.Handler
+	// lastRefusal (epoch seconds) is when a refused call was last logged.
+	lastRefusal atomic.Int64
 }
 
 // New checks the options and builds the server. Nothing is served before Run.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,6 +109,26 @@ func TestAPanicIsOneFailedCall(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, reply.Code)
 	require.NotContains(t, message(t, reply), "secret")
 	require.Contains(t, log.String(), "deep secret")
+}
+
+// TestRefusalsAreLoggedOnceASecond, whatever turned them away: anybody can cause
+// them, as fast as the port answers.
+func TestRefusalsAreLoggedOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		o := options(aWorld())
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		c := serve(t, o)
+		for range 3 {
+			for range 100 {
+				require.Equal(t, http.StatusUnauthorized, c.do("", "GET", "/api/v1/sessions", "").Code)
+				require.Equal(t, http.StatusForbidden, c.do("bob", "POST", "/api/v1/admin/users/eve/disable", "").Code)
+				require.Equal(t, http.StatusNotFound, c.do("", "GET", "/ca.pem", "").Code)
+			}
+			<-time.After(time.Second)
+		}
+		require.Equal(t, 3, strings.Count(log.String(), "rest call"), log.String())
+	})
 }
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
