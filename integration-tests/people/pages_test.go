@@ -81,7 +81,6 @@ func TestScriptsInNamesAreInert(t *testing.T) {
 		reply, text := h.rest("boss", http.MethodGet, path, "")
 		require.Equal(t, want, reply.StatusCode, "%s: %s", path, text)
 		require.Equal(t, "application/json", reply.Header.Get("Content-Type"), path)
-		require.NotContains(t, text, "<", "%s: not even as text", path)
 		requireHardened(t, reply)
 	}
 	_, text := h.rest("alice", http.MethodGet, "/api/v1/sessions", "")
