@@ -87,6 +87,7 @@ func TestOnePerson(t *testing.T) {
 	conf := env.StartSlapd(t).Settings()
 	conf["kyuubi.authentication"] = "KERBEROS,LDAP,TOKEN"
 	g := s.gatewayWith(conf)
+	require.ElementsMatch(t, []string{"Negotiate", `Basic realm="roundhouse", charset="UTF-8"`, `Bearer realm="roundhouse"`}, ask(t, g, "").challenge)
 	password := "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:"+env.LDAPPassword("alice")))
 	require.Equal(t, http.StatusOK, ask(t, g, password).code)
 	byPassword, byTicket := env.NewSparkClient(t, g.GRPC, "x"), s.client(g, "alice", "y")
