@@ -123,7 +123,7 @@ func TestUnit(t *testing.T) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "gateway")
-	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755))
+	env.WriteProgram(t, program, strings.NewReader("#!/bin/sh\n"))
 	file := filepath.Join(dir, "roundhouse-gateway.service")
 	text := strings.ReplaceAll(string(unit), "/opt/roundhouse/bin/gateway", program)
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))

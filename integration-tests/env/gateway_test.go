@@ -4,7 +4,6 @@ package env
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -44,7 +43,7 @@ func script(t *testing.T, lines ...string) (*recorder, *Gateway) {
 	t.Helper()
 	g := Prepare(t, map[string]string{"kyuubi.engineEnv.SPARK_HOME": "/nowhere", "kyuubi.session.engine.spark.main.resource": "/nothing.jar"})
 	g.Binary = filepath.Join(g.Home, "program")
-	require.NoError(t, os.WriteFile(g.Binary, []byte("#!/bin/sh\n"+strings.Join(lines, "\n")+"\n"), 0o700))
+	WriteProgram(t, g.Binary, strings.NewReader("#!/bin/sh\n"+strings.Join(lines, "\n")+"\n"))
 	g.patience = patience{ready: 500 * time.Millisecond, end: 500 * time.Millisecond, left: 500 * time.Millisecond}
 	r := &recorder{TB: t}
 	g.t = r

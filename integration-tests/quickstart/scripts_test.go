@@ -20,7 +20,7 @@ import (
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
+	env.WriteProgram(t, path, strings.NewReader(text))
 }
 
 // copyFile copies a file of the checkout.

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -71,7 +70,7 @@ func (m *machine) file(name, text string, mode os.FileMode) string {
 	m.t.Helper()
 	path := filepath.Join(m.dir, name)
 	require.NoError(m.t, os.MkdirAll(filepath.Dir(path), 0o755))
-	require.NoError(m.t, os.WriteFile(path, []byte(text), mode))
+	env.WriteProgram(m.t, path, strings.NewReader(text))
 	require.NoError(m.t, os.Chmod(path, mode), "whatever the umask")
 	return path
 }
@@ -112,17 +111,8 @@ func (m *machine) asStranger() {
 	source, err := os.Open(m.program)
 	require.NoError(m.t, err)
 	defer source.Close()
-	m.program = m.file("gateway", "", 0o755)
-	// A process that another test starts now would inherit the open file, and what
-	// is open for writing cannot be run.
-	syscall.ForkLock.RLock()
-	copied, err := os.OpenFile(m.program, os.O_WRONLY, 0)
-	if err == nil {
-		_, err = io.Copy(copied, source)
-		err = errors.Join(err, copied.Close())
-	}
-	syscall.ForkLock.RUnlock()
-	require.NoError(m.t, err)
+	m.program = filepath.Join(m.dir, "gateway")
+	env.WriteProgram(m.t, m.program, source)
 	require.NoError(m.t, os.Chmod(filepath.Dir(m.dir), 0o711))
 	require.NoError(m.t, filepath.WalkDir(m.dir, func(path string, _ os.DirEntry, err error) error {
 		return errors.Join(err, os.Chown(path, stranger, stranger))
