@@ -203,6 +203,7 @@ func statuses(p *probe) {
 	get("failed, unreleased", bad)
 	failed := newID()
 	p.execute(failed, sqlPlan("SELECT nope"))
+	p.awaitState(failed, "TERMINATING") // the error reaches the client before Spark notes the failure
 	_, err = p.releaseAll(failed)
 	require.NoError(p.t, err)
 	get("failed, released", failed)

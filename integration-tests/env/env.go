@@ -7,6 +7,8 @@ package env
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -98,13 +100,20 @@ func Python(t testing.TB, version string) string {
 	return path
 }
 
-// FreePort returns a port that nothing listened on a moment ago.
+// FreePort returns a port that nothing listened on a moment ago. It is below
+// those that the system gives to connections (32768 and more on Linux), of which
+// one could take it before the test does.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	for range 100 {
+		port := 16_000 + rand.IntN(16_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	require.FailNow(t, "no port is free")
+	return 0
 }
 
 // FreePorts returns two different ones.
