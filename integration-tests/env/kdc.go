@@ -152,6 +152,12 @@ func (k *KDC) Keytab(principals ...string) string {
 	return path
 }
 
+// Person makes a principal, without the realm, that has a password.
+func (k *KDC) Person(principal, password string) {
+	k.t.Helper()
+	k.run(password+"\n"+password+"\n", "kadmin.local", "-r", k.Realm, "addprinc", principal)
+}
+
 // Login is kinit by a keytab. It returns the environment of programs that then
 // have tickets of that person.
 func (k *KDC) Login(principal, keytab string) []string {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tls holds the tests of TLS: the real gateway binary, openssl,
-// keytool, curl and Go as clients, certificates of every kind, and engines that
-// are fakes but for one test.
+// keytool, curl and Go as clients, certificates of every kind, and fake engines.
 package tls
 
 import (
@@ -17,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -179,14 +177,4 @@ func write(t *testing.T, dir, name, text string) string {
 // figure prints a figure for the record.
 func figure(t *testing.T, format string, args ...any) {
 	t.Log("figure: " + fmt.Sprintf(format, args...))
-}
-
-func port(n int) string { return strconv.Itoa(n) }
-
-// replaceAll replaces words in a text.
-func replaceAll(text string, words map[string]string) string {
-	for word, with := range words {
-		text = strings.ReplaceAll(text, "="+word+"\n", "="+with+"\n")
-	}
-	return text
 }

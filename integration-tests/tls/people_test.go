@@ -9,10 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -80,83 +78,4 @@ func TestPeopleAreToldHowToTrust(t *testing.T) {
 	require.Contains(t, opened.Remote, ";use_ssl=true")
 	require.Contains(t, opened.Hint, "https://"+h.REST+"/ca.pem")
 	require.Contains(t, opened.Hint, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
-}
-
-// trial finds the commands of the README's trial.
-var trial = regexp.MustCompile(`(?s)\*\*A trial with tokens over TLS\.\*\*[^\n]*\n\n(.*?)\n\n[^ ]`)
-
-// TestTheTrialOfTheReadme runs its commands as they stand, from a folder like a
-// checkout, with real Spark and real PySpark.
-func TestTheTrialOfTheReadme(t *testing.T) {
-	root := env.Root(t)
-	env.SparkHome(t)
-	python := env.Python(t, "4.3")
-	env.PluginJar(t)
-	program(t, "openssl", "openssl")
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-	found := trial.FindStringSubmatch(string(readme))
-	require.NotNil(t, found, "the README has no trial of TLS")
-	commands := strings.Split(strings.TrimSpace(found[1]), "\n")
-	require.LessOrEqual(t, len(commands), 4)
-
-	home := t.TempDir()
-	for _, dir := range []string{"bin", "conf", ".local"} {
-		require.NoError(t, os.Mkdir(filepath.Join(home, dir), 0o700))
-	}
-	require.NoError(t, os.Symlink(filepath.Join(root, "bin", "gateway"), filepath.Join(home, "bin", "gateway")))
-	require.NoError(t, os.Symlink(filepath.Dir(filepath.Dir(python)), filepath.Join(home, ".local", "venv")))
-	connect, rest := env.FreePorts(t)
-	settings := map[string]string{
-		"PORT": port(connect), "REST": port(rest), "JAR": env.PluginJar(t), "SPARK": env.SparkHome(t), "PYTHON": python,
-	}
-	write(t, home, "conf/kyuubi-defaults.conf", replaceAll(`kyuubi.frontend.spark.connect.enabled=true
-kyuubi.frontend.spark.connect.bind.port=PORT
-kyuubi.frontend.rest.bind.port=REST
-kyuubi.session.engine.spark.main.resource=JAR
-kyuubi.engineEnv.SPARK_HOME=SPARK
-kyuubi.engineEnv.PYSPARK_PYTHON=PYTHON
-kyuubi.engine.local.allow.gateway.user=true
-spark.master=local[1]
-spark.ui.enabled=false
-spark.driver.memory=1g
-`, settings))
-	write(t, home, "your_program.py", `from pyspark.sql import SparkSession
-spark = SparkSession.builder.getOrCreate()
-print("rows", spark.range(42).count())
-spark.stop()
-`)
-	run := shell(t, home)
-	t.Cleanup(func() {
-		out, err := run("bin/gateway stop --engines").CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		env.Eventually(t, patience, "all processes end", func() bool { return len(env.Marked(home)) == 0 })
-	})
-	said := ""
-	for _, command := range commands {
-		command = strings.ReplaceAll(strings.TrimSpace(command), ":15002", ":"+port(connect))
-		out, err := run(command).CombinedOutput()
-		said = string(out)
-		require.NoError(t, err, "%s\n%s", command, said)
-	}
-	require.Contains(t, said, "rows 42")
-	log, err := filepath.Glob(filepath.Join(home, "logs", "gateway-*.log"))
-	require.NoError(t, err)
-	require.Len(t, log, 1)
-	text, err := os.ReadFile(log[0])
-	require.NoError(t, err)
-	require.Contains(t, string(text), "user=alice")
-}
-
-// shell runs commands in a folder, for alice, each for a few minutes at most.
-func shell(t *testing.T, home string) func(command string) *exec.Cmd {
-	return func(command string) *exec.Cmd {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-		t.Cleanup(cancel)
-		cmd := exec.CommandContext(ctx, "bash", "-c", command)
-		cmd.Dir, cmd.WaitDelay = home, time.Second
-		cmd.Env = append(os.Environ(), "GATEWAY_HOME="+home, "KYUUBI_HOME=", "KYUUBI_CONF_DIR=", "KYUUBI_LOG_DIR=", "KYUUBI_PID_DIR=",
-			"KYUUBI_WORK_DIR_ROOT=", "SPARK_HOME=", "SPARK_REMOTE=", "USER=alice")
-		return cmd
-	}
 }

@@ -61,7 +61,9 @@ func (f *access) define(cmd *cobra.Command) {
 
 // caller calls the REST API of a gateway.
 type caller struct {
-	base          string
+	base string
+	// ca is the file of the authority that it trusts beside the system's, or "".
+	ca            string
 	authorization string
 	http          *http.Client
 }
@@ -69,35 +71,40 @@ type caller struct {
 // caller makes a caller. Without credentials among the flags it acts for the
 // operating system user who runs the gateway here.
 func (a *app) caller(ctx context.Context, f access) (*caller, error) {
-	ca := f.ca
+	service := "" // of tickets, if it is not the host of the URL
 	if f.url == "" {
 		local, err := a.here()
 		if err != nil {
 			return nil, err
 		}
-		f.url = local.url
-		if ca == "" {
-			ca = local.ca
+		f.url, service = local.url, local.service
+		if f.ca == "" {
+			f.ca = local.ca
 		}
 	}
 	base, err := url.Parse(strings.TrimRight(f.url, "/"))
 	if err != nil || base.Hostname() == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, &exitError{code: ExitUsage, err: fmt.Errorf("%q is no address of a gateway such as https://gateway:10099", f.url)}
 	}
-	config, err := trusting(ca)
+	if service == "" {
+		service = base.Hostname()
+	}
+	config, err := trusting(f.ca)
 	if err != nil {
 		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
 	// Credentials follow no redirection to somewhere else.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c := &caller{base: base.String(), http: &http.Client{Transport: transport, Timeout: callTime, CheckRedirect: stay}}
-	c.authorization, err = a.credentials(ctx, f, c, base.Hostname())
+	c := &caller{base: base.String(), ca: f.ca, http: &http.Client{Transport: transport, Timeout: callTime, CheckRedirect: stay}}
+	c.authorization, err = a.credentials(ctx, f, c, service)
 	return c, err
 }
 
-// here is the gateway of this installation.
-type here struct{ url, ca string }
+// here is the gateway of this installation: its REST address, the file of the
+// authority of its certificate, and the host that its Kerberos principal names;
+// the latter two are "" if it has none.
+type here struct{ url, ca, service string }
 
 func (a *app) here() (here, error) {
 	files, err := a.files()
@@ -115,7 +122,9 @@ func (a *app) here() (here, error) {
 	if err != nil {
 		return here{}, err
 	}
-	h := here{url: p.Notes[noteREST]}
+	_, service, _ := strings.Cut(conf.SpnegoPrincipal.Get(c), "/")
+	service, _, _ = strings.Cut(service, "@")
+	h := here{url: p.Notes[noteREST], service: service}
 	if _, err := os.Stat(c.CAFile()); err == nil {
 		h.ca = c.CAFile()
 	}
@@ -155,13 +164,13 @@ func trusting(ca string) (*tls.Config, error) {
 }
 
 // credentials are the Authorization header of one call.
-func (a *app) credentials(ctx context.Context, f access, c *caller, host string) (string, error) {
+func (a *app) credentials(ctx context.Context, f access, c *caller, service string) (string, error) {
 	switch {
 	case f.oidc:
 		token, err := a.signIn(ctx, c)
 		return "Bearer " + token, err
 	case f.negotiate:
-		token, err := krb5.Negotiate(host, a.getenv)
+		token, err := krb5.Negotiate(service, a.getenv)
 		return "Negotiate " + token, err
 	case f.user != "":
 		password, err := a.password(f)

@@ -65,7 +65,7 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.issue(ctx, c, wish, f.ca)
+		return a.issue(ctx, c, wish)
 	})
 	cmd.Long = `Make a token and print the line that lets clients use it. It is shown this once.
 A token with --name is for a job: it ends when it says, at most after
@@ -89,7 +89,7 @@ func (a *app) loginCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.issue(ctx, c, tokenRequest{}, f.ca)
+		return a.issue(ctx, c, tokenRequest{})
 	})
 	cmd.Long = `Get a token with a password, a Kerberos ticket or a login in a browser, and print
 the line that lets Spark Connect clients use it:
@@ -101,7 +101,7 @@ the line that lets Spark Connect clients use it:
 }
 
 // issue gets a token. Standard output has nothing but lines for a shell.
-func (a *app) issue(ctx context.Context, c *caller, wish tokenRequest, ca string) error {
+func (a *app) issue(ctx context.Context, c *caller, wish tokenRequest) error {
 	var t newToken
 	if err := c.call(ctx, http.MethodPost, tokensPath, wish, &t); err != nil {
 		return err
@@ -112,15 +112,15 @@ func (a *app) issue(ctx context.Context, c *caller, wish tokenRequest, ca string
 	default:
 		a.say("export SPARK_REMOTE=%q", t.Remote)
 	}
-	if ca != "" {
-		path, err := filepath.Abs(ca)
+	if c.ca != "" {
+		path, err := filepath.Abs(c.ca)
 		if err != nil {
 			return err
 		}
 		a.say("export %s=%q", rootsVariable, path)
 	}
 	fmt.Fprintf(a.stderr, "The token of %s is good until %s%s.\n", t.User, moment(t.ExpireTime), sliding(t.tokenData))
-	if t.Hint != "" && ca == "" {
+	if t.Hint != "" && c.ca == "" {
 		fmt.Fprintln(a.stderr, t.Hint)
 	}
 	return nil
