@@ -32,13 +32,13 @@ type Method interface {
 // ErrNotMine is returned by a Method that leaves the decision to the next one.
 var ErrNotMine = errors.New("no method of this gateway knows these credentials")
 
-// Watcher hears of every decision and can refuse a call before any Method sees
-// its credentials, as a throttle does.
+// Watcher sees every decision and can refuse a call before any Method sees its
+// credentials, as a throttle does.
 type Watcher interface {
-	// Before refuses a call with an error of a class of errs.
-	Before(r Request, c Credentials) error
-	// Decided is told the outcome; the identity is complete if err is nil.
-	Decided(r Request, c Credentials, id Identity, err error)
+	// Watch returns what decide does, or refuses the call with an error of a class
+	// of errs. With an error the identity says what is known of the caller, who
+	// does not get it; it may be empty.
+	Watch(r Request, c Credentials, decide func() (Identity, error)) (Identity, error)
 }
 
 // Chain asks methods in order. The first that knows the credentials decides.
@@ -56,31 +56,31 @@ type Chain struct {
 	// Admit may refuse a complete identity, with an error of class
 	// PERMISSION_DENIED: its caller is known and may not come in. All are asked.
 	Admit []func(ctx context.Context, r Request, id Identity) error
-	// Watchers hear of every call, in order.
+	// Watchers see every call; each sees what those before it decide.
 	Watchers []Watcher
 }
 
 // Authenticate implements Authenticator.
 func (c *Chain) Authenticate(ctx context.Context, r Request) (Identity, error) {
-	credentials, err := ReadCredentials(r.Header)
-	if err != nil {
-		err = errs.New(errs.Unauthenticated, "a call from %v: %v", r.Peer, err)
-	}
-	for _, w := range c.Watchers {
-		if err == nil {
-			err = w.Before(r, credentials)
+	credentials, unreadable := ReadCredentials(r.Header)
+	decide := func() (Identity, error) {
+		if unreadable != nil {
+			return Identity{}, errs.New(errs.Unauthenticated, "a call from %v: %v", r.Peer, unreadable)
 		}
-	}
-	var id Identity
-	if err == nil {
-		id, err = c.decide(ctx, r, credentials)
+		return c.decide(ctx, r, credentials)
 	}
 	for _, w := range c.Watchers {
-		w.Decided(r, credentials, id, err)
+		inner := decide
+		decide = func() (Identity, error) { return w.Watch(r, credentials, inner) }
 	}
-	return id, err
+	id, err := decide()
+	if err != nil {
+		return Identity{}, err
+	}
+	return id, nil
 }
 
+// decide returns what is known of the caller with an error, too.
 func (c *Chain) decide(ctx context.Context, r Request, credentials Credentials) (Identity, error) {
 	if credentials.Scheme != "" && !confidential(r) {
 		return Identity{}, errs.New(errs.Unauthenticated, "a call without TLS from %v: credentials need TLS", r.Peer)
@@ -91,11 +91,12 @@ func (c *Chain) decide(ctx context.Context, r Request, credentials Credentials) 
 		case errors.Is(err, ErrNotMine):
 			continue
 		case spoken(err):
-			return Identity{}, err
+			return Identity{Method: m.Name()}, err
 		case err != nil:
-			return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %v", r.Peer, m.Name(), err)
+			return Identity{Method: m.Name()}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %v", r.Peer, m.Name(), err)
 		}
-		return c.admit(ctx, r, m, id)
+		id.Method = m.Name()
+		return c.admit(ctx, r, id)
 	}
 	return Identity{}, errs.New(errs.Unauthenticated, "a call from %v with credentials of scheme %.20q: %v", r.Peer, credentials.Scheme, ErrNotMine)
 }
@@ -106,22 +107,22 @@ func spoken(err error) bool {
 		func(c *errs.Class) bool { return errs.Is(err, c) })
 }
 
-// admit completes an identity that a method vouches for.
-func (c *Chain) admit(ctx context.Context, r Request, m Method, id Identity) (Identity, error) {
+// admit completes an identity that a method vouches for, and may refuse it.
+func (c *Chain) admit(ctx context.Context, r Request, id Identity) (Identity, error) {
 	if err := ValidUser(id.User); err != nil {
-		return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %v", r.Peer, m.Name(), err)
+		return id, errs.New(errs.Unauthenticated, "a call from %v, by %s: %v", r.Peer, id.Method, err)
 	}
 	if !id.Host && IsRefused(c.Refused, id.User) {
-		return Identity{}, errs.New(errs.Unauthenticated, "a call from %v, by %s: %q is an account of the system", r.Peer, m.Name(), id.User)
+		return id, errs.New(errs.Unauthenticated, "a call from %v, by %s: %q is an account of the system", r.Peer, id.Method, id.User)
 	}
-	id.Method, id.Groups = m.Name(), slices.Clone(id.Groups)
+	id.Groups = slices.Clone(id.Groups)
 	if id.RealUser == "" {
 		id.RealUser = id.User
 	}
 	id.Admin = id.Admin || slices.Contains(c.Administrators, id.User)
 	for _, admit := range c.Admit {
 		if err := admit(ctx, r, id); err != nil {
-			return Identity{}, err
+			return id, err
 		}
 	}
 	return id, nil
@@ -143,25 +144,18 @@ func (c *Chain) Challenges() []string {
 	return all
 }
 
-// runner is what long-lived parts are.
+// runner is what long-lived methods are.
 type runner interface {
 	Run(ctx context.Context) error
 }
 
-// Run runs the methods and watchers that are long-lived until ctx ends or one
-// of them fails.
+// Run runs the methods that are long-lived until ctx ends or one of them fails.
 func (c *Chain) Run(ctx context.Context) error {
 	parts, ctx := errgroup.WithContext(ctx)
-	start := func(part any) {
-		if r, ok := part.(runner); ok {
+	for _, m := range c.Methods {
+		if r, ok := m.(runner); ok {
 			parts.Go(func() error { return r.Run(ctx) })
 		}
-	}
-	for _, m := range c.Methods {
-		start(m)
-	}
-	for _, w := range c.Watchers {
-		start(w)
 	}
 	return parts.Wait()
 }

@@ -101,30 +101,57 @@ func TestChainWantsTLSFromAfar(t *testing.T) {
 	require.Equal(t, []string{"Bearer"}, chain.Challenges())
 }
 
-// watcher counts what it hears and refuses all calls while it is closed.
+// watcher notes what it sees and refuses all calls while it is closed.
 type watcher struct {
 	closed bool
+	seen   []auth.Identity
 	heard  []error
 }
 
-func (w *watcher) Before(auth.Request, auth.Credentials) error {
+func (w *watcher) Watch(_ auth.Request, _ auth.Credentials, decide func() (auth.Identity, error)) (auth.Identity, error) {
 	if w.closed {
-		return errs.New(errs.LimitExceeded, "too many bad logins")
+		return auth.Identity{}, errs.New(errs.LimitExceeded, "too many bad logins")
 	}
-	return nil
-}
-
-func (w *watcher) Decided(_ auth.Request, _ auth.Credentials, _ auth.Identity, err error) {
-	w.heard = append(w.heard, err)
+	id, err := decide()
+	w.seen, w.heard = append(w.seen, id), append(w.heard, err)
+	return id, err
 }
 
 func TestWatchers(t *testing.T) {
-	w := &watcher{}
-	chain := &auth.Chain{Methods: []auth.Method{method{name: "C", user: "alice"}}, Watchers: []auth.Watcher{w}}
+	throttle, log := &watcher{}, &watcher{}
+	chain := &auth.Chain{Methods: []auth.Method{method{name: "C", user: "alice"}}, Watchers: []auth.Watcher{throttle, log}}
 	_, err := chain.Authenticate(t.Context(), bearer(true))
 	require.NoError(t, err)
-	w.closed = true
+	twice := bearer(true)
+	twice.Header["authorization"] = []string{"Bearer x", "Bearer y"}
+	_, unreadable := chain.Authenticate(t.Context(), twice)
+	require.True(t, errs.Is(unreadable, errs.Unauthenticated))
+	throttle.closed = true
 	_, err = chain.Authenticate(t.Context(), bearer(true))
 	require.True(t, errs.Is(err, errs.LimitExceeded))
-	require.Equal(t, []error{nil, err}, w.heard)
+	require.Equal(t, []error{nil, unreadable}, throttle.heard)
+	require.Equal(t, []error{nil, unreadable, err}, log.heard, "it sees what the one before it refuses")
+}
+
+// TestWatchersSeeWhoIsRefused, whom callers of the chain do not.
+func TestWatchersSeeWhoIsRefused(t *testing.T) {
+	gone := func(context.Context, auth.Request, auth.Identity) error {
+		return errs.New(errs.PermissionDenied, "gone")
+	}
+	for name, c := range map[string]struct {
+		method method
+		want   auth.Identity
+	}{
+		"by the rules":             {method{name: "C", user: "alice"}, auth.Identity{User: "alice", RealUser: "alice", Groups: []string{"g"}, Method: "C"}},
+		"an account of the system": {method{name: "C", user: "hdfs"}, auth.Identity{User: "hdfs", Groups: []string{"g"}, Method: "C"}},
+		"by the method":            {method{name: "C", err: errors.New("wrong")}, auth.Identity{Method: "C"}},
+	} {
+		w := &watcher{}
+		chain := &auth.Chain{Methods: []auth.Method{method{name: "B", err: auth.ErrNotMine}, c.method}, Refused: []string{"hdfs"},
+			Watchers: []auth.Watcher{w}, Admit: []func(context.Context, auth.Request, auth.Identity) error{gone}}
+		id, err := chain.Authenticate(t.Context(), bearer(true))
+		require.Error(t, err, name)
+		require.Zero(t, id, name)
+		require.Equal(t, []auth.Identity{c.want}, w.seen, name)
+	}
 }

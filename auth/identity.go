@@ -43,6 +43,9 @@ type Identity struct {
 	// Reply is what the answer of an HTTP call carries in WWW-Authenticate, such as
 	// the token by which Kerberos proves the gateway to the caller; "" for nothing.
 	Reply string
+	// Address is where the call came from, without the port, as the door saw it; ""
+	// where nobody needs it.
+	Address string
 }
 
 // MethodNone is the Method of an Identity that nobody verified.

@@ -5,6 +5,8 @@ package auth
 import (
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"roundhouse/internal/errs"
 )
@@ -22,6 +24,16 @@ func ValidUser(name string) error {
 	}
 	return errs.New(errs.InvalidRequest, "The user name %.70q cannot be used: it must be 1 to 64 letters, digits "+
 		"or any of . _ @ - and start with a letter or _.", name)
+}
+
+// maxGroup bounds the name of a group, in bytes.
+const maxGroup = 256
+
+// ValidGroup says whether a name can be that of a group in rules: 1 to 256 bytes of
+// printable text, blanks inside only. Groups become no file and no argument, so
+// more is allowed than for users: "/contractors", "Domain Guests".
+func ValidGroup(name string) bool {
+	return name != "" && len(name) <= maxGroup && strings.TrimSpace(name) == name && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 // ShortName is the one way from the name by which a method knows a person to

@@ -2,7 +2,7 @@
 
 package conf
 
-// The authentication methods of kyuubi.authentication that exist today.
+// Authentication methods of kyuubi.authentication; authMethods has all of them.
 const (
 	AuthNone  = "NONE"
 	AuthToken = "TOKEN"
@@ -11,14 +11,14 @@ const (
 
 // Who may come in, and what that costs when it is nobody in particular.
 var (
-	// Authentication is kyuubi.authentication. Validate narrows it to one method
-	// that exists.
+	// Authentication is kyuubi.authentication. Validate narrows it to methods that
+	// exist.
 	Authentication = Entry[[]string]{Meta{Key: "kyuubi.authentication", Default: "NONE", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "How callers prove who they are. `NONE` believes the user name that the client states and therefore listens on this machine only; `TOKEN` (ours) accepts the bearer tokens that this gateway issues and, if there is one, those of a file; `LDAP` asks a directory about user names and passwords; `KERBEROS` verifies tickets; `JWT` (ours) verifies tokens of an OpenID Connect provider. With every method but `NONE` the gateway issues tokens and accepts them. Kyuubi's other methods come with later versions."}, authKind()}
+		Doc: "How callers prove who they are. `NONE` believes the user name that the client states and therefore listens on this machine only; `TOKEN` (ours) accepts the bearer tokens that this gateway issues and, if there is one, those of a file; `LDAP` asks a directory about user names and passwords; `KERBEROS` verifies tickets; `JWT` (ours) verifies tokens of an OpenID Connect provider; `CERTIFICATE` (ours) takes the certificate that the client shows. Several may stand side by side. With every method but `NONE` the gateway issues tokens and accepts them. Kyuubi's other methods come with later versions."}, authKind()}
 
 	// AuthTokenFile is kyuubi.authentication.token.file.
 	AuthTokenFile = Entry[string]{Meta{Key: "kyuubi.authentication.token.file", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "File with further tokens for the method `TOKEN`, one with its user a line, readable by the gateway's user only (mode 0600). Changes are picked up without a restart."}, pathKind()}
+		Doc: "File with further tokens for the method `TOKEN`, one of 16 characters or more with its user a line, readable by the gateway's user only (mode 0600). Changes are picked up without a restart."}, pathKind()}
 
 	// AuthNoneAllowRemote is kyuubi.authentication.none.allow.remote.
 	AuthNoneAllowRemote = Entry[bool]{Meta{Key: "kyuubi.authentication.none.allow.remote", Default: "false", Ours: true, Since: "0.1.0", Scope: ScopeServer,

@@ -42,7 +42,7 @@ var (
 
 	// JWTCAFile is kyuubi.authentication.jwt.ssl.ca.path.
 	JWTCAFile = Entry[string]{Meta{Key: "kyuubi.authentication.jwt.ssl.ca.path", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "PEM file of the certificate authorities that vouch for the issuer's server. Without it those of the operating system do."}, pathKind()}
+		Doc: "PEM file of the certificate authorities that vouch for the issuer's server. Without it those of the operating system do. A new file holds at once."}, pathKind()}
 
 	// JWTUserClaim is kyuubi.authentication.jwt.user.claim.
 	JWTUserClaim = Entry[string]{Meta{Key: "kyuubi.authentication.jwt.user.claim", Default: "sub", Ours: true, Since: "0.1.0", Scope: ScopeServer,
@@ -54,7 +54,7 @@ var (
 
 	// JWTGroupsClaim is kyuubi.authentication.jwt.groups.claim.
 	JWTGroupsClaim = Entry[string]{Meta{Key: "kyuubi.authentication.jwt.groups.claim", Default: "groups", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Claim with the groups of the user: a list, or one text with blanks between them. What can be no name here is left out."}, claimKind()}
+		Doc: "Claim with the groups of the user: a list, or one text with blanks between them. Names that rules cannot hold are left out: more than 256 bytes, control characters, blanks at an end. A token whose list the issuer put elsewhere (`_claim_names`) is refused."}, claimKind()}
 
 	// JWTRefresh is kyuubi.authentication.jwt.refresh.interval.
 	JWTRefresh = Entry[time.Duration]{Meta{Key: "kyuubi.authentication.jwt.refresh.interval", Default: "PT5M", Ours: true, Since: "0.1.0", Scope: ScopeServer,

@@ -43,7 +43,7 @@ var (
 
 	// LDAPBindPassword is kyuubi.authentication.ldap.bindpw.
 	LDAPBindPassword = Entry[string]{Meta{Key: "kyuubi.authentication.ldap.bindpw", Since: "0.1.0", Scope: ScopeServer, Secret: true,
-		Doc: "Password of that account."}, textKind()}
+		Doc: "Password of that account. A new one holds after a restart of the gateway."}, textKind()}
 )
 
 // Who of the people in the directory may come in.
@@ -85,11 +85,11 @@ var (
 
 	// LDAPCAFile is kyuubi.authentication.ldap.ssl.ca.path.
 	LDAPCAFile = Entry[string]{Meta{Key: "kyuubi.authentication.ldap.ssl.ca.path", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "PEM file of the certificate authorities that vouch for the directory servers. Without it those of the operating system do. The name in the URL must be one of the certificate."}, pathKind()}
+		Doc: "PEM file of the certificate authorities that vouch for the directory servers. Without it those of the operating system do. The name in the URL must be one of the certificate. A new file holds at once."}, pathKind()}
 
 	// LDAPTimeout is kyuubi.authentication.ldap.timeout.
 	LDAPTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.authentication.ldap.timeout", Default: "PT5S", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "All that is asked of the directory for one login must be answered within so long, connecting included."}, positiveKind()}
+		Doc: "All that is asked of the directory for one login must be answered within so long, connecting included. A login waits for a free connection for so long at most before."}, positiveKind()}
 
 	// LDAPConnections is kyuubi.authentication.ldap.connections.
 	LDAPConnections = Entry[int]{Meta{Key: "kyuubi.authentication.ldap.connections", Default: "8", Ours: true, Since: "0.1.0", Scope: ScopeServer,

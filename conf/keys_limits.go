@@ -39,7 +39,7 @@ var (
 
 	// LimitStrangers is kyuubi.server.limit.unauthenticated.connections.per.ipaddress.
 	LimitStrangers = Entry[int]{Meta{Key: "kyuubi.server.limit.unauthenticated.connections.per.ipaddress", Default: "100", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Connections to the Spark Connect port that one address (IPv6: one /64) may have open without an authenticated call on them. A further one closes the oldest of these. 0 means no limit."}, limitKind()}
+		Doc: "Connections to each port that one address (IPv6: one /64) may have open without an authenticated call on them. A further one closes the oldest of these. 0 means no limit."}, limitKind()}
 )
 
 // What a user may have under way.

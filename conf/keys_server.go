@@ -19,7 +19,7 @@ var (
 
 	// ServerClusterSecretFile is kyuubi.server.cluster.secret.file; see Conf.ClusterSecretFile.
 	ServerClusterSecretFile = Entry[string]{Meta{Key: "kyuubi.server.cluster.secret.file", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "File (mode 0600) of the secret from which the keys of all engines, and the key that signs tokens, are derived. Unset means `cluster.secret` in the data folder, made at the first start. To change the secret put a new one (64 hexadecimal digits) on a line before it: new tokens are signed with the first within seconds, those signed with the second stay good until that line is removed. Engines that run are not adopted by a gateway that starts with another first line, so stop them first."}, pathKind()}
+		Doc: "File (mode 0600) of the secret from which the keys of all engines, and the key that signs tokens, are derived. Unset means `cluster.secret` in the data folder, made at the first start. To change the secret put a new one (64 hexadecimal digits) on a line before it: new tokens are signed with the first within seconds, and new engines have keys of it after a restart. Tokens and engines of the second stay good until that line is removed."}, pathKind()}
 
 	// ServerShutdownTimeout is kyuubi.server.shutdown.timeout.
 	ServerShutdownTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.server.shutdown.timeout", Default: "PT30S", Ours: true, Since: "0.1.0", Scope: ScopeServer,

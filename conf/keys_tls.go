@@ -2,13 +2,7 @@
 
 package conf
 
-import (
-	"errors"
-	"fmt"
-	"regexp"
-
-	"roundhouse/internal/tlsx"
-)
+import "roundhouse/internal/tlsx"
 
 // AuthCertificate is the method of kyuubi.authentication for callers with a
 // certificate.
@@ -94,7 +88,7 @@ var (
 
 	// SSLClientCA is kyuubi.frontend.ssl.client.ca.path.
 	SSLClientCA = Entry[string]{Meta{Key: "kyuubi.frontend.ssl.client.ca.path", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "PEM file with the authorities whose certificates of clients are good. Changes are picked up without a restart."}, pathKind()}
+		Doc: "PEM file with the authorities whose certificates of clients are good. Changes are picked up without a restart, for connections that are open as well. There are no lists of revoked certificates: to withdraw one, disable its user."}, pathKind()}
 
 	// SSLCA is kyuubi.frontend.ssl.ca.path.
 	SSLCA = Entry[string]{Meta{Key: "kyuubi.frontend.ssl.ca.path", Ours: true, Since: "0.1.0", Scope: ScopeServer,
@@ -102,25 +96,7 @@ var (
 
 	// CertificateUser is kyuubi.authentication.certificate.user.
 	CertificateUser = Entry[string]{Meta{Key: "kyuubi.authentication.certificate.user", Default: "CN", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "What of a client's certificate is the user of the method `CERTIFICATE`: `CN`, `SAN_EMAIL`, `SAN_URI`, or a regular expression with one group that matches the whole subject, as in `CN=([^,]+),OU=people,O=Example`. A certificate with two common names, addresses or URIs has no user."}, certificateUserKind()}
+		Doc: "What of a client's certificate is the user of the method `CERTIFICATE`: `CN`; the address of mail of one of some domains, as in `SAN_EMAIL:example.org,example.com`; what follows the beginning of a URI, as in `SAN_URI:spiffe://example.org/user/`; or a regular expression with one group that matches the whole subject as RFC 4514 writes it, as in `CN=([^,]+),OU=people,O=Example`. A certificate with two common names, or two of what is asked for, has no user."}, textKind()}
 )
 
 func clientsKind() kind[string] { return enumKind(clientsNone, clientsOptional, clientsRequired) }
-
-// certificateUserKind is the rule of auth/certificate.
-func certificateUserKind() kind[string] {
-	return kind[string]{"CN, SAN_EMAIL, SAN_URI or a regular expression", func(s string) (string, error) {
-		switch s {
-		case "CN", "SAN_EMAIL", "SAN_URI":
-			return s, nil
-		}
-		re, err := regexp.Compile(s)
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("want CN, SAN_EMAIL, SAN_URI or a regular expression of RE2 syntax: %w", err)
-		case re.NumSubexp() != 1:
-			return "", errors.New("want CN, SAN_EMAIL, SAN_URI or a regular expression with exactly one group, which is the user: CN=([^,]+),.*")
-		}
-		return s, nil
-	}}
-}

@@ -3,6 +3,7 @@
 package conf
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,6 +87,36 @@ func (c *Conf) secretFault(key, path, fix string) Faults {
 		return c.blame(key, "%s does not exist: %s", path, fix)
 	}
 	return c.blame(key, "the secrets in this file cannot be used: %v", err)
+}
+
+// trustFault says why a file that tells whom to believe cannot be used, "" if it
+// can; danger is what whoever changes it could do.
+func trustFault(path, danger string) string {
+	if path == "" {
+		return ""
+	}
+	if _, err := os.ReadFile(path); err != nil {
+		return fmt.Sprintf("the file cannot be read (%v): correct the path or the permissions", err)
+	}
+	if openToAll(path) {
+		return fmt.Sprintf("every user of this machine can change %s %s: chmod o-w %s", path, danger, path)
+	}
+	if open := openAbove(filepath.Dir(path)); open != "" {
+		return fmt.Sprintf("every user of this machine can replace what is in %s %s: chmod o-w %s, or move the file", open, danger, open)
+	}
+	return ""
+}
+
+// authoritiesFault is the same of the certificate authorities of a peer.
+func authoritiesFault(path, peer string) string {
+	why := trustFault(path, "and so pretend to be "+peer)
+	if path == "" || why != "" {
+		return why
+	}
+	if text, err := os.ReadFile(path); err != nil || !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return path + " holds no certificate in PEM form"
+	}
+	return ""
 }
 
 // checkFolders looks whether the gateway can write to its folders, and not every

@@ -3,10 +3,8 @@
 package conf
 
 import (
-	"crypto/x509"
 	"fmt"
 	"net/url"
-	"os"
 )
 
 // checkJWT looks whether the method JWT knows whose tokens it takes, and whether
@@ -96,33 +94,11 @@ func checkJWTFiles(c *Conf, _ func(string) string) (faults Faults) {
 	}
 	for _, name := range c.Issuers() {
 		i := issuerConf{c.ForIssuer(name), name}
-		faults = append(faults, i.checkFile(JWTKeysFile, "and so make tokens of anybody")...)
-		faults = append(faults, i.checkCA()...)
-	}
-	return faults
-}
-
-func (i issuerConf) checkFile(e Entry[string], danger string) Faults {
-	path := e.Get(i.Conf)
-	if path == "" {
-		return nil
-	}
-	switch _, err := os.ReadFile(path); {
-	case err != nil:
-		return i.blame(e.Key, "the file cannot be read (%v): correct the path or the permissions", err)
-	case below(path, ServerWorkDir.Get(i.Conf)):
-		return i.blame(e.Key, "%s is inside %s, where the code of users could change it %s: move it", path, ServerWorkDir.Get(i.Conf), danger)
-	case openToAll(path):
-		return i.blame(e.Key, "every user of this machine can change %s %s: chmod o-w %s", path, danger, path)
-	}
-	return nil
-}
-
-func (i issuerConf) checkCA() Faults {
-	faults := i.checkFile(JWTCAFile, "and so pretend to be the issuer")
-	if path := JWTCAFile.Get(i.Conf); path != "" && len(faults) == 0 {
-		if text, err := os.ReadFile(path); err == nil && !x509.NewCertPool().AppendCertsFromPEM(text) {
-			return i.blame(JWTCAFile.Key, "%s holds no certificate in PEM form", path)
+		if why := trustFault(JWTKeysFile.Get(i.Conf), "and so make tokens of anybody"); why != "" {
+			faults = append(faults, i.blame(JWTKeysFile.Key, "%s", why)...)
+		}
+		if why := authoritiesFault(JWTCAFile.Get(i.Conf), "the issuer"); why != "" {
+			faults = append(faults, i.blame(JWTCAFile.Key, "%s", why)...)
 		}
 	}
 	return faults

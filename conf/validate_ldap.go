@@ -3,9 +3,7 @@
 package conf
 
 import (
-	"crypto/x509"
 	"net/url"
-	"os"
 	"strings"
 )
 
@@ -89,18 +87,8 @@ func checkLDAPQuery(c *Conf) Faults {
 // checkLDAPAuthorities looks whether the certificates of the directory could be
 // verified.
 func checkLDAPAuthorities(c *Conf, _ func(string) string) Faults {
-	path := LDAPCAFile.Get(c)
-	if path == "" || !c.Uses(AuthLDAP) {
-		return nil
-	}
-	text, err := os.ReadFile(path)
-	switch {
-	case err != nil:
-		return c.blame(LDAPCAFile.Key, "the certificate authorities cannot be read (%v): correct the path or the permissions", err)
-	case openToAll(path):
-		return c.blame(LDAPCAFile.Key, "every user of this machine can change %s and so pretend to be the directory: chmod o-w %s", path, path)
-	case !x509.NewCertPool().AppendCertsFromPEM(text):
-		return c.blame(LDAPCAFile.Key, "%s holds no certificate in PEM form", path)
+	if why := authoritiesFault(LDAPCAFile.Get(c), "the directory"); why != "" && c.Uses(AuthLDAP) {
+		return c.blame(LDAPCAFile.Key, "%s", why)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@
 package conf
 
 import (
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -95,7 +94,7 @@ func rulesFault(path string) string {
 	case info.Mode().Perm()&0o002 != 0:
 		return "every user of this machine can change who may do what: chmod o-w " + path
 	}
-	if open := openAbove(filepath.Dir(path)); open != "" && info.Mode()&fs.ModeSticky == 0 {
+	if open := openAbove(filepath.Dir(path)); open != "" {
 		return "every user of this machine can replace what is in " + open + ", the rules too: chmod o-w " + open + ", or move the rules"
 	}
 	return ""

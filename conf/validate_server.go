@@ -104,11 +104,17 @@ func checkApart(c *Conf) (faults Faults) {
 		{ServerDataDir.Key, ServerDataDir.Get(c)}, {ServerClusterSecretFile.Key, ServerClusterSecretFile.Get(c)},
 		{AuthTokenFile.Key, AuthTokenFile.Get(c)}, {SpnegoKeytab.Key, SpnegoKeytab.Get(c)}, {KerberosReplayDir.Key, c.ReplayDir()},
 		{RulesFile.Key, RulesFile.Get(c)}, {AuditFile.Key, c.AuditLog()},
+		{SSLClientCA.Key, SSLClientCA.Get(c)}, {SSLCA.Key, SSLCA.Get(c)}, {LDAPCAFile.Key, LDAPCAFile.Get(c)},
 		{"KYUUBI_CONF_DIR", c.dir}, {EngineMainResource.Key, EngineMainResource.Get(c)},
 	}
 	for _, keys := range []sslKeys{anySSL, connectSSL, restSSL} {
 		for _, e := range []Entry[string]{keys.key, keys.keystore} {
 			files = append(files, struct{ key, path string }{e.Key, e.Get(c)})
+		}
+	}
+	for _, name := range c.Issuers() {
+		for _, e := range []Entry[string]{JWTKeysFile, JWTCAFile} {
+			files = append(files, struct{ key, path string }{issuerKey(name, e.Key), e.Get(c.ForIssuer(name))})
 		}
 	}
 	for _, f := range files {

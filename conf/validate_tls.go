@@ -4,6 +4,7 @@ package conf
 
 import (
 	"errors"
+	"path/filepath"
 
 	"roundhouse/internal/tlsx"
 )
@@ -84,16 +85,31 @@ func checkCertificates(c *Conf, _ func(string) string) (faults Faults) {
 		if !seen[keys.certificate.Key] && len(keys.check(c, "")) == 0 { // else said already
 			_, err := keys.files(c).Load()
 			faults = append(faults, c.certificateFault(keys, err)...)
+			faults = append(faults, c.replaceable("and so pretend to be this gateway", keys.key, keys.keystore)...)
 		}
 		seen[keys.certificate.Key] = true
 	}
 	if path := SSLClientCA.Get(c); asked && path != "" {
 		_, err := tlsx.LoadAuthorities(path)
 		faults = append(faults, c.certificateFault(sslKeys{}, err)...)
+		faults = append(faults, c.replaceable("and so let anybody in", SSLClientCA)...)
 	}
 	if path := SSLCA.Get(c); path != "" {
 		if _, err := tlsx.ReadCertificates(path); err != nil {
 			faults = append(faults, c.blame(SSLCA.Key, "the authority cannot be given to clients (%v): correct the path", err)...)
+		}
+	}
+	return faults
+}
+
+// replaceable refuses files in folders of which every user can replace what is
+// in them; danger is what for.
+func (c *Conf) replaceable(danger string, files ...Entry[string]) (faults Faults) {
+	for _, e := range files {
+		if path := e.Get(c); path != "" {
+			if open := openAbove(filepath.Dir(path)); open != "" {
+				faults = append(faults, c.blame(e.Key, "every user of this machine can replace what is in %s %s: chmod o-w %s, or move the file", open, danger, open)...)
+			}
 		}
 	}
 	return faults

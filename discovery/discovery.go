@@ -122,6 +122,7 @@ type TokenRecord struct {
 	Method    string    `json:"method,omitempty"`
 	Scope     []string  `json:"scope,omitempty"`
 	Parent    string    `json:"parent,omitempty"`
+	By        string    `json:"by,omitempty"`
 	Created   time.Time `json:"created"`
 	Expires   time.Time `json:"expires"`
 	Last      time.Time `json:"last"`

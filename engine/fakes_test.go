@@ -303,7 +303,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 
 func (w *world) options() Options {
 	return Options{
-		Secret: clusterSecret, Launcher: w.launcher, Files: w.launcher, Store: w.store,
+		Secrets: [][]byte{clusterSecret}, Launcher: w.launcher, Files: w.launcher, Store: w.store,
 		Log:         slog.New(slog.DiscardHandler),
 		LaunchLimit: 2, InitializeTimeout: 3 * time.Minute, Linger: 2 * time.Minute, DestroyTimeout: 5 * time.Second,
 		Heartbeat: 10 * time.Second, LogTimeout: time.Hour, MaxMessage: 1 << 20,

@@ -116,11 +116,11 @@ func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Pro
 }
 
 func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, spec Spec, process Process) error {
-	node, err := m.verify(r.RefID, r.Path, r.Node)
+	node, keys, err := m.verify(r.RefID, r.Path, r.Node)
 	if err != nil {
 		return err
 	}
-	e, err := m.newEngine(r.RefID, spec, node, process)
+	e, err := m.newEngine(spec, node, keys, process)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"roundhouse/engine/control"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/secret"
 )
 
 func TestNextGatewayAdoptsWhatAnswers(t *testing.T) {
@@ -33,6 +34,42 @@ func TestNextGatewayAdoptsWhatAnswers(t *testing.T) {
 
 		process.exit("killed by signal 9 (killed)")
 		<-resumed.Engine().Done()
+	})
+}
+
+// TestNextGatewayHasANewSecret: engines of before go on with their keys, new ones
+// have keys of the new secret only.
+func TestNextGatewayHasANewSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, l, lease := running(t)
+		keys := lease.Engine().keys
+		fresh := []byte("another secret of 32 bytes .....")
+		rotated := func(secrets ...[]byte) func(*Options) { return func(o *Options) { o.Secrets = secrets } }
+		w.leave(l)
+		w.start(rotated(fresh, clusterSecret))
+		resumed, ok := w.m.Resume(l.RefID)
+		require.True(t, ok)
+		require.Equal(t, keys, resumed.Engine().keys)
+		_, err := w.register(l)
+		require.NoError(t, err)
+		signed := func(cluster []byte, refID string) bool {
+			return w.m.VerifyCall(refID, "PUT", "/x", nil, secret.MAC(keysOf(cluster, refID).Register, "PUT", "/x", ""))
+		}
+		require.True(t, signed(clusterSecret, l.RefID))
+		require.False(t, signed(fresh, l.RefID), "the engine has other keys")
+
+		w.acquire(t.Context(), userSpec("bob"))
+		synctest.Wait()
+		next := w.launcher.launches()[1]
+		require.Equal(t, keysOf(fresh, next.RefID), next.Keys)
+		require.False(t, signed(clusterSecret, next.RefID), "who knows the old secret only is no new engine")
+		_, err = w.register(next)
+		require.ErrorIs(t, err, ErrForbidden)
+
+		process := w.leave(l)
+		w.start(rotated(fresh))
+		synctest.Wait()
+		require.NotEmpty(t, process.Status(), "once the old secret is gone so is what it signed")
 	})
 }
 

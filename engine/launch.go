@@ -139,7 +139,7 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 	}
 	failpoint.Hit(failpoint.BeforeSpawn)
 	process, err := m.opts.Launcher.Start(l.ctx, Launch{
-		Spec: l.spec, RefID: l.refID, WorkDir: l.workDir, Keys: keysOf(m.opts.Secret, l.refID),
+		Spec: l.spec, RefID: l.refID, WorkDir: l.workDir, Keys: keysOf(m.opts.Secrets[0], l.refID),
 		Submitted: l.submitted, Timeout: m.opts.InitializeTimeout,
 	})
 	if err != nil {

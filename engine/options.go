@@ -17,8 +17,9 @@ import (
 
 // Options are the parts and settings of a Manager.
 type Options struct {
-	// Secret is the cluster secret; every engine's keys are derived from it.
-	Secret   []byte
+	// Secrets are the cluster secret, from which every engine's keys are derived,
+	// and those before it: engines of earlier gateways may have keys of them.
+	Secrets  [][]byte
 	Launcher Launcher
 	Files    Files
 	Store    discovery.EngineStore
@@ -162,8 +163,6 @@ func (Keys) GoString() string { return secret.Hidden }
 // LogValue hides the keys.
 func (Keys) LogValue() slog.Value { return slog.StringValue(secret.Hidden) }
 
-func (k Keys) masker() secret.Masker { return secret.Mask(k.RPC, k.Register, k.Control) }
-
 func keysOf(cluster []byte, refID string) Keys {
 	return Keys{
 		RPC:      secret.Derive(cluster, secret.LabelRPC, refID),
@@ -172,9 +171,38 @@ func keysOf(cluster []byte, refID string) Keys {
 	}
 }
 
+// keysThat finds the keys of an engine by what they fit: those of its driver where
+// this gateway knows them, else of any of the secrets.
+func (m *Manager) keysThat(refID string, fit func(Keys) bool) (Keys, bool) {
+	m.mu.Lock()
+	e, l := m.mu.engines[refID], m.mu.starting[refID]
+	m.mu.Unlock()
+	secrets := m.opts.Secrets
+	if l != nil && l.ticket != nil {
+		secrets = secrets[:1]
+	}
+	for _, cluster := range secrets {
+		keys := keysOf(cluster, refID)
+		if (e == nil || e.keys == keys) && fit(keys) {
+			return keys, true
+		}
+	}
+	return Keys{}, false
+}
+
+// masker hides all keys that an engine can have.
+func (m *Manager) masker(refID string) secret.Masker {
+	var all []string
+	for _, cluster := range m.opts.Secrets {
+		keys := keysOf(cluster, refID)
+		all = append(all, keys.RPC, keys.Register, keys.Control)
+	}
+	return secret.Mask(all...)
+}
+
 func (o *Options) complete() error {
 	switch {
-	case len(o.Secret) == 0:
+	case len(o.Secrets) == 0 || len(o.Secrets[0]) == 0:
 		return errors.New("engine: no cluster secret")
 	case o.Launcher == nil || o.Files == nil || o.Store == nil || o.Log == nil:
 		return errors.New("engine: a part is missing: Launcher, Files, Store or Log")

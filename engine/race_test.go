@@ -57,7 +57,7 @@ func TestRegistrationThatComesWithTheCancelLeavesNoRecord(t *testing.T) {
 		cancel(ErrReleased)
 		<-result
 		synctest.Wait() // all of the launch is cleaned up
-		_, err := w.m.admit(l, discovery.Node{Address: "127.0.0.1:1", RefID: l.refID})
+		_, err := w.m.admit(l, discovery.Node{Address: "127.0.0.1:1", RefID: l.refID}, keysOf(clusterSecret, l.refID))
 		require.ErrorIs(t, err, ErrGone)
 		require.Empty(t, w.store.records)
 		require.Empty(t, w.m.Engines())

@@ -27,8 +27,8 @@ type Welcome struct {
 // VerifyCall checks the MAC of a plugin's call: the hex text of the
 // Authorization header after the scheme.
 func (m *Manager) VerifyCall(refID, method, path string, body []byte, mac string) bool {
-	key := keysOf(m.opts.Secret, refID).Register
-	return secret.Equal(secret.MAC(key, method, path, string(body)), mac)
+	_, good := m.keysThat(refID, func(k Keys) bool { return secret.Equal(secret.MAC(k.Register, method, path, string(body)), mac) })
+	return good
 }
 
 // Register takes an engine into service, or renews its registration. Nothing is
@@ -37,7 +37,7 @@ func (m *Manager) VerifyCall(refID, method, path string, body []byte, mac string
 // ErrGone: no such engine is wanted; the driver must end. The last argument, the
 // driver's time of the call, is for those who check its freshness.
 func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, _ int64) (Welcome, error) {
-	node, err := m.verify(refID, path, nodeName)
+	node, keys, err := m.verify(refID, path, nodeName)
 	if err != nil {
 		return Welcome{}, err
 	}
@@ -62,28 +62,30 @@ func (m *Manager) Register(ctx context.Context, refID, path, nodeName string, _ 
 	if err := m.wait(ctx, l, node.Attributes[attrAppID]); err != nil {
 		return Welcome{}, err
 	}
-	welcome.WarmUp, err = m.admit(l, node)
+	welcome.WarmUp, err = m.admit(l, node, keys)
 	return welcome, err
 }
 
-// verify reads a node and checks it against the key of its engine.
-func (m *Manager) verify(refID, path, nodeName string) (discovery.Node, error) {
+// verify reads a node and finds the keys of its engine, which must have signed it.
+func (m *Manager) verify(refID, path, nodeName string) (discovery.Node, Keys, error) {
 	node, err := discovery.ParseNode(nodeName)
 	if err != nil {
-		return node, fmt.Errorf("%w: %w", ErrForbidden, err)
+		return node, Keys{}, fmt.Errorf("%w: %w", ErrForbidden, err)
 	}
 	attributes := node.Attributes
-	want := secret.MAC(keysOf(m.opts.Secret, refID).Register,
-		registrationLabel, path, node.Address, attributes[attrControl], attributes[attrFingerprint], node.RefID)
+	keys, good := m.keysThat(refID, func(k Keys) bool {
+		mac := secret.MAC(k.Register, registrationLabel, path, node.Address, attributes[attrControl], attributes[attrFingerprint], node.RefID)
+		return secret.Equal(mac, attributes[attrMAC])
+	})
 	switch {
-	case !secret.Equal(want, attributes[attrMAC]) || node.RefID != refID:
-		return node, fmt.Errorf("%w: the MAC of engine %s is wrong", ErrForbidden, refID)
+	case !good || node.RefID != refID:
+		return node, keys, fmt.Errorf("%w: the MAC of engine %s is wrong", ErrForbidden, refID)
 	case node.Version != ProtocolVersion:
-		return node, fmt.Errorf("%w: engine %s speaks protocol version %q, this gateway %s", ErrForbidden, refID, node.Version, ProtocolVersion)
+		return node, keys, fmt.Errorf("%w: engine %s speaks protocol version %q, this gateway %s", ErrForbidden, refID, node.Version, ProtocolVersion)
 	case !loopback(node.Address) || !loopback(attributes[attrControl]):
-		return node, fmt.Errorf("%w: engine %s is not on the loopback address", ErrForbidden, refID)
+		return node, keys, fmt.Errorf("%w: engine %s is not on the loopback address", ErrForbidden, refID)
 	}
-	return node, nil
+	return node, keys, nil
 }
 
 func loopback(address string) bool {
@@ -104,14 +106,14 @@ func (m *Manager) renew(e *Engine, path string, node discovery.Node) error {
 
 // admit makes an engine of a launch. The record of the node is durable before
 // any session can be routed to it.
-func (m *Manager) admit(l *launch, node discovery.Node) (warmUp bool, err error) {
+func (m *Manager) admit(l *launch, node discovery.Node, keys Keys) (warmUp bool, err error) {
 	m.mu.Lock()
 	process, record := l.process, l.record()
 	m.mu.Unlock()
 	if process == nil {
 		return false, fmt.Errorf("%w: the launch of engine %s was cancelled", ErrGone, l.refID)
 	}
-	e, err := m.newEngine(l.refID, l.spec, node, process)
+	e, err := m.newEngine(l.spec, node, keys, process)
 	if err != nil {
 		return false, err
 	}
@@ -157,14 +159,13 @@ func (m *Manager) refuse(l *launch, e *Engine) error {
 	return fmt.Errorf("%w: the launch of engine %s was cancelled", ErrGone, l.refID)
 }
 
-func (m *Manager) newEngine(refID string, spec Spec, node discovery.Node, process Process) (*Engine, error) {
-	keys := keysOf(m.opts.Secret, refID)
+func (m *Manager) newEngine(spec Spec, node discovery.Node, keys Keys, process Process) (*Engine, error) {
 	conn, err := dial(node.Address, keys, node.Attributes[attrSparkVersion], m.opts.MaxMessage)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{
-		refID: refID, spec: spec, node: node, keys: keys, process: process, conn: conn,
+		refID: node.RefID, spec: spec, node: node, keys: keys, process: process, conn: conn,
 		control: m.opts.DialControl(node.Attributes[attrControl], keys.Control),
 		failed:  m.foundDead,
 		done:    make(chan struct{}), buried: make(chan struct{}),

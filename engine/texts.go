@@ -34,7 +34,7 @@ func (m *Manager) cancelled(l *launch, cause error) error {
 
 // diedError says why the process of a launch ended, in the words of its log.
 func (m *Manager) diedError(l *launch, process Process) error {
-	hide := keysOf(m.opts.Secret, l.refID).masker()
+	hide := m.masker(l.refID)
 	if app, ok := look(m.life, l.look, ""); ok && app.Forced {
 		return takenError(l, app)
 	}
@@ -46,7 +46,7 @@ func (m *Manager) diedError(l *launch, process Process) error {
 
 // timeoutError says how far a launch came that took too long.
 func (m *Manager) timeoutError(l *launch) error {
-	lines := m.opts.Files.Tail(l.workDir, timeoutLines, keysOf(m.opts.Secret, l.refID).masker())
+	lines := m.opts.Files.Tail(l.workDir, timeoutLines, m.masker(l.refID))
 	return errs.New(errs.EngineLaunchTimeout, "Engine %s of %s did not register within %s (kyuubi.session.engine.initialize.timeout) and was stopped%s. %s\n"+
 		"The whole log is %s on the gateway's machine. If the machine is merely slow, raise the timeout; then connect again.",
 		l.refID, l.spec.LaunchUser, seconds(m.opts.InitializeTimeout), m.waiting(l), lastLines(lines), logPath(l.workDir))
@@ -101,7 +101,7 @@ func (m *Manager) story(l *launch) string {
 		return who + " is about to be started"
 	}
 	story := fmt.Sprintf("%s has been starting for %s%s", who, seconds(time.Since(submitted)), m.waiting(l))
-	lines := m.opts.Files.Tail(l.workDir, 1, keysOf(m.opts.Secret, l.refID).masker())
+	lines := m.opts.Files.Tail(l.workDir, 1, m.masker(l.refID))
 	if len(lines) > 0 {
 		story += fmt.Sprintf("; the last line of its log: %q", lines[len(lines)-1])
 	}

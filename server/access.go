@@ -121,7 +121,9 @@ func (a *access) Act(ctx context.Context, id auth.Identity, peer net.Addr, user 
 	if auth.IsRefused(a.refused, user) {
 		return auth.Identity{}, errs.New(errs.PermissionDenied, "User %s cannot act for %s, an account of the system (%s).", id.User, user, conf.RefusedUsers.Key)
 	}
-	if err := a.proxies.Check(ctx, id.User, user, from); err != nil {
+	if err := a.proxies.Check(ctx, id.User, user, from); errs.Is(err, errs.AuthUnavailable) {
+		return auth.Identity{}, err
+	} else if err != nil {
 		return auth.Identity{}, errs.New(errs.PermissionDenied, "User %s cannot act for %s: %v. Ask the administrator of this gateway.", id.User, user, err)
 	}
 	if err := a.decide(ctx, id, from, rules.Wish{ProxyUser: user}); err != nil {
@@ -149,17 +151,23 @@ func (a *access) permit(w session.Wishes, o conf.Options) error {
 
 // Operates says whether a caller may see, or end, what belongs to a user.
 func (a *access) Operates(ctx context.Context, caller auth.Identity, do rest.Action, owner string) bool {
-	now := a.rules.Rules()
-	if now == nil || !now.IsOperator(caller.User, caller.Groups) {
+	if !a.IsOperator(ctx, caller) {
 		return false
 	}
+	own, _ := a.groupsOf(ctx, caller)
 	all, err := a.groups.All(ctx, owner)
-	return now.Operates(caller.User, caller.Groups, rules.Action(do), owner, all) && err == nil
+	return a.rules.Rules().Operates(caller.User, own, rules.Action(do), owner, all) && err == nil
 }
 
-// IsOperator says whether a caller may see anything of others.
-func (a *access) IsOperator(caller auth.Identity) bool {
-	return a.rules.Rules().IsOperator(caller.User, caller.Groups)
+// IsOperator says whether a caller may see anything of others. While nobody can
+// tell a caller's groups, the name alone counts.
+func (a *access) IsOperator(ctx context.Context, caller auth.Identity) bool {
+	now := a.rules.Rules()
+	if now == nil {
+		return false
+	}
+	own, _ := a.groupsOf(ctx, caller)
+	return now.IsOperator(caller.User, own)
 }
 
 // addressOf is the address of a peer, the zero one for a socket.

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"roundhouse/auth"
 	"roundhouse/auth/authtest"
+	"roundhouse/auth/proxyuser"
 	"roundhouse/conf"
 	"roundhouse/discovery/embedded"
 	"roundhouse/internal/errs"
@@ -28,7 +30,7 @@ rules:
   - {name: careful, groups: [staff], profiles: [small], share-levels: [USER]}
   - {name: admins, users: [admin]}
 operators:
-  - {name: leads, users: [lead], of: {groups: [staff]}, may: [see]}
+  - {name: leads, users: [lead], groups: [helpers], of: {groups: [staff]}, may: [see]}
 `
 
 // testAccess reads settings and rules.
@@ -39,7 +41,7 @@ func testAccess(t *testing.T) (*access, *conf.Conf) {
 	c, err := conf.New(map[string]string{
 		"kyuubi.authentication": "TOKEN", "kyuubi.server.rules.file": path,
 		"hadoop.proxyuser.portal.users": "alice,carol,lost,denied,root", "hadoop.proxyuser.portal.hosts": "192.0.2.7",
-		"hadoop.user.group.static.mapping.overrides":     "alice=staff;carol=staff;bob=;lost=;denied=staff;portal=;admin=;guest=",
+		"hadoop.user.group.static.mapping.overrides":     "alice=staff;carol=staff;bob=;lost=;denied=staff;portal=;admin=;guest=;kate=helpers;lead=",
 		"kyuubi.server.limit.connections.user.deny.list": "denied",
 	})
 	require.NoError(t, err)
@@ -70,6 +72,19 @@ func TestActNeedsAllOfThem(t *testing.T) {
 	}
 	_, err = a.Act(t.Context(), auth.Identity{User: "portal", Method: auth.MethodNone}, from("192.0.2.7"), "alice")
 	require.True(t, errs.Is(err, errs.PermissionDenied))
+}
+
+// TestActWhileNobodyCanTell is told to come back, not refused.
+func TestActWhileNobodyCanTell(t *testing.T) {
+	a, _ := testAccess(t)
+	var err error
+	a.proxies, err = proxyuser.New(map[string]string{"portal.groups": "staff", "portal.hosts": "*"}, func(context.Context, string) ([]string, error) {
+		return nil, errors.New("silent")
+	})
+	require.NoError(t, err)
+	_, err = a.Act(t.Context(), auth.Identity{User: "portal", Method: "TOKEN"}, from("192.0.2.7"), "alice")
+	require.True(t, errs.Is(err, errs.AuthUnavailable), "%v", err)
+	require.ErrorContains(t, err, "hadoop.proxyuser.portal.groups")
 }
 
 func TestPermit(t *testing.T) {
@@ -134,11 +149,18 @@ func (nothing) EndAll(context.Context, string, string) (people.Ended, error) {
 func TestOperatorsByGroup(t *testing.T) {
 	a, _ := testAccess(t)
 	lead := auth.Identity{User: "lead"}
-	require.True(t, a.IsOperator(lead))
+	require.True(t, a.IsOperator(t.Context(), lead))
 	require.True(t, a.Operates(t.Context(), lead, "see", "alice"))
 	require.False(t, a.Operates(t.Context(), lead, "end", "alice"))
 	require.False(t, a.Operates(t.Context(), lead, "see", "bob"))
 	require.False(t, a.Operates(t.Context(), auth.Identity{User: "alice"}, "see", "alice"))
+
+	kate := auth.Identity{User: "kate", Method: "KERBEROS"}
+	require.True(t, a.IsOperator(t.Context(), kate), "her ticket names no groups")
+	require.True(t, a.Operates(t.Context(), kate, "see", "alice"))
+	require.False(t, a.Operates(t.Context(), kate, "see", "bob"))
+	kate.Groups = []string{"others"}
+	require.False(t, a.IsOperator(t.Context(), kate), "what the login brought counts alone")
 }
 
 func TestExplain(t *testing.T) {
@@ -155,6 +177,7 @@ func TestExplain(t *testing.T) {
 		"acting for bob":  {Question{User: "portal", From: "192.0.2.7", ProxyUser: "bob"}, false, "neither hadoop.proxyuser.portal.users"},
 		"a denied user":   {Question{User: "denied"}, false, "deny.list"},
 		"a system user":   {Question{User: "hdfs"}, false, "account of the system"},
+		"an operator":     {Question{User: "kate"}, false, `operator "leads"`},
 		"from nowhere":    {Question{User: "portal"}, false, "no rule fits user portal"},
 	} {
 		answer, err := Explain(t.Context(), c, tt.q)

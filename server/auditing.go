@@ -4,9 +4,9 @@ package server
 
 import (
 	"fmt"
-	"strings"
 
 	"roundhouse/auth"
+	"roundhouse/auth/issue"
 	"roundhouse/conf"
 	"roundhouse/engine"
 	"roundhouse/server/audit"
@@ -76,7 +76,7 @@ func (p *parts) auditRefused(r frontend.Refusal) {
 func (p *parts) auditCall(c rest.Record) {
 	e := audit.Entry{
 		Event: audit.Admin, User: c.Caller.User, RealUser: unlessSame(c.Caller.RealUser, c.Caller.User), Method: c.Caller.Method,
-		Address: strings.Trim(c.Address, "[]"), Call: c.Method + " " + c.Target, Failed: c.Err != nil,
+		Address: c.Caller.Address, Call: c.Method + " " + c.Target, Failed: c.Err != nil,
 	}
 	if c.Err != nil {
 		e.Reason = c.Err.Error()
@@ -84,6 +84,17 @@ func (p *parts) auditCall(c rest.Record) {
 	if c.Refused {
 		p.audit.Refuse(e)
 		return
+	}
+	p.audit.Write(e)
+}
+
+func (p *parts) auditToken(by auth.Identity, r issue.Record, revoked bool) {
+	e := audit.Entry{
+		Event: audit.TokenIssued, User: r.User, RealUser: unlessSame(by.RealUser, r.User), Address: by.Address, Method: by.Method,
+		Token: r.ID, Name: r.Name,
+	}
+	if revoked {
+		e.Event = audit.TokenRevoked
 	}
 	p.audit.Write(e)
 }

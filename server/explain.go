@@ -59,7 +59,7 @@ func Explain(ctx context.Context, c *conf.Conf, q Question) (Answer, error) {
 		return Answer{}, err
 	}
 	id := auth.Identity{User: q.User, RealUser: q.User, Groups: q.Groups, Method: "EXPLAIN"}
-	e := &explanation{access: a, from: from.Unmap()}
+	asker, e := id, &explanation{access: a, from: from.Unmap()}
 	allowed := e.connect(ctx, c, id)
 	if allowed && q.ProxyUser != "" && q.ProxyUser != q.User {
 		id, allowed = e.act(ctx, id, q.ProxyUser)
@@ -68,7 +68,7 @@ func Explain(ctx context.Context, c *conf.Conf, q Question) (Answer, error) {
 		level := cmp.Or(strings.ToUpper(q.ShareLevel), conf.EngineShareLevel.Get(c.ForUser(id.User)))
 		e.session(ctx, id, rules.Wish{Profiles: q.Profiles, ShareLevel: level})
 	}
-	e.Reasons = append(e.Reasons, a.rules.Rules().Operations(q.User, q.Groups)...)
+	e.operations(ctx, asker)
 	return e.Answer, nil
 }
 
@@ -110,6 +110,14 @@ func (e *explanation) session(ctx context.Context, id auth.Identity, w rules.Wis
 		what += fmt.Sprintf(" and the profiles %v", w.Profiles)
 	}
 	e.ask(ctx, id, w, what)
+}
+
+// operations notes what the user may do as an operator.
+func (e *explanation) operations(ctx context.Context, id auth.Identity) {
+	if now := e.rules.Rules(); now != nil {
+		own, _ := e.groupsOf(ctx, id)
+		e.Reasons = append(e.Reasons, now.Operations(id.User, own)...)
+	}
 }
 
 // ask asks the rules and notes the answer.

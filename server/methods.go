@@ -13,6 +13,7 @@ import (
 	"roundhouse/auth/kerberos"
 	"roundhouse/auth/token"
 	"roundhouse/conf"
+	"roundhouse/internal/krb5"
 )
 
 // methodMaker makes one method of kyuubi.authentication. Errors name the setting
@@ -66,7 +67,7 @@ func tokenMethod(c *conf.Conf, log *slog.Logger) (auth.Method, error) {
 func certificateMethod(c *conf.Conf, _ *slog.Logger) (auth.Method, error) {
 	method, err := certificate.New(conf.CertificateUser.Get(c))
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, conf.CertificateUser.Key)
+		return nil, c.Blame(conf.CertificateUser.Key, err)
 	}
 	return method, nil
 }
@@ -78,6 +79,8 @@ func kerberosMethod(c *conf.Conf, _ *slog.Logger) (auth.Method, error) {
 	switch {
 	case errors.Is(err, kerberos.ErrRules):
 		return nil, fmt.Errorf("%w (%s)", err, conf.AuthToLocalKey)
+	case errors.Is(err, krb5.ErrReplays):
+		return nil, fmt.Errorf("%w (%s)", err, conf.KerberosReplayDir.Key)
 	case err != nil:
 		return nil, fmt.Errorf("%w (%s)", err, conf.SpnegoKeytab.Key)
 	}

@@ -43,8 +43,11 @@ func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, e
 	var total people.Ended
 	var err error
 	for range passes {
-		one := people.Ended{Calls: p.calls.Cut(user, errs.New(errs.PermissionDenied, "%s", why)), Sessions: p.endSessions(ctx, user, why)}
-		one.Engines, err = p.killEngines(ctx, user, why)
+		one := people.Ended{Calls: p.calls.Cut(user, errs.New(errs.PermissionDenied, "%s", why))}
+		sessions, closed := p.endSessions(ctx, user, why)
+		one.Sessions = sessions
+		one.Engines, err = p.killEngines(ctx, user, why) // meanwhile: an engine of somebody else may take its time
+		closed.Wait()
 		total.Calls, total.Sessions, total.Engines = total.Calls+one.Calls, total.Sessions+one.Sessions, total.Engines+one.Engines
 		if one == (people.Ended{}) || err != nil {
 			break
@@ -53,8 +56,10 @@ func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, e
 	return total, err
 }
 
-func (p property) endSessions(ctx context.Context, user, why string) (ended int) {
-	var all sync.WaitGroup
+// endSessions ends the user's own sessions; closed is over when the engines of
+// others have closed what the user opened there.
+func (p property) endSessions(ctx context.Context, user, why string) (ended int, closed *sync.WaitGroup) {
+	closed = &sync.WaitGroup{}
 	for _, s := range p.sessions.List() {
 		owns := strings.EqualFold(s.User, user)
 		if !owns && !strings.EqualFold(s.OpenedBy(), user) {
@@ -65,10 +70,9 @@ func (p property) endSessions(ctx context.Context, user, why string) (ended int)
 			p.sessions.End(s.Key, session.End{Cause: session.Lost, Why: why}) // its engine is killed
 			continue
 		}
-		all.Go(func() { p.sessions.Close(ctx, s.Key, why) })
+		closed.Go(func() { p.sessions.Close(ctx, s.Key, why) })
 	}
-	all.Wait()
-	return ended
+	return ended, closed
 }
 
 func (p property) killEngines(ctx context.Context, user, why string) (killed int, err error) {

@@ -3,7 +3,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"fmt"
 
 	"roundhouse/conf"
@@ -12,7 +11,7 @@ import (
 
 // secure makes the TLS of a port and notes it to be run; nil where the port has
 // none. proto is what the port speaks inside (RFC 7301).
-func (p *parts) secure(o *tlsx.Options, port, proto string) (*tls.Config, error) {
+func (p *parts) secure(o *tlsx.Options, port, proto string) (*tlsx.Server, error) {
 	if o == nil {
 		return nil, nil
 	}
@@ -21,7 +20,7 @@ func (p *parts) secure(o *tlsx.Options, port, proto string) (*tls.Config, error)
 		return nil, fmt.Errorf("TLS of the %s port: %w", port, err)
 	}
 	p.certificates = append(p.certificates, made)
-	return made.Config(), nil
+	return made, nil
 }
 
 // rootsHint tells clients how they come to trust the Spark Connect port; ""

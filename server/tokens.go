@@ -39,7 +39,7 @@ func (p *parts) makeTokens() (err error) {
 			open, _ := p.sessions.Lookup(session.Key{User: user, ID: id})
 			return open != nil
 		},
-		Renew: scheme + p.restAddress, Log: p.log,
+		Renew: scheme + p.restAddress, Changed: p.auditToken, Log: p.log,
 	})
 	if chain, ok := p.auth.(*auth.Chain); ok && err == nil {
 		chain.Methods = slices.Insert(chain.Methods, 0, auth.Method(p.tokens))

@@ -113,11 +113,11 @@ func (p *parts) makeAuth() (err error) {
 }
 
 func (p *parts) makeEngines() error {
-	key, err := secret.LoadOrCreate(p.c.ClusterSecretFile(), true)
+	secrets, err := secret.Load(p.c.ClusterSecretFile()) // makeTokens has made it
 	if err != nil {
 		return err
 	}
-	if p.sealing, err = secret.NewBox(key, session.SealLabel); err != nil {
+	if p.sealing, err = secret.NewBox(secrets[0], session.SealLabel, secrets[1:]...); err != nil {
 		return err
 	}
 	launcher, err := submit.New(submit.Options{
@@ -137,7 +137,7 @@ func (p *parts) makeEngines() error {
 		return err
 	}
 	p.engines, err = engine.NewManager(engine.Options{
-		Secret: key, Launcher: launcher, Track: launcher.Track, Store: p.store, Log: p.log,
+		Secrets: secrets, Launcher: launcher, Track: launcher.Track, Store: p.store, Log: p.log,
 		Files: submit.Files{
 			Root: conf.ServerWorkDir.Get(p.c), ReasonSize: conf.EngineErrorMaxSize.Get(p.c), ReasonLines: conf.EngineMaxLogLines.Get(p.c),
 		},
@@ -221,7 +221,7 @@ func (p *parts) makeSessions() (err error) {
 }
 
 func (p *parts) makeFrontend() error {
-	tlsConfig, err := p.secure(p.c.ConnectTLS(), "Spark Connect", "h2")
+	port, err := p.secure(p.c.ConnectTLS(), "Spark Connect", "h2")
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (p *parts) makeFrontend() error {
 	})
 	p.front, err = frontend.Listen(frontend.ServerOptions{
 		Address:      net.JoinHostPort(p.c.ConnectHost(), strconv.Itoa(conf.ConnectBindPort.Get(p.c))),
-		TLS:          tlsConfig,
+		TLS:          port,
 		MaxMessage:   conf.ConnectMaxMessageSize.Get(p.c),
 		DrainTimeout: conf.ServerShutdownTimeout.Get(p.c),
 		Strangers:    conf.LimitStrangers.Get(p.c),
@@ -282,12 +282,12 @@ func (p *parts) makeREST() (err error) {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := p.secure(p.c.RESTTLS(), "REST", "http/1.1")
+	port, err := p.secure(p.c.RESTTLS(), "REST", "http/1.1")
 	if err != nil {
 		return err
 	}
 	p.rest, err = rest.New(rest.Options{
-		Listener: p.listener, TLS: tlsConfig, CA: p.c.CAFile(), Authenticator: p.auth,
+		Listener: p.listener, Strangers: conf.LimitStrangers.Get(p.c), TLS: port, CA: p.c.CAFile(), Authenticator: p.auth,
 		Tokens: restTokens{p.tokens}, Challenges: challenges(p.auth), Login: login(p.c),
 		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds},
 		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},

@@ -9,10 +9,12 @@ package certificate
 import (
 	"context"
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"roundhouse/auth"
@@ -27,23 +29,29 @@ type Method struct {
 }
 
 // New makes the method with a rule, that of kyuubi.authentication.certificate.user:
-// CN, SAN_EMAIL, SAN_URI, or a regular expression of one group that matches the
-// whole subject as RFC 2253 writes it, such as CN=([^,]+),O=Example.
+//
+//   - CN
+//   - SAN_EMAIL:example.org,example.com, the domains of mail whose people the
+//     authorities vouch for
+//   - SAN_URI:spiffe://example.org/user/, what stands before the user
+//   - a regular expression of one group that matches the whole subject as RFC 4514
+//     writes it, such as CN=([^,]+),O=Example
 func New(rule string) (*Method, error) {
-	switch rule {
-	case "CN":
+	kind, of, _ := strings.Cut(rule, ":")
+	switch {
+	case rule == "CN":
 		return &Method{commonName}, nil
-	case "SAN_EMAIL":
-		return &Method{email}, nil
-	case "SAN_URI":
-		return &Method{uri}, nil
+	case kind == "SAN_EMAIL":
+		return newEmail(of)
+	case kind == "SAN_URI":
+		return newURI(of)
 	}
 	re, err := regexp.Compile("^(?:" + rule + ")$")
 	if err != nil {
 		return nil, fmt.Errorf("the rule %q for users of certificates is no regular expression: %w", rule, err)
 	}
 	if re.NumSubexp() != 1 {
-		return nil, fmt.Errorf("the rule %q for users of certificates needs exactly one group, the user", rule)
+		return nil, fmt.Errorf("the rule %q for users of certificates needs exactly one group, which is the user: CN=([^,]+),.*", rule)
 	}
 	return &Method{bySubject(re)}, nil
 }
@@ -64,59 +72,94 @@ func (m *Method) Check(_ context.Context, r auth.Request, c auth.Credentials) (a
 	if time.Now().After(r.Certificate.NotAfter) {
 		return auth.Identity{}, fmt.Errorf("the certificate of %q expired on %s", r.Certificate.Subject, r.Certificate.NotAfter.Format(time.DateTime))
 	}
-	user, err := m.user(r.Certificate)
+	user, err := m.userOf(r.Certificate)
 	if err != nil {
 		return auth.Identity{}, fmt.Errorf("the certificate of %q: %w", r.Certificate.Subject, err)
 	}
 	return auth.Identity{User: user, Expires: r.Certificate.NotAfter}, nil
 }
 
-// commonNameID is the attribute CN (RFC 4519 section 2.3). It is immutable.
-var commonNameID = asn1.ObjectIdentifier{2, 5, 4, 3}
+// userOf refuses a subject with several common names, whatever the rule:
+// programs differ in which they take.
+func (m *Method) userOf(c *x509.Certificate) (string, error) {
+	if names := commonNames(c); len(names) > 1 {
+		return "", fmt.Errorf("it has %d common names", len(names))
+	}
+	return m.user(c)
+}
 
-// commonName refuses a subject with several: programs differ in which they take.
-func commonName(c *x509.Certificate) (string, error) {
-	var names []string
+func commonNames(c *x509.Certificate) (names []string) {
 	for _, a := range c.Subject.Names {
 		if text, ok := a.Value.(string); ok && a.Type.Equal(commonNameID) {
 			names = append(names, text)
 		}
 	}
-	return single("common name", names)
+	return names
 }
 
-// email is the user of the one mail address. The domain is for the authority to
-// judge: with this rule it vouches for people of one.
-func email(c *x509.Certificate) (string, error) {
-	address, err := single("mail address", c.EmailAddresses)
-	return auth.ShortName(address), err
+func commonName(c *x509.Certificate) (string, error) {
+	return single("common name", commonNames(c))
 }
 
-// uri is the last element of the path of the one URI, as in
-// spiffe://example.org/user/alice.
-func uri(c *x509.Certificate) (string, error) {
-	var all []string
-	for _, u := range c.URIs {
-		all = append(all, u.String())
+// domain is what may stand behind the @ of an address.
+var domain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+
+// newEmail takes the user of the one mail address, if it is of one of domains.
+func newEmail(list string) (*Method, error) {
+	domains := strings.Split(list, ",")
+	for i := range domains {
+		domains[i] = strings.TrimSpace(domains[i])
+		if !domain.MatchString(domains[i]) {
+			return nil, errors.New("SAN_EMAIL takes people of domains that it names, or alice of anywhere would be your alice: SAN_EMAIL:example.org,example.com")
+		}
 	}
-	if _, err := single("URI", all); err != nil {
-		return "", err
-	}
-	path := lastElement.FindStringSubmatch(c.URIs[0].Path)
-	if path == nil {
-		return "", errors.New("its URI has no path, whose last element would be the user")
-	}
-	return path[1], nil
+	return &Method{func(c *x509.Certificate) (string, error) {
+		address, err := single("mail address", c.EmailAddresses)
+		if err != nil {
+			return "", err
+		}
+		local, of, _ := strings.Cut(address, "@")
+		switch {
+		case strings.Contains(local, "/"):
+			return "", fmt.Errorf("%.80q is no address of a person", address)
+		case !slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, of) }):
+			return "", fmt.Errorf("%.80q is of none of the domains %q", address, domains)
+		}
+		return auth.ShortName(address), nil
+	}}, nil
 }
 
-// lastElement finds what follows the last slash.
-var lastElement = regexp.MustCompile(`/([^/]+)$`)
+// newURI takes what follows prefix in the one URI.
+func newURI(prefix string) (*Method, error) {
+	if u, err := url.Parse(prefix); err != nil || u.Scheme == "" || u.Host == "" || !strings.HasSuffix(prefix, "/") {
+		return nil, errors.New("SAN_URI takes the URIs that begin as it says, or alice of anywhere would be your alice: SAN_URI:spiffe://example.org/user/")
+	}
+	return &Method{func(c *x509.Certificate) (string, error) {
+		var all []string
+		for _, u := range c.URIs {
+			all = append(all, u.String())
+		}
+		text, err := single("URI", all)
+		if err != nil {
+			return "", err
+		}
+		user, ok := strings.CutPrefix(text, prefix)
+		if !ok {
+			return "", fmt.Errorf("the URI %.80q does not begin with %s", text, prefix)
+		}
+		return user, nil
+	}}, nil
+}
 
 func bySubject(re *regexp.Regexp) func(*x509.Certificate) (string, error) {
 	return func(c *x509.Certificate) (string, error) {
-		found := re.FindStringSubmatch(c.Subject.String())
+		subject, err := distinguishedName(c.RawSubject)
+		if err != nil {
+			return "", err
+		}
+		found := re.FindStringSubmatch(subject)
 		if found == nil {
-			return "", errors.New("its subject does not match kyuubi.authentication.certificate.user")
+			return "", fmt.Errorf("its subject %.200q does not match kyuubi.authentication.certificate.user", subject)
 		}
 		return found[1], nil
 	}

@@ -5,8 +5,10 @@ package groups
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"roundhouse/internal/recall"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStaticMappingComesFirst(t *testing.T) {
 	p, err := New("alice=analysts,staff; bob = staff ;dr.who=;")
 	require.NoError(t, err)
-	p.lookup = func(_ context.Context, user string) ([]string, error) { return []string{"system-of-" + user}, nil }
+	p.system.Ask = func(_ context.Context, user string) ([]string, error) { return []string{"system-of-" + user}, nil }
 	for user, group := range map[string]string{"alice": "analysts", "bob": "staff", "dr.who": "dr.who", "eve": "system-of-eve"} {
 		require.Equal(t, group, primary(t, p, user))
 	}
@@ -60,55 +64,63 @@ func primary(t *testing.T, p *Provider, user string) string {
 	return group
 }
 
-func TestSystemIsAskedAgainAfterAWhile(t *testing.T) {
-	p, err := New("")
-	require.NoError(t, err)
-	asked, now, silent := 0, time.Now(), errors.New("silent")
-	var fault error
-	p.lookup = func(context.Context, string) ([]string, error) { asked++; return []string{"staff"}, fault }
-	p.now = func() time.Time { return now }
-	for range 3 {
-		require.Equal(t, "staff", primary(t, p, "alice"))
-	}
-	require.Equal(t, 1, asked)
-	now = now.Add(keep)
-	fault = silent
-	for range 3 {
-		require.Equal(t, "staff", primary(t, p, "alice"), "the last answer holds while there is no other")
-		_, err = p.Primary(t.Context(), "bob")
-		require.ErrorIs(t, err, silent, "nobody is in a group by guess")
-	}
-	require.Equal(t, 3, asked, "a failure is remembered")
-	now, fault = now.Add(keepFailure), nil
-	require.Equal(t, "staff", primary(t, p, "bob"))
-	require.Equal(t, 4, asked)
-}
-
-// TestSystemIsAskedOnceAtATime, and a caller who leaves takes nobody's answer away.
-func TestSystemIsAskedOnceAtATime(t *testing.T) {
+// TestLastAnswerHolds while the system is silent or knows the user no more, but
+// not for ever; nobody is in a group by guess.
+func TestLastAnswerHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, err := New("")
 		require.NoError(t, err)
-		asked, answer := 0, make(chan struct{})
-		p.lookup = func(ctx context.Context, _ string) ([]string, error) {
-			asked++
-			<-answer
-			return []string{"staff"}, ctx.Err()
-		}
-		ctx, leave := context.WithCancel(t.Context())
-		go func() { _, _ = p.Primary(ctx, "alice") }()
-		synctest.Wait()
-		for range 3 {
-			go func() { _, _ = p.Primary(t.Context(), "alice") }()
-		}
-		synctest.Wait()
-		leave()
-		synctest.Wait()
-		close(answer)
-		synctest.Wait()
+		silent := errors.New("silent")
+		var fault error
+		p.system.Ask = func(context.Context, string) ([]string, error) { return []string{"staff"}, fault }
 		require.Equal(t, "staff", primary(t, p, "alice"))
-		require.Equal(t, 1, asked)
+		for _, fault = range []error{silent, errNoUser} {
+			time.Sleep(keep)
+			require.Equal(t, "staff", primary(t, p, "alice"))
+		}
+		fault = silent
+		_, err = p.Primary(t.Context(), "bob")
+		require.ErrorIs(t, err, silent)
+		fault = errNoUser
+		time.Sleep(recall.Again)
+		require.Equal(t, "bob", primary(t, p, "bob"))
+		time.Sleep(hold)
+		require.Equal(t, "alice", primary(t, p, "alice"))
 	})
+}
+
+// TestWhatTheSystemSays tells a user whom nobody knows from one about whom nobody
+// can tell.
+func TestWhatTheSystemSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		want   []string
+		err    string
+	}{
+		"groups":              {`printf 'staff\0Domain Guests\0'`, []string{"staff", "Domain Guests"}, ""},
+		"nobody":              {`echo "id: 'x': no such user" >&2; exit 1`, nil, "there is no such user"},
+		"a service away":      {`echo "id: 'x': no such user: Connection refused" >&2; exit 1`, nil, "Connection refused"},
+		"a nameless group":    {`printf 'staff\0004711\0'; echo "id: cannot find name for group ID 4711" >&2; exit 1`, []string{"staff", "4711"}, ""},
+		"a list that is cut":  {`printf 'staff\0'; echo "id: failed to get groups for user 'x'" >&2; exit 1`, nil, "failed to get groups"},
+		"half, and no reason": {`printf 'staff\0'; exit 1`, nil, "did not answer"},
+		"another program":     {`echo "usage: id" >&2; exit 1`, nil, "usage"},
+		"no word":             {`exit 1`, nil, "did not answer"},
+		"another language":    {`[ "$LC_ALL" = C ] && printf 'staff\0'`, []string{"staff"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, program), []byte("#!/bin/sh\n"+c.script+"\n"), 0o700))
+			t.Setenv("PATH", dir)
+			got, err := fromSystem(t.Context(), "x")
+			require.Equal(t, c.want, got)
+			if c.err == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.err)
+			require.Equal(t, name == "nobody", errors.Is(err, errNoUser))
+		})
+	}
 }
 
 // TestSystem asks the real one for the user of the test.

@@ -95,17 +95,18 @@ func (i *Issuer) checkRecord(told claims, sum string) (auth.Identity, error) {
 	return id, nil
 }
 
-// Used notes that a token is used with a session of its user. It costs no I/O:
-// Run slides the token while the session is open.
-func (i *Issuer) Used(id, session string) {
-	e, _, known := i.find(id)
-	if !known {
+// Used notes that a token is used with a session of a user, for whom the token's
+// own may act. It costs no I/O: Run slides the token while the session is open.
+func (i *Issuer) Used(id, user, session string) {
+	e, r, known := i.find(id)
+	if !known || r.Name != "" {
 		return
 	}
-	if _, seen := e.sessions.Load(session); seen || e.many.Load() >= maxSessions {
+	at := place{user, session}
+	if _, seen := e.sessions.Load(at); seen || e.many.Load() >= maxSessions {
 		return
 	}
-	if _, raced := e.sessions.LoadOrStore(session, nil); !raced {
+	if _, raced := e.sessions.LoadOrStore(at, nil); !raced {
 		e.many.Add(1)
 	}
 }
@@ -113,12 +114,12 @@ func (i *Issuer) Used(id, session string) {
 // inUse says whether a session of the token is open, and forgets those that
 // are not.
 func (i *Issuer) inUse(e *entry) (open bool) {
-	e.sessions.Range(func(session, _ any) bool {
-		if i.o.Open(e.User, session.(string)) {
+	e.sessions.Range(func(key, _ any) bool {
+		if at := key.(place); i.o.Open(at.user, at.session) {
 			open = true
 			return true
 		}
-		e.sessions.Delete(session)
+		e.sessions.Delete(key)
 		e.many.Add(-1)
 		return true
 	})

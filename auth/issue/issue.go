@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"roundhouse/auth"
 )
 
 const (
@@ -28,12 +30,12 @@ const (
 	grain = time.Minute
 	// reload is how often the cluster secret is read again.
 	reload = 2 * time.Second
-	// perUser bounds the tokens of a user that are good.
+	// perUser bounds the tokens of a user that are kept.
 	perUser = 1000
 	// remembered is how long the record of a token outlives it, for who asks why
 	// it does not work any more.
 	remembered = 24 * time.Hour
-	// storeTime bounds a write that no caller waits for.
+	// storeTime bounds what is written whether a caller waits or not.
 	storeTime = 10 * time.Second
 )
 
@@ -60,11 +62,14 @@ type Options struct {
 	Grace time.Duration
 	// Denied says, with an error, that a user may not use the gateway. May be nil.
 	Denied func(user string) error
-	// Open says whether a session is open, whose id is that of its user.
+	// Open says whether a session of a user is open.
 	Open func(user, session string) bool
 	// Renew is where people get tokens, a URL.
 	Renew string
-	Log   *slog.Logger
+	// Changed is told of each token that is issued or revoked, and by whom. May be
+	// nil.
+	Changed func(by auth.Identity, r Record, revoked bool)
+	Log     *slog.Logger
 }
 
 // Issuer makes and checks tokens. It is safe for concurrent use.
@@ -74,15 +79,19 @@ type Issuer struct {
 
 	mu sync.RWMutex
 	// byID and byHash have every record of the store.
-	byID, byHash map[string]*entry
+	byID, byHash     map[string]*entry
+	byUser, byParent index
 }
 
 // New reads the records. It is an error if the store or the secret cannot be
 // read.
 func New(ctx context.Context, o Options) (*Issuer, error) {
-	i := &Issuer{o: o, byID: map[string]*entry{}, byHash: map[string]*entry{}}
+	i := &Issuer{o: o, byID: map[string]*entry{}, byHash: map[string]*entry{}, byUser: index{}, byParent: index{}}
 	if o.Denied == nil {
 		i.o.Denied = func(string) error { return nil }
+	}
+	if o.Changed == nil {
+		i.o.Changed = func(auth.Identity, Record, bool) {}
 	}
 	if err := i.loadKeys(); err != nil {
 		return nil, err

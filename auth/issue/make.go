@@ -16,13 +16,9 @@ import (
 	"roundhouse/internal/errs"
 )
 
-const (
-	// leastLifetime is the shortest life that can be asked for, if the settings
-	// allow as much.
-	leastLifetime = 5 * time.Minute
-	// maxGroups bounds the groups that a token carries.
-	maxGroups = 100
-)
+// leastLifetime is the shortest life that can be asked for, if the settings
+// allow as much.
+const leastLifetime = 5 * time.Minute
 
 // tokenName is what people may call a token.
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._@:-]{0,63}$`)
@@ -52,33 +48,70 @@ func (i *Issuer) Issue(ctx context.Context, by auth.Identity, w Wish) (text stri
 	}
 	created := time.Now().UTC()
 	r = Record{
-		ID: told.ID, User: told.User, Name: told.Name, Hash: hash(text), Method: told.Method, Scope: told.Scope, Parent: by.Token,
+		ID: told.ID, User: told.User, Name: told.Name, Hash: hash(text), Method: told.Method, Scope: told.Scope, Parent: by.Token, By: by.User,
 		Created: created, Expires: created.Add(time.Duration(told.Expires-told.Created) * time.Second), Last: time.Unix(told.Last, 0).UTC(),
 	}
 	if told.Last == told.Expires {
 		r.Last = r.Expires // to the same fraction of a second
 	}
-	if err := i.add(r); err != nil {
+	if err := i.room(ctx, r.User); err != nil {
 		return "", Record{}, err
 	}
-	if err := i.o.Store.PutToken(ctx, r); err != nil {
-		i.drop(r)
+	e, err := i.add(r)
+	if err != nil {
+		return "", Record{}, err
+	}
+	if err := i.save(ctx, e); err != nil {
+		i.drop(e)
 		return "", Record{}, err
 	}
 	i.o.Log.Info("token issued", "token", r.ID, "user", r.User, "name", r.Name, "scope", r.Scope, "expires", r.Expires, "by", by.RealUser, "method", by.Method)
+	i.o.Changed(by, r, false)
 	return text, r, nil
 }
 
 // add takes a record into memory, unless its parent has fallen. From now on the
 // record falls with its parent.
-func (i *Issuer) add(r Record) error {
+func (i *Issuer) add(r Record) (*entry, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if parent := i.byID[r.Parent]; r.Parent != "" && (parent == nil || !parent.Revoked.IsZero()) {
-		return errs.New(errs.Conflict, "The token that asked for this one was revoked meanwhile.")
+		return nil, errs.New(errs.Conflict, "The token that asked for this one was revoked meanwhile.")
 	}
-	i.insert(r)
-	return nil
+	e := i.insert(r)
+	e.unsaved = true
+	return e, nil
+}
+
+// room makes place for one more token of a user, where it forgets the oldest of
+// those that serve for nothing any more.
+func (i *Issuer) room(ctx context.Context, user string) error {
+	for {
+		kept, dead := i.oldestDead(user)
+		switch {
+		case kept < perUser:
+			return nil
+		case dead == nil:
+			return errs.New(errs.LimitExceeded, "User %s has %d tokens that are good, and no more are issued. Revoke those that are not needed: gateway token list, gateway token revoke.", user, kept)
+		}
+		if err := i.remove(ctx, dead); err != nil {
+			return err
+		}
+	}
+}
+
+// oldestDead counts the tokens of a user, and finds the one that serves for
+// nothing since the longest time, nil if there is none.
+func (i *Issuer) oldestDead(user string) (kept int, dead *entry) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	first := time.Now()
+	for e := range i.byUser[user] {
+		if end := i.end(e.Record); !end.After(first) {
+			first, dead = end, e
+		}
+	}
+	return len(i.byUser[user]), dead
 }
 
 // grant decides about a wish.
@@ -135,7 +168,7 @@ func (i *Issuer) whom(by auth.Identity, w Wish) (user string, groups []string, e
 	if err := i.o.Denied(user); err != nil {
 		return "", nil, err
 	}
-	return user, groups[:min(len(groups), maxGroups)], nil
+	return user, groups, nil
 }
 
 func scopeOf(wished []string) ([]string, error) {
@@ -166,105 +199,21 @@ func (i *Issuer) lifetime(w Wish) (time.Duration, error) {
 	return life, nil
 }
 
-// bound keeps a token that a token asks for within that one, and the number of
-// tokens of a user within the limit.
+// bound keeps a token that a token asks for within that one.
 func (i *Issuer) bound(by auth.Identity, told *claims) error {
-	if by.Token != "" {
-		_, parent, known := i.find(by.Token)
-		if !known {
-			return unknown(by.Token)
-		}
-		for _, s := range told.Scope {
-			if !slices.Contains(parent.Scope, s) {
-				return errs.New(errs.PermissionDenied, "A token that opens %s only cannot make one that opens %s.", strings.Join(parent.Scope, " and "), s)
-			}
-		}
-		told.Last = min(told.Last, parent.Last.Unix())
-		told.Expires = min(told.Expires, told.Last)
+	if by.Token == "" {
+		return nil
 	}
-	if n := len(i.good(told.User)); n >= perUser {
-		return errs.New(errs.LimitExceeded, "User %s has %d tokens that are good, and no more are issued. Revoke those that are not needed: gateway token list, gateway token revoke.", told.User, n)
+	_, parent, known := i.find(by.Token)
+	if !known {
+		return unknown(by.Token)
 	}
+	for _, s := range told.Scope {
+		if !slices.Contains(parent.Scope, s) {
+			return errs.New(errs.PermissionDenied, "A token that opens %s only cannot make one that opens %s.", strings.Join(parent.Scope, " and "), s)
+		}
+	}
+	told.Last = min(told.Last, parent.Last.Unix())
+	told.Expires = min(told.Expires, told.Last)
 	return nil
 }
-
-func (i *Issuer) good(user string) []Record {
-	now := time.Now()
-	return slices.DeleteFunc(i.List(user), func(r Record) bool { return !r.good(now) })
-}
-
-// List returns the records of a user, or of everybody for "", oldest first.
-func (i *Issuer) List(user string) []Record {
-	i.mu.RLock()
-	var all []Record
-	for _, e := range i.byID {
-		if user == "" || e.User == user {
-			r := e.Record
-			if used := e.used.Load(); used != 0 {
-				r.Used = time.Unix(used, 0).UTC()
-			}
-			all = append(all, r)
-		}
-	}
-	i.mu.RUnlock()
-	slices.SortFunc(all, func(a, b Record) int { return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID)) })
-	return all
-}
-
-// Renew slides the token of the caller as if a session of its were open, and
-// returns until when it is good now.
-func (i *Issuer) Renew(ctx context.Context, by auth.Identity) (time.Time, error) {
-	e, r, known := i.find(by.Token)
-	switch {
-	case by.Lapsed:
-		return time.Time{}, auth.Expired(by)
-	case !known:
-		return time.Time{}, unknown(by.Token)
-	case r.Name != "" || !slide(&r, time.Now(), 0):
-		return r.Until(), nil
-	}
-	return r.Until(), i.put(ctx, e, func(now *Record) { now.SlidUntil = r.SlidUntil })
-}
-
-// Revoke ends a token of the caller, or of anybody for an administrator, and
-// those that it asked for. A token of somebody else is unknown. It holds at
-// once, and is durable when Revoke returns.
-func (i *Issuer) Revoke(ctx context.Context, by auth.Identity, id string) error {
-	_, r, known := i.find(id)
-	if !known || r.User != by.User && !by.Admin {
-		return unknown(id)
-	}
-	_, err := i.revoke(ctx, by, func(r Record, fell map[string]bool) bool { return r.ID == id || fell[r.Parent] })
-	return err
-}
-
-// RevokeUser ends every token of a user, and says how many were good.
-func (i *Issuer) RevokeUser(ctx context.Context, by auth.Identity, user string) (int, error) {
-	return i.revoke(ctx, by, func(r Record, fell map[string]bool) bool { return r.User == user || fell[r.Parent] })
-}
-
-// revoke ends what the condition names, in the order of making, so that a
-// parent comes before its children.
-func (i *Issuer) revoke(ctx context.Context, by auth.Identity, falls func(r Record, fell map[string]bool) bool) (count int, err error) {
-	fell, now := map[string]bool{}, time.Now().UTC()
-	for _, r := range i.List("") {
-		if !falls(r, fell) {
-			continue
-		}
-		fell[r.ID] = true
-		e, r, known := i.find(r.ID)
-		if !known || !r.Revoked.IsZero() {
-			continue
-		}
-		if r.good(now) {
-			count++
-		}
-		i.o.Log.Info("token revoked", "token", r.ID, "user", r.User, "name", r.Name, "by", by.RealUser)
-		if fault := i.put(ctx, e, func(r *Record) { r.Revoked = now }); fault != nil && err == nil {
-			err = errs.Wrap(errs.OutOfResources, fault, "Token %s of user %s is revoked, but that could not be stored, so it holds until this gateway restarts. Try again.", r.ID, r.User)
-		}
-	}
-	return count, err
-}
-
-func unknown(id string) error { return errs.New(errs.NotFound, "There is no token %.40q.", id) }

@@ -4,6 +4,8 @@ package issue
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +23,10 @@ type Record struct {
 	Method string
 	// Scope are the doors that the token opens.
 	Scope []string
-	// Parent is the id of the token that asked for this one, and falls with it.
+	// Parent is the id of the token that asked for this one, which falls with it.
 	Parent string
+	// By is the user who asked for the token.
+	By string
 	// Created, Expires and Last are those of the token: it expires at Expires if it
 	// never slides, and at Last in any case.
 	Created, Expires, Last time.Time
@@ -45,13 +49,17 @@ func (r Record) Until() time.Time {
 // good says whether the token can be used.
 func (r Record) good(now time.Time) bool { return r.Revoked.IsZero() && now.Before(r.Until()) }
 
-// entry is a record with what is known in memory only. Its record is replaced
-// under the issuer's lock.
+// entry is a record with what is known in memory only.
 type entry struct {
+	// Record is replaced in parts under the issuer's lock: SlidUntil, Revoked and Used.
 	Record
-	// used is the last use in epoch seconds, saved what the store has of it.
-	used, saved atomic.Int64
-	// sessions are those that the token was last seen with.
+	// unsaved says, under the same lock, that the store has it otherwise.
+	unsaved bool
+	// turn has who writes the record to the store, or deletes it there.
+	turn chan struct{}
+	// used is the last use in epoch seconds.
+	used atomic.Int64
+	// sessions are those that the token was last seen with, by place.
 	sessions sync.Map
 	// many counts them.
 	many atomic.Int64
@@ -59,42 +67,61 @@ type entry struct {
 	proof atomic.Pointer[proof]
 }
 
+// take waits for the turn to write the record; leave gives it back.
+func (e *entry) take(ctx context.Context) error {
+	select {
+	case e.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (e *entry) leave() { <-e.turn }
+
+// place is a session and whose it is.
+type place struct{ user, session string }
+
 // proof is what a good signature said, under the keys of its time.
 type proof struct {
 	ring *keyring
 	told claims
 }
 
-func newEntry(r Record) *entry {
-	e := &entry{Record: r}
-	if !r.Used.IsZero() {
-		e.used.Store(r.Used.Unix())
-		e.saved.Store(r.Used.Unix())
+// index finds entries by what several have in common.
+type index map[string]map[*entry]bool
+
+func (x index) add(key string, e *entry) {
+	if x[key] == nil {
+		x[key] = map[*entry]bool{}
 	}
-	return e
+	x[key][e] = true
+}
+
+func (x index) remove(key string, e *entry) {
+	if delete(x[key], e); len(x[key]) == 0 {
+		delete(x, key)
+	}
 }
 
 // insert takes a record into memory. The caller holds the lock.
-func (i *Issuer) insert(r Record) {
-	e := newEntry(r)
+func (i *Issuer) insert(r Record) *entry {
+	e := &entry{Record: r, turn: make(chan struct{}, 1)}
+	e.used.Store(r.Used.Unix())
 	i.byID[r.ID], i.byHash[r.Hash] = e, e
+	i.byUser.add(r.User, e)
+	i.byParent.add(r.Parent, e)
+	return e
 }
 
-// drop forgets a record.
-func (i *Issuer) drop(r Record) {
+// drop forgets an entry.
+func (i *Issuer) drop(e *entry) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	delete(i.byID, r.ID)
-	delete(i.byHash, r.Hash)
-}
-
-// put changes a record in memory at once, and then in the store.
-func (i *Issuer) put(ctx context.Context, e *entry, change func(*Record)) error {
-	i.mu.Lock()
-	change(&e.Record)
-	r := e.Record
-	i.mu.Unlock()
-	return i.o.Store.PutToken(ctx, r)
+	delete(i.byID, e.ID)
+	delete(i.byHash, e.Hash)
+	i.byUser.remove(e.User, e)
+	i.byParent.remove(e.Parent, e)
 }
 
 func (i *Issuer) current(e *entry) Record {
@@ -132,12 +159,12 @@ func (i *Issuer) read(text, hash string) (claims, error) {
 	return told, err
 }
 
-func (i *Issuer) entries() []*entry {
+// entries are those of a user, or all for "".
+func (i *Issuer) entries(user string) []*entry {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	all := make([]*entry, 0, len(i.byID))
-	for _, e := range i.byID {
-		all = append(all, e)
+	if user == "" {
+		return slices.Collect(maps.Values(i.byID))
 	}
-	return all
+	return slices.Collect(maps.Keys(i.byUser[user]))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"roundhouse/auth"
+	"roundhouse/internal/errs"
 	"roundhouse/internal/secret"
 )
 
@@ -22,8 +23,9 @@ const (
 	// prefix tells tokens of gateways from others, and search tools for leaked
 	// credentials what they found.
 	prefix = "rht_"
-	// maxText bounds a token in bytes; headers must hold it beside the rest.
-	maxText = 8 << 10
+	// maxText bounds a token in bytes, so about 500 groups; headers must hold it
+	// beside the rest.
+	maxText = 16 << 10
 	// hostTime is how long a token of the host is good.
 	hostTime = time.Minute
 )
@@ -90,7 +92,8 @@ func (k *keyring) sign(c claims) (string, error) {
 		return "", fmt.Errorf("signing a token: %w", err)
 	}
 	if text = prefix + text; len(text) > maxText {
-		return "", errors.New("the token would be too long")
+		return "", errs.New(errs.LimitExceeded, "User %s is in %d groups, and a token with all of them would have %d bytes, more than %d. "+
+			"An administrator can make one with those that count here: gateway token create --for %s --group.", c.User, len(c.Groups), len(text), maxText, c.User)
 	}
 	return text, nil
 }
@@ -102,7 +105,8 @@ func (k *keyring) verify(text string) (c claims, err error) {
 	if err != nil {
 		return claims{}, errors.New("a token that cannot be read")
 	}
-	key, known := k.byID[signed.Signatures[0].Header.KeyID]
+	id := signed.Signatures[0].Header.KeyID
+	key, known := k.byID[id]
 	if !known {
 		return claims{}, errors.New("a token signed with a key that does not count any more, or never did")
 	}
@@ -112,6 +116,9 @@ func (k *keyring) verify(text string) (c claims, err error) {
 	}
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return claims{}, errors.New("a token with unreadable claims")
+	}
+	if c.Host && id != k.order[0] {
+		return claims{}, errors.New("credentials of the host, signed with the secret before this one")
 	}
 	return c, nil
 }

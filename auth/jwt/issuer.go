@@ -165,12 +165,22 @@ func (i *issuer) identity(claims object, expires time.Time) (auth.Identity, erro
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	groups, err := claims.texts(i.GroupsClaim, strings.Fields)
+	groups, err := i.groups(claims)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	groups = slices.DeleteFunc(groups, func(g string) bool { return auth.ValidUser(g) != nil })
 	return auth.Identity{User: user, Groups: groups, Expires: expires}, nil
+}
+
+// groups are those of a token that rules can name. Issuers leave a list out if it is
+// long, and say where it is (OpenID Connect Core section 5.6.2): no groups would
+// then pass for all of them.
+func (i *issuer) groups(claims object) ([]string, error) {
+	if elsewhere, ok := claims["_claim_names"].(map[string]any); ok && elsewhere[i.GroupsClaim] != nil {
+		return nil, fmt.Errorf("its list %q is too long and stands elsewhere (_claim_names): have the issuer put fewer groups into tokens", i.GroupsClaim)
+	}
+	groups, err := claims.texts(i.GroupsClaim, strings.Fields)
+	return slices.DeleteFunc(groups, func(g string) bool { return !auth.ValidGroup(g) }), err
 }
 
 // emailClaim is the claim of OpenID Connect that people may be able to set

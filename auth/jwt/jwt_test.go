@@ -53,7 +53,7 @@ func TestConformance(t *testing.T) {
 	rs, es := i.Key(), i.Publish("ES256")
 	i.Use(rs)
 	expires := time.Now().Add(5 * time.Minute).Truncate(time.Second)
-	good := i.Token("alice", map[string]any{"exp": expires.Unix(), "groups": []string{"eng", "not a name", "ops"}})
+	good := i.Token("alice", map[string]any{"exp": expires.Unix(), "groups": []string{"eng", "not a group ", "ops"}})
 	bad := map[string]auth.Request{"nothing": {Peer: authtest.Loopback}, "another scheme": bearer("x")}
 	for name, token := range env.ForgedTokens(t, i, rs, es) {
 		bad[name] = bearer(token)
@@ -144,7 +144,7 @@ func TestGroups(t *testing.T) {
 		value any
 		want  []string
 	}{
-		"none": {nil, nil}, "a list": {[]any{"a", "b"}, []string{"a", "b"}}, "blanks": {" a  b ", []string{"a", "b"}}, "bad names": {[]any{"../a", "b", ""}, []string{"b"}},
+		"none": {nil, nil}, "a list": {[]any{"a", "b"}, []string{"a", "b"}}, "blanks": {" a  b ", []string{"a", "b"}}, "what rules can name": {[]any{"/contractors", "Domain Guests", "Zürich", "", " a", "a\x00", "a\n", strings.Repeat("a", 256), strings.Repeat("a", 257)}, []string{"/contractors", "Domain Guests", "Zürich", strings.Repeat("a", 256)}},
 	} {
 		id, err := i.identity(object{"sub": "alice", "roles": c.value}, time.Time{})
 		require.NoError(t, err, name)
@@ -154,6 +154,10 @@ func TestGroups(t *testing.T) {
 		_, err := i.identity(object{"sub": "alice", "roles": value}, time.Time{})
 		require.Error(t, err)
 	}
+	_, err := i.identity(object{"sub": "alice", "_claim_names": map[string]any{"roles": "src1"}}, time.Time{})
+	require.ErrorContains(t, err, "stands elsewhere")
+	_, err = i.identity(object{"sub": "alice", "_claim_names": map[string]any{"address": "src1"}}, time.Time{})
+	require.NoError(t, err)
 }
 
 // TestTimes: to the second.

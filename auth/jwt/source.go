@@ -33,16 +33,19 @@ func newSource(i Issuer) (source, error) {
 	if i.KeysFile != "" {
 		return func(context.Context) ([]jose.JSONWebKey, error) { return readKeys(i.KeysFile) }, nil
 	}
-	client, err := newClient(i.CAFile)
-	if err != nil {
+	if _, err := newClient(i.CAFile); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) ([]jose.JSONWebKey, error) {
+		client, err := newClient(i.CAFile) // new authorities hold at once
+		if err != nil {
+			return nil, err
+		}
 		address := i.KeysURL
 		if address == "" {
 			provider, err := oidc.NewProvider(oidc.ClientContext(ctx, client), i.URL)
-			if err != nil {
-				return nil, fmt.Errorf("discovery: %w", err)
+			if err != nil { // it may quote the whole answer
+				return nil, fmt.Errorf("discovery: %.300w", err)
 			}
 			var document struct {
 				KeysURL string `json:"jwks_uri"`

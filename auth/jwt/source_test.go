@@ -35,7 +35,11 @@ func TestAnswersThatAreNotBelieved(t *testing.T) {
 		routes map[string]http.HandlerFunc
 		why    string
 	}{
-		"no discovery":    {nil, "404"},
+		"no discovery": {nil, "404"},
+		"a long fault": {map[string]http.HandlerFunc{document: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(500)
+			_, _ = w.Write(make([]byte, maxAnswer))
+		}}, "500"},
 		"another issuer":  {map[string]http.HandlerFunc{document: says(`{"issuer":"https://other.example","jwks_uri":"{self}/keys"}`)}, "did not match"},
 		"keys in clear":   {map[string]http.HandlerFunc{document: says(`{"issuer":"{self}","jwks_uri":"http://keys.example/keys"}`)}, "must begin with https://"},
 		"keys in a file":  {map[string]http.HandlerFunc{document: says(`{"issuer":"{self}","jwks_uri":"file:///etc/passwd"}`)}, "must begin with https://"},
@@ -77,6 +81,24 @@ func TestKeysOfAnAddress(t *testing.T) {
 	require.NoError(t, err)
 	_, err = fetch(t.Context())
 	require.ErrorContains(t, err, "certificate")
+}
+
+// TestNewAuthorities hold for the next fetch.
+func TestNewAuthorities(t *testing.T) {
+	i := env.StartIssuer(t, true)
+	other, _ := env.Certificate(t)
+	good, err := os.ReadFile(i.CA)
+	require.NoError(t, err)
+	fetch, err := newSource(Issuer{URL: i.URL, CAFile: other})
+	require.NoError(t, err)
+	_, err = fetch(t.Context())
+	require.ErrorContains(t, err, "certificate")
+	require.NoError(t, os.WriteFile(other, good, 0o600))
+	_, err = fetch(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(other))
+	_, err = fetch(t.Context())
+	require.ErrorContains(t, err, "authorities")
 }
 
 // TestKeysOfAFile: no issuer is asked.

@@ -39,8 +39,8 @@ type Method struct {
 	rules   *Rules
 }
 
-// New makes the method. Errors are about the keytab, its principal or the
-// folder of replays; ErrRules is among them if the rules are at fault.
+// New makes the method. Errors are about the keytab or its principal, unless
+// ErrRules or krb5.ErrReplays is among them.
 func New(o Options) (*Method, error) {
 	service, err := krb5.NewService(krb5.Options{Principal: o.Principal, Keytab: o.Keytab, ReplayDir: o.ReplayDir})
 	if err != nil {

@@ -20,6 +20,9 @@ const (
 	// same password doubles it up to longestBad: clients that go on with an old
 	// password must not lock its owner's account.
 	firstBad, longestBad = 5 * time.Second, time.Minute
+	// staleTTL is how long the directory is not asked again about an answer that
+	// stood in for its own.
+	staleTTL = 10 * time.Second
 )
 
 type digest [sha256.Size]byte
@@ -66,6 +69,16 @@ func (c *cache) fresh(key digest) (answer, bool) {
 func (c *cache) stale(key digest) (answer, bool) {
 	a, ok := c.answers.Get(key)
 	return a, ok && a.err == nil && time.Now().Before(a.awayUntil)
+}
+
+// goOn gives a stale answer for a while without asking.
+func (c *cache) goOn(key digest, a answer) answer {
+	a.until = time.Now().Add(staleTTL)
+	if a.awayUntil.Before(a.until) {
+		a.until = a.awayUntil
+	}
+	c.answers.Add(key, a)
+	return a
 }
 
 func (c *cache) good(key digest, id auth.Identity) answer {

@@ -13,7 +13,7 @@ import (
 const (
 	// people are the classes that an entry of a user may have, as in Kyuubi.
 	people = "(|(objectClass=person)(objectClass=user)(objectClass=inetOrgPerson))"
-	// one more than this many entries are ambiguous.
+	// more than one entry are ambiguous.
 	one = 1
 	// many bounds lists: the groups of a user, the entries of a custom query.
 	many = 1000
@@ -79,15 +79,15 @@ func (d *directory) listedByGroup() (bool, error) {
 // listsGroup says whether the user's entry lists a group of the filter.
 func (d *directory) listsGroup() (bool, error) {
 	for _, name := range d.GroupFilter {
-		group, err := d.find(d.groupBases(), one, groupNamed(d.Rules, name))
+		group, err := d.find(d.groupBases(), groupNamed(d.Rules, name))
 		if err != nil {
 			return false, err
 		}
 		if len(group) != one { // none, or nobody knows which
 			continue
 		}
-		found, err := d.find(d.userBases(), one, listing(d.Rules, d.user, group[0].DN))
-		if err != nil || len(found) == one {
+		found, err := d.own(listing(d.Rules, group[0].DN), noAttributes)
+		if err != nil || len(found) > 0 {
 			return err == nil, err
 		}
 	}
@@ -97,14 +97,14 @@ func (d *directory) listsGroup() (bool, error) {
 // checkQuery lets in who is found by the custom query.
 func (d *directory) checkQuery() error {
 	listed, err := d.search(d.request(d.BaseDN, many, d.CustomQuery, d.GroupMembershipKey))
-	if err != nil {
-		return err
-	}
 	if slices.ContainsFunc(listed, d.isUser) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
 	if strings.Contains(d.CustomQuery, "%s") {
-		found, err := d.find([]string{d.BaseDN}, one, strings.ReplaceAll(d.CustomQuery, "%s", ldap.EscapeFilter(d.user)))
+		found, err := d.find([]string{d.BaseDN}, strings.ReplaceAll(d.CustomQuery, "%s", ldap.EscapeFilter(d.user)))
 		if err != nil || len(found) == one {
 			return err
 		}
@@ -112,9 +112,13 @@ func (d *directory) checkQuery() error {
 	return refuse("customLDAPQuery does not find this user")
 }
 
-// isUser says whether an entry, or a member that it lists, is the user.
+// isUser says whether an entry, or a member that it lists, is the user. Where the
+// user's entry is known, a DN must be that one.
 func (d *directory) isUser(e *ldap.Entry) bool {
 	return slices.ContainsFunc(append(e.GetEqualFoldAttributeValues(d.GroupMembershipKey), e.DN), func(name string) bool {
+		if d.dn != "" && strings.Contains(name, "=") {
+			return sameDN(name, d.dn)
+		}
 		return strings.EqualFold(name, d.user) || strings.EqualFold(shortName(name), d.user)
 	})
 }
@@ -135,28 +139,38 @@ func (d *directory) groupsThatList() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := d.find(d.groupBases(), many, groupsOf(d.Rules, d.user, dn))
 	var names []string
-	for _, group := range found {
-		names = append(names, shortName(group.DN))
+	for _, base := range d.groupBases() {
+		found, err := d.search(d.request(base, many, groupsOf(d.Rules, d.user, dn), noAttributes))
+		if err != nil { // a part of the groups would pass for all
+			return nil, err
+		}
+		for _, group := range found {
+			names = append(names, shortName(group.DN))
+		}
 	}
-	return names, err
+	return names, nil
 }
 
 func (d *directory) groupsListed() (names []string, err error) {
-	dn, err := d.userDN()
-	if err != nil {
-		return nil, err
-	}
-	r := d.request(dn, one, "(objectClass=*)", d.UserMembershipKey)
-	r.Scope = ldap.ScopeBaseObject
-	found, err := d.search(r)
+	found, err := d.own("(objectClass=*)", d.UserMembershipKey)
 	for _, e := range found {
 		for _, group := range e.GetEqualFoldAttributeValues(d.UserMembershipKey) {
 			names = append(names, shortName(group))
 		}
 	}
 	return names, err
+}
+
+// own gives the user's entry, if a filter fits it.
+func (d *directory) own(filter, attribute string) ([]*ldap.Entry, error) {
+	dn, err := d.userDN()
+	if err != nil {
+		return nil, err
+	}
+	r := d.request(dn, one, filter, attribute)
+	r.Scope = ldap.ScopeBaseObject
+	return d.search(r)
 }
 
 // userDN finds the one entry of the user: by the patterns, else by name.
@@ -166,7 +180,7 @@ func (d *directory) userDN() (string, error) {
 	}
 	for _, pattern := range d.UserDNPatterns {
 		rdn, base, _ := strings.Cut(pattern, ",")
-		found, err := d.find([]string{base}, one, "("+strings.ReplaceAll(rdn, "%s", ldap.EscapeFilter(d.user))+")")
+		found, err := d.find([]string{base}, "("+strings.ReplaceAll(rdn, "%s", ldap.EscapeFilter(d.user))+")")
 		if err != nil {
 			return "", err
 		}
@@ -174,7 +188,7 @@ func (d *directory) userDN() (string, error) {
 			return d.only(found)
 		}
 	}
-	found, err := d.find(d.userBases(), one, personNamed(d.user))
+	found, err := d.find(d.userBases(), personNamed(d.user))
 	if err != nil {
 		return "", err
 	}
@@ -189,12 +203,12 @@ func (d *directory) only(found []*ldap.Entry) (string, error) {
 	return d.dn, nil
 }
 
-// find searches below bases and gives the entries without their attributes. If
-// there are more than limit, there is one too many in the result.
-func (d *directory) find(bases []string, limit int, filter string) (all []*ldap.Entry, err error) {
+// find looks for one entry below bases, without its attributes. If there are
+// more, there are two at least in the result.
+func (d *directory) find(bases []string, filter string) (all []*ldap.Entry, err error) {
 	for _, base := range bases {
-		found, err := d.search(d.request(base, limit+1, filter, noAttributes))
-		if err != nil {
+		found, err := d.search(d.request(base, one+1, filter, noAttributes))
+		if err != nil && !(ldap.IsErrorAnyOf(err, ldap.LDAPResultSizeLimitExceeded) && len(found) > one) {
 			return nil, err
 		}
 		all = append(all, found...)
@@ -202,17 +216,21 @@ func (d *directory) find(bases []string, limit int, filter string) (all []*ldap.
 	return all, nil
 }
 
-// search gives what is found before the limit of the request. A place that does
-// not exist holds nothing.
-func (d *directory) search(r *ldap.SearchRequest) ([]*ldap.Entry, error) {
-	found, err := d.conn.Search(r)
+// search gives what is found, only a part of it with an error, as when there is
+// more than the limit of the request or of the server. A place that does not exist
+// holds nothing.
+func (d *directory) search(r *ldap.SearchRequest) (found []*ldap.Entry, err error) {
+	result, err := d.conn.Search(r)
+	if result != nil {
+		found = result.Entries
+	}
 	switch {
 	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject):
 		return nil, nil
-	case err != nil && !ldap.IsErrorAnyOf(err, ldap.LDAPResultSizeLimitExceeded):
-		return nil, fmt.Errorf("search %s below %s: %w", r.Filter, r.BaseDN, err)
+	case err != nil:
+		return found, fmt.Errorf("search %s below %s: %w", r.Filter, r.BaseDN, err)
 	}
-	return found.Entries, nil
+	return found, nil
 }
 
 // request is a search that follows neither aliases nor referrals.
@@ -258,8 +276,8 @@ func groupsOf(r *Rules, user, dn string) string {
 	return fmt.Sprintf("(&(objectClass=%s)(|(%s=%s)(%s=%s)))", r.GroupClassKey, key, ldap.EscapeFilter(dn), key, ldap.EscapeFilter(user))
 }
 
-func listing(r *Rules, user, group string) string {
-	return fmt.Sprintf("(&%s(%s=%s)(%s=%s))", people, r.UserMembershipKey, ldap.EscapeFilter(group), r.GUIDKey, ldap.EscapeFilter(user))
+func listing(r *Rules, group string) string {
+	return fmt.Sprintf("(&%s(%s=%s))", people, r.UserMembershipKey, ldap.EscapeFilter(group))
 }
 
 // shortName is the value of the first RDN of a DN; any other text is its own.
@@ -269,6 +287,12 @@ func shortName(dn string) string {
 		return dn
 	}
 	return parsed.RDNs[0].Attributes[0].Value
+}
+
+func sameDN(a, b string) bool {
+	one, err := ldap.ParseDN(a)
+	other, fault := ldap.ParseDN(b)
+	return err == nil && fault == nil && one.EqualFold(other)
 }
 
 func containsFold(list []string, name string) bool {

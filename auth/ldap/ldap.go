@@ -16,7 +16,8 @@
 // Each user name with its password once at a time, whoever waits for it; again
 // after Options.CacheTTL if it was good, after 5 s, then 10 s and so on if it was
 // not. While the directory cannot be asked, what was good stays so for
-// Options.CacheAwayTTL and everything else is refused with AUTH_UNAVAILABLE.
+// Options.CacheAwayTTL, asked about again every 10 s, and everything else is
+// refused with AUTH_UNAVAILABLE.
 package ldap
 
 import (
@@ -25,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -36,15 +38,19 @@ import (
 // Method is the Method of identities made here.
 const Method = "LDAP"
 
-// refusalFloor is how long a refusal takes at least, so that its time does not
-// tell whether there is such a user.
-const refusalFloor = 100 * time.Millisecond
+const (
+	// refusalFloor is how long a refusal takes at least, so that its time does not
+	// tell whether there is such a user, unless the directory is slower than that.
+	refusalFloor = 100 * time.Millisecond
+	// tellEvery is how often the log is told that the directory cannot be asked.
+	tellEvery = time.Minute
+)
 
 // Options say which directory is asked, and how.
 type Options struct {
 	Servers Servers
 	Rules   Rules
-	// Timeout bounds all that one login asks.
+	// Timeout bounds all that one login asks, and the wait for its turn before.
 	Timeout time.Duration
 	// CacheTTL is how long an answer stays good, CacheAwayTTL how long while the
 	// directory cannot be asked.
@@ -58,6 +64,7 @@ type Authenticator struct {
 	pool    *pool
 	cache   *cache
 	flights singleflight.Group
+	told    atomic.Int64 // when the log was told last, in Unix nanoseconds
 }
 
 // New makes the method; nothing is asked before the first login. Errors are
@@ -116,7 +123,8 @@ func (a *Authenticator) login(ctx context.Context, c auth.Credentials) (auth.Ide
 	if answer, fresh := a.cache.fresh(key); fresh {
 		return answer.identity()
 	}
-	// The goroutine of a flight ends within Timeout; the pool waits for it at the end.
+	// The goroutine of a flight ends within two Timeouts; the pool waits at the end for
+	// those that have a connection.
 	flight := a.flights.DoChan(string(key[:]), func() (any, error) {
 		return a.ask(key, user, password).identity()
 	})
@@ -124,8 +132,12 @@ func (a *Authenticator) login(ctx context.Context, c auth.Credentials) (auth.Ide
 	case done := <-flight:
 		id, _ := done.Val.(auth.Identity)
 		return id, done.Err
-	case <-ctx.Done(): // a refusal, which counts: or guesses given up at once would cost nothing
-		return auth.Identity{}, fmt.Errorf("gave up waiting for the directory: %w", context.Cause(ctx))
+	case <-ctx.Done():
+		err := fmt.Errorf("gave up waiting for the directory: %w", context.Cause(ctx))
+		if _, good := a.cache.stale(key); good {
+			return auth.Identity{}, unavailable(err)
+		}
+		return auth.Identity{}, err // a refusal, which counts: or guesses given up at once would cost nothing
 	}
 }
 
@@ -134,10 +146,8 @@ func (a *Authenticator) ask(key digest, user, password string) answer {
 	if known, fresh := a.cache.fresh(key); fresh { // of a flight that ended a moment ago
 		return known
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), a.o.Timeout)
-	defer cancel()
 	var groups []string
-	err := a.pool.do(ctx, func(c *conn) (err error) {
+	err := a.pool.do(func(c *conn) (err error) {
 		groups, err = a.o.Rules.verify(c, user, password)
 		return err
 	})
@@ -148,15 +158,25 @@ func (a *Authenticator) ask(key digest, user, password string) answer {
 	case errors.As(err, &no):
 		return a.cache.bad(key, fmt.Errorf("user %q: %w", user, no))
 	}
-	if !errors.Is(err, errPause) { // said by the first one
-		a.o.Log.Warn("the directory cannot be asked", "user", user, "error", err)
-	}
+	a.tell(user, err)
 	if known, still := a.cache.stale(key); still {
-		return known
+		return a.cache.goOn(key, known)
 	}
-	return answer{err: errs.Wrap(errs.AuthUnavailable, err,
+	return answer{err: unavailable(err)}
+}
+
+// tell logs a fault now and then: every login meets it.
+func (a *Authenticator) tell(user string, err error) {
+	now, before := time.Now(), a.told.Load()
+	if now.Sub(time.Unix(0, before)) >= tellEvery && a.told.CompareAndSwap(before, now.UnixNano()) {
+		a.o.Log.Warn("the directory cannot be asked; this is said once a minute", "user", user, "error", err)
+	}
+}
+
+func unavailable(err error) error {
+	return errs.Wrap(errs.AuthUnavailable, err,
 		"The directory that decides about user names and passwords cannot be asked at the moment. Try again in a minute; "+
-			"if it goes on, tell an administrator of this gateway.")}
+			"if it goes on, tell an administrator of this gateway.")
 }
 
 // refusal is an answer of the directory or of a rule: this login is not good.

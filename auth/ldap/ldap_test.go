@@ -5,7 +5,9 @@ package ldap_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -163,6 +165,33 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// TestEntryIsTheOneThatSignedIn, not another one of the same name.
+func TestEntryIsTheOneThatSignedIn(t *testing.T) {
+	s := env.StartSlapd(t)
+	for name, set := range map[string]func(*ldap.Rules){
+		"groups":          func(r *ldap.Rules) { r.Groups = true },
+		"own list":        func(r *ldap.Rules) { r.Groups, r.UserMembershipKey = true, "memberOf" },
+		"filter":          func(r *ldap.Rules) { r.GroupFilter = []string{"elders"} },
+		"filter by list":  func(r *ldap.Rules) { r.GroupFilter, r.UserMembershipKey = []string{"elders"}, "memberOf" },
+		"query of groups": func(r *ldap.Rules) { r.CustomQuery = "(&(objectClass=groupOfNames)(cn=elders))" },
+		"query of people": func(r *ldap.Rules) { r.CustomQuery = "(memberOf=cn=elders,ou=groups," + env.LDAPBase + ")" },
+	} {
+		o := options(s)
+		set(&o.Rules)
+		a := ask(t, o)
+		elder, err := a.login("twin", env.LDAPPassword("twin"))
+		require.NoError(t, err, name)
+		younger, err := a.login("twin", env.LDAPPassword("staff-twin"))
+		if o.Rules.Groups {
+			require.NoError(t, err, name)
+			require.Equal(t, []string{"elders"}, elder.Groups, name)
+			require.Empty(t, younger.Groups, name)
+			continue
+		}
+		require.True(t, errs.Is(err, errs.Unauthenticated), "%s: %v", name, err)
+	}
+}
+
 // TestDomain: another domain than that of the settings is somebody else's.
 func TestDomain(t *testing.T) {
 	s := env.StartSlapd(t)
@@ -222,6 +251,53 @@ func TestAway(t *testing.T) {
 	}, 10*time.Second, 50*time.Millisecond)
 	_, err = a.login("alice", "wrong")
 	require.True(t, errs.Is(err, errs.Unauthenticated))
+}
+
+// TestKnownWhileSilent: who came in before waits for a silent directory once, and
+// is no guesser if that takes too long.
+func TestKnownWhileSilent(t *testing.T) {
+	s := env.StartSlapd(t)
+	link := env.NewLink(t, s.Plain)
+	o := options(s)
+	o.Servers.URLs, o.CacheTTL, o.Timeout = []string{"ldap://" + link.Addr}, time.Nanosecond, 500*time.Millisecond
+	var log strings.Builder
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	a := ask(t, o)
+	_, err := a.login("alice", env.LDAPPassword("alice"))
+	require.NoError(t, err)
+	link.Darken()
+	hasty, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = a.chain.Authenticate(hasty, request("alice:"+env.LDAPPassword("alice")))
+	require.True(t, errs.Is(err, errs.AuthUnavailable), "%v", err)
+	for range 60 {
+		<-time.After(50 * time.Millisecond) // several pauses
+		before := time.Now()
+		_, err = a.login("alice", env.LDAPPassword("alice"))
+		require.NoError(t, err)
+		_, err = a.login("bob", "x")
+		require.True(t, errs.Is(err, errs.AuthUnavailable), "%v", err)
+		require.Less(t, time.Since(before), 2*o.Timeout)
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "the directory cannot be asked"))
+}
+
+// TestNewAuthorities hold for the next connection.
+func TestNewAuthorities(t *testing.T) {
+	s := env.StartSlapd(t)
+	o := options(s)
+	other, _ := env.Certificate(t)
+	good, err := os.ReadFile(s.CA)
+	require.NoError(t, err)
+	o.Servers.CAFile = other
+	a := ask(t, o)
+	_, err = a.login("alice", env.LDAPPassword("alice"))
+	require.True(t, errs.Is(err, errs.AuthUnavailable), "%v", err)
+	require.NoError(t, os.WriteFile(other, good, 0o600))
+	require.Eventually(t, func() bool {
+		_, err = a.login("alice", env.LDAPPassword("alice"))
+		return err == nil
+	}, 5*time.Second, 50*time.Millisecond)
 }
 
 // TestSilence: a directory that takes connections and says nothing, and one that

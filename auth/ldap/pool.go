@@ -39,19 +39,20 @@ type Servers struct {
 	Connections int
 }
 
-// conn is a connection whose every wait ends with the context that it is used
-// under. Who signed in on it last is not known: users begin with a bind.
+// conn is a connection whose every wait has an end. Who signed in on it last is
+// not known: users begin with a bind.
 type conn struct {
 	*ldap.Conn
-	raw   net.Conn
-	limit time.Duration // of one answer
-	used  time.Time     // the end of its last use; zero for a new one
+	raw    net.Conn
+	server int           // index of the server
+	limit  time.Duration // of one answer
+	used   time.Time     // the end of its last use; zero for a new one
 }
 
 // pool lends connections to a directory.
 type pool struct {
 	servers []*url.URL
-	tls     *tls.Config
+	caFile  string
 	start   bool // StartTLS
 	timeout time.Duration
 	slots   chan struct{}
@@ -59,13 +60,13 @@ type pool struct {
 	mu     sync.Mutex
 	idle   []*conn
 	first  int       // index of the server to ask first
+	fault  error     // why the directory could not be asked; nil once it answers
 	until  time.Time // nobody is sent before, because of fault
-	fault  error
 	closed bool
 }
 
 func newPool(s Servers, timeout time.Duration) (*pool, error) {
-	p := &pool{start: s.StartTLS, timeout: timeout, slots: make(chan struct{}, s.Connections), tls: &tls.Config{MinVersion: tls.VersionTLS12}}
+	p := &pool{start: s.StartTLS, timeout: timeout, slots: make(chan struct{}, s.Connections), caFile: s.CAFile}
 	for _, text := range s.URLs {
 		u, err := url.Parse(text)
 		if err != nil {
@@ -73,43 +74,67 @@ func newPool(s Servers, timeout time.Duration) (*pool, error) {
 		}
 		p.servers = append(p.servers, u)
 	}
-	if s.CAFile == "" {
-		return p, nil
+	_, err := p.encryption("")
+	return p, err
+}
+
+// encryption is how a server is verified. The file of authorities is read each
+// time, so a new one holds at once.
+func (p *pool) encryption(server string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server}
+	if p.caFile == "" {
+		return config, nil
 	}
-	pem, err := os.ReadFile(s.CAFile)
+	pem, err := os.ReadFile(p.caFile)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate authorities of the directory: %w", err)
 	}
-	p.tls.RootCAs = x509.NewCertPool()
-	if !p.tls.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the certificate authorities of the directory: %s holds no certificate", s.CAFile)
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("the certificate authorities of the directory: %s holds no certificate", p.caFile)
 	}
-	return p, nil
+	return config, nil
 }
 
-// do lends a connection for work. Errors of the network are tried once more on a
-// new connection if that was an old one, because servers close idle ones.
-func (p *pool) do(ctx context.Context, work func(*conn) error) error {
+var (
+	errNoServer = errors.New("no server can be reached")
+	// errAccount is an answer, but the same one for every login.
+	errAccount = errors.New("the gateway's account cannot sign in")
+)
+
+// do lends a connection for work, which has the timeout from then on. Errors of
+// the way to the server are tried once more on a new connection if that was an old
+// one, because servers close idle ones.
+func (p *pool) do(work func(*conn) error) error {
+	queue := time.NewTimer(p.timeout)
+	defer queue.Stop()
 	select {
 	case p.slots <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("all %d connections to the directory are busy: %w", cap(p.slots), ctx.Err())
+	case <-queue.C: // the directory may be well, and only slow
+		return fmt.Errorf("all %d connections to the directory are busy", cap(p.slots))
 	}
 	defer func() { <-p.slots }()
 	c, err := p.take()
 	if err != nil {
 		return err
 	}
+	end := time.Now().Add(p.timeout)
 	if c != nil {
-		if err = p.use(ctx, c, work); !broken(err) {
-			return err
+		err = p.use(c, end, work)
+		if broken(err) && time.Now().Before(end) {
+			p.drop(c.server) // those that lay beside it are no better
+			c = nil
 		}
 	}
-	if c, err = p.dial(ctx); err == nil {
-		err = p.use(ctx, c, work)
+	if c == nil {
+		if c, err = p.dial(end); err == nil {
+			err = p.use(c, end, work)
+		}
 	}
-	if broken(err) {
-		p.failed(err)
+	if broken(err) || errors.Is(err, errAccount) {
+		p.failed(c, err)
+	} else {
+		p.answered()
 	}
 	return err
 }
@@ -124,13 +149,15 @@ func broken(err error) bool {
 		ldap.IsErrorAnyOf(err, ldap.LDAPResultBusy, ldap.LDAPResultUnavailable)
 }
 
-// use runs work on a connection, and keeps it if it is still good.
-func (p *pool) use(ctx context.Context, c *conn, work func(*conn) error) error {
-	deadline, _ := ctx.Deadline()
-	_ = c.raw.SetDeadline(deadline)                                              // fails on closed connections only
-	stop := context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(time.Now()) }) // for an end before the deadline
+// use runs work on a connection until end, and keeps it if it is still good. One
+// that lay idle may be dead without a word, so it gets half of the time.
+func (p *pool) use(c *conn, end time.Time, work func(*conn) error) error {
+	if !c.used.IsZero() && time.Since(c.used) > pause {
+		end = end.Add(-p.timeout / 2)
+	}
+	_ = c.raw.SetDeadline(end) // fails on closed connections only
 	err := work(c)
-	if !stop() || broken(err) {
+	if broken(err) {
 		c.end()
 		return err
 	}
@@ -139,15 +166,20 @@ func (p *pool) use(ctx context.Context, c *conn, work func(*conn) error) error {
 	return err
 }
 
-// take is an idle connection, or nil; an error while the directory is given a pause.
+// take is an idle connection, or nil; an error while the directory is given a
+// pause. After one a single login a second tries whether it is over.
 func (p *pool) take() (*conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
 	switch {
 	case p.closed:
 		return nil, errors.New("the gateway is shutting down")
-	case time.Now().Before(p.until):
-		return nil, fmt.Errorf("%w: %w", errPause, p.fault)
+	case p.fault == nil:
+	case now.Before(p.until):
+		return nil, fmt.Errorf("it did not answer a moment ago: %w", p.fault)
+	default:
+		p.until = now.Add(pause)
 	}
 	for len(p.idle) > 0 {
 		c := p.idle[len(p.idle)-1]
@@ -166,42 +198,68 @@ func (p *pool) keep(c *conn) {
 	p.idle = append(p.idle, c)
 }
 
-// failed gives the directory a pause, and prefers the next server after it.
-func (p *pool) failed(err error) {
+// failed gives the directory a pause. What a server did that is not the first any
+// more, others have told before. c is nil if no server can be reached.
+func (p *pool) failed(c *conn, err error) {
+	if c != nil && !p.pass(c.server) {
+		return
+	}
+	if c != nil {
+		p.drop(c.server)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.until, p.fault = time.Now().Add(pause), err
-	p.first = (p.first + 1) % len(p.servers)
+	p.fault, p.until = err, time.Now().Add(pause)
 }
 
-var (
-	errNoServer = errors.New("no server can be reached")
-	errPause    = errors.New("it did not answer a moment ago")
-)
-
-// dial connects to the first server that can be reached.
-func (p *pool) dial(ctx context.Context) (*conn, error) {
+// answered ends the pause.
+func (p *pool) answered() {
 	p.mu.Lock()
-	first := p.first
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.fault = nil
+}
+
+// pass prefers the next server, if a server is still the first.
+func (p *pool) pass(server int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first != server {
+		return false
+	}
+	p.first = (server + 1) % len(p.servers)
+	return true
+}
+
+// dial connects to the first server that can be reached before end.
+func (p *pool) dial(end time.Time) (*conn, error) {
+	ctx, cancel := context.WithDeadline(context.Background(), end)
+	defer cancel()
 	fault := errNoServer
-	for i := range p.servers {
-		at := (first + i) % len(p.servers)
-		c, err := p.connect(ctx, p.servers[at])
+	for range p.servers {
+		p.mu.Lock()
+		server := p.first
+		p.mu.Unlock()
+		c, err := p.connect(ctx, server)
 		if err == nil {
-			p.mu.Lock()
-			p.first = at
-			p.mu.Unlock()
 			return c, nil
 		}
-		fault = fmt.Errorf("%w; %s: %w", fault, p.servers[at].Host, err)
+		fault = fmt.Errorf("%w; %s: %w", fault, p.servers[server].Host, err)
+		if ctx.Err() != nil { // it had no time
+			break
+		}
+		p.pass(server)
 	}
 	return nil, fault
 }
 
-func (p *pool) connect(ctx context.Context, server *url.URL) (*conn, error) {
+func (p *pool) connect(ctx context.Context, index int) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	server := p.servers[index]
+	encryption, err := p.encryption(server.Hostname())
+	if err != nil {
+		return nil, err
+	}
 	port := server.Port()
 	if port == "" {
 		port = map[string]string{"ldap": ldap.DefaultLdapPort, "ldaps": ldap.DefaultLdapsPort}[server.Scheme]
@@ -212,8 +270,6 @@ func (p *pool) connect(ctx context.Context, server *url.URL) (*conn, error) {
 	}
 	deadline, _ := ctx.Deadline()
 	_ = raw.SetDeadline(deadline) // also of what go-ldap does without a limit
-	encryption := p.tls.Clone()
-	encryption.ServerName = server.Hostname()
 	through := raw
 	if server.Scheme == "ldaps" {
 		secure := tls.Client(raw, encryption)
@@ -223,7 +279,7 @@ func (p *pool) connect(ctx context.Context, server *url.URL) (*conn, error) {
 		}
 		through = secure
 	}
-	c := &conn{Conn: ldap.NewConn(through, server.Scheme == "ldaps"), raw: raw, limit: p.timeout}
+	c := &conn{Conn: ldap.NewConn(through, server.Scheme == "ldaps"), raw: raw, server: index, limit: p.timeout}
 	c.SetTimeout(p.timeout)
 	c.Start()
 	if server.Scheme == "ldap" && p.start {
@@ -248,33 +304,39 @@ func (p *pool) run(ctx context.Context) {
 	for {
 		select {
 		case now := <-ticker.C:
-			p.endIdle(now.Add(-keepIdle), false)
+			p.endIdle(func(c *conn) bool { return c.used.Before(now.Add(-keepIdle)) || c.IsClosing() })
 		case <-ctx.Done():
-			p.endIdle(time.Now(), true)
+			p.mu.Lock()
+			p.closed = true
+			p.mu.Unlock()
 			for range cap(p.slots) {
 				p.slots <- struct{}{} // within the timeout of the work that has it
 			}
-			p.endIdle(time.Now(), true)
+			p.endIdle(func(*conn) bool { return true })
 			return
 		}
 	}
 }
 
-// endIdle ends the connections last used before a time, closing the pool if told to.
-func (p *pool) endIdle(before time.Time, closing bool) {
+// drop ends the idle connections to a server.
+func (p *pool) drop(server int) {
+	p.endIdle(func(c *conn) bool { return c.server == server })
+}
+
+// endIdle ends those of the idle connections that are over.
+func (p *pool) endIdle(over func(*conn) bool) {
 	p.mu.Lock()
-	p.closed = p.closed || closing
-	var over, kept []*conn
+	var ended, kept []*conn
 	for _, c := range p.idle {
-		if closing || c.used.Before(before) || c.IsClosing() {
-			over = append(over, c)
+		if over(c) {
+			ended = append(ended, c)
 		} else {
 			kept = append(kept, c)
 		}
 	}
 	p.idle = kept
 	p.mu.Unlock()
-	for _, c := range over {
+	for _, c := range ended {
 		c.end()
 	}
 }

@@ -54,13 +54,13 @@ func (r *Rules) verify(c *conn, user, password string) (groups []string, err err
 		return d.admit()
 	}
 	if err := c.Bind(r.BindDN, r.BindPassword); err != nil {
-		return nil, fmt.Errorf("sign in as %s: %w", r.BindDN, err)
-	}
-	if groups, err = d.admit(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w as %s: %w", errAccount, r.BindDN, err)
 	}
 	dn, err := d.userDN()
 	if err != nil {
+		return nil, err
+	}
+	if groups, err = d.admit(); err != nil {
 		return nil, err
 	}
 	return groups, d.bind(dn, password)
@@ -74,11 +74,15 @@ type directory struct {
 	dn   string // of the user, once found
 }
 
-// bindDirectly signs in under the first name that the directory accepts.
+// bindDirectly signs in under the first name that the directory accepts. A DN is
+// that of the user's entry then; another entry may have the same short name.
 func (d *directory) bindDirectly(password string) error {
 	var err error
 	for _, principal := range d.principals(d.user) {
 		err = d.bind(principal, password)
+		if err == nil && d.Domain == "" {
+			d.dn = principal
+		}
 		if !errors.As(err, new(refusal)) {
 			break
 		}

@@ -8,15 +8,17 @@ package proxyuser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"roundhouse/auth"
+	"roundhouse/internal/errs"
+	"roundhouse/internal/recall"
 )
 
 // Prefix begins the names of the settings.
@@ -25,8 +27,8 @@ const Prefix = "hadoop.proxyuser."
 const (
 	// lookupTimeout bounds one question for the addresses of a host.
 	lookupTimeout = 2 * time.Second
-	// keep is how long an answer holds.
-	keep = time.Minute
+	// keep is how long an answer holds, hold how long while nobody gives another.
+	keep, hold = time.Minute, 5 * time.Minute
 	// all in a list stands for everybody, everywhere.
 	all = "*"
 )
@@ -36,11 +38,7 @@ const (
 type Rules struct {
 	real   map[string]*grant
 	groups func(ctx context.Context, user string) ([]string, error)
-	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	now    func() time.Time
-
-	mu    sync.Mutex
-	hosts map[string]found
+	hosts  recall.Memory[[]netip.Addr]
 }
 
 // grant is what one real user may do.
@@ -49,16 +47,12 @@ type grant struct {
 	networks             []netip.Prefix
 }
 
-// found are the addresses of a host name.
-type found struct {
-	addresses []netip.Addr
-	until     time.Time
-}
-
 // New reads the settings, whose names are given without Prefix: "hue.hosts". An
 // error names the setting in full. groups tells the groups of users.
 func New(settings map[string]string, groups func(ctx context.Context, user string) ([]string, error)) (*Rules, error) {
-	r := &Rules{real: map[string]*grant{}, groups: groups, lookup: lookupHost, now: time.Now, hosts: map[string]found{}}
+	r := &Rules{real: map[string]*grant{}, groups: groups, hosts: recall.Memory[[]netip.Addr]{
+		Ask: lookupHost, Timeout: lookupTimeout, Keep: keep, Hold: hold,
+	}}
 	for key, text := range settings {
 		dot := strings.LastIndexByte(key, '.')
 		if dot < 0 {
@@ -153,7 +147,7 @@ func (g *grant) setHosts(list []string) error {
 // Check says why the real user may not act for another one over a connection
 // from an address; nil if it may. It asks for groups and addresses of hosts as
 // long as ctx lives. The text is a sentence without its end that names the
-// setting.
+// setting. The error is of class AUTH_UNAVAILABLE if they cannot be told now.
 func (r *Rules) Check(ctx context.Context, real, user string, from netip.Addr) error {
 	g := r.real[real]
 	if g == nil {
@@ -162,13 +156,20 @@ func (r *Rules) Check(ctx context.Context, real, user string, from netip.Addr) e
 	listed, err := r.lists(ctx, g, user)
 	switch {
 	case err != nil:
-		return fmt.Errorf("the groups of %s are not known now, so %s%s.groups cannot be judged: %w", user, Prefix, real, err)
+		return errs.Wrap(errs.AuthUnavailable, err, "The groups of user %s cannot be found out now, so nobody knows whether %s may act for that user (%s%s.groups). "+
+			"Try again in a minute.", user, real, Prefix, real)
 	case !listed:
 		return fmt.Errorf("neither %s%s.users nor .groups lists user %s", Prefix, real, user)
-	case !r.from(ctx, g, from.Unmap().WithZone("")):
-		return fmt.Errorf("%s%s.hosts does not list the address %v", Prefix, real, from)
 	}
-	return nil
+	near, err := r.from(ctx, g, from.Unmap().WithZone(""))
+	switch {
+	case near:
+		return nil
+	case err != nil:
+		return errs.Wrap(errs.AuthUnavailable, err, "The addresses of a host cannot be found out now, so nobody knows whether %s may act for others from %v (%s%s.hosts). "+
+			"Try again in a minute.", real, from, Prefix, real)
+	}
+	return fmt.Errorf("%s%s.hosts does not list the address %v", Prefix, real, from)
 }
 
 func (r *Rules) lists(ctx context.Context, g *grant, user string) (bool, error) {
@@ -182,37 +183,31 @@ func (r *Rules) lists(ctx context.Context, g *grant, user string) (bool, error) 
 	return slices.ContainsFunc(groups, func(name string) bool { return slices.Contains(g.groups, name) }), err
 }
 
-func (r *Rules) from(ctx context.Context, g *grant, from netip.Addr) bool {
+// from says whether a grant lists an address. The error counts only if it does
+// not.
+func (r *Rules) from(ctx context.Context, g *grant, from netip.Addr) (listed bool, err error) {
 	if slices.Contains(g.hosts, all) || slices.ContainsFunc(g.networks, func(n netip.Prefix) bool { return n.Contains(from) }) {
-		return true
+		return true, nil
 	}
-	return slices.ContainsFunc(g.hosts, func(host string) bool { return slices.Contains(r.addresses(ctx, host), from) })
+	for _, host := range g.hosts {
+		addresses, fault := r.hosts.Get(ctx, host)
+		if slices.Contains(addresses, from) {
+			return true, nil
+		}
+		err = errors.Join(err, fault)
+	}
+	return false, err
 }
 
-// addresses are those of a host; none if it has none or nobody tells them in
-// time.
-func (r *Rules) addresses(ctx context.Context, host string) []netip.Addr {
-	r.mu.Lock()
-	known := r.hosts[host]
-	r.mu.Unlock()
-	if r.now().Before(known.until) {
-		return known.addresses
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	addresses, err := r.lookup(ctx, host)
-	if err != nil {
-		return nil // refused; the next call asks again
+// lookupHost are the addresses of a host; none if there is no such host.
+func lookupHost(ctx context.Context, host string) ([]netip.Addr, error) {
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	var said *net.DNSError
+	if errors.As(err, &said) && said.IsNotFound {
+		return nil, nil
 	}
 	for i, a := range addresses {
 		addresses[i] = a.Unmap().WithZone("")
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.hosts[host] = found{addresses, r.now().Add(keep)}
-	return addresses
-}
-
-func lookupHost(ctx context.Context, host string) ([]netip.Addr, error) {
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return addresses, err
 }

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"roundhouse/internal/errs"
+	"roundhouse/internal/recall"
 )
 
 // groupsOf is what the tests know of groups.
@@ -30,11 +34,11 @@ func TestHadoopsRules(t *testing.T) {
 		"j.doe.users": "alice", "j.doe.hosts": "127.0.0.1",
 	}, groupsOf)
 	require.NoError(t, err)
-	r.lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+	r.hosts.Ask = func(_ context.Context, host string) ([]netip.Addr, error) {
 		if host != "hue.example.org" {
-			return nil, errors.New("no such host")
+			return nil, nil
 		}
-		return []netip.Addr{netip.MustParseAddr("::ffff:198.51.100.3")}, nil
+		return []netip.Addr{netip.MustParseAddr("198.51.100.3")}, nil
 	}
 	for name, tt := range map[string]struct{ real, user, from, why string }{
 		"a listed user":             {"hue", "alice", "10.1.2.3", ""},
@@ -51,7 +55,7 @@ func TestHadoopsRules(t *testing.T) {
 		"case counts":               {"hue", "Alice", "10.1.2.3", "neither"},
 		"who may act for nobody":    {"alice", "bob", "10.1.2.3", "alice may act for nobody"},
 		"not the other way round":   {"bob", "hue", "10.1.2.3", "bob may act for nobody"},
-		"groups that nobody tells":  {"hue", "lost", "10.1.2.3", "the groups of lost are not known now"},
+		"groups that nobody tells":  {"hue", "lost", "10.1.2.3", "groups of user lost cannot be found out now"},
 		"no address, as of sockets": {"hue", "alice", "", "hue.hosts does not list"},
 	} {
 		from, _ := netip.ParseAddr(tt.from)
@@ -61,28 +65,59 @@ func TestHadoopsRules(t *testing.T) {
 			continue
 		}
 		require.ErrorContains(t, err, tt.why, name)
+		require.Equal(t, tt.user == "lost", errs.Is(err, errs.AuthUnavailable), name)
 	}
 }
 
-func TestNamesOfHostsAreAskedOnceAMinute(t *testing.T) {
-	r, err := New(map[string]string{"hue.users": "*", "hue.hosts": "hue"}, groupsOf)
+// TestHostsThatNobodyTells: a fault of the name service is no refusal, the last
+// answer holds for a while, and a host that is no more lets nobody in at once.
+func TestHostsThatNobodyTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := New(map[string]string{"hue.users": "*", "hue.hosts": "other,hue"}, groupsOf)
+		require.NoError(t, err)
+		from := netip.MustParseAddr("10.0.0.1")
+		asked, addresses, fault := 0, []netip.Addr{from}, error(nil)
+		r.hosts.Ask = func(_ context.Context, host string) ([]netip.Addr, error) {
+			if host == "other" {
+				return nil, errors.New("no answer")
+			}
+			asked++
+			if fault != nil {
+				return nil, fault
+			}
+			return addresses, nil
+		}
+		check := func() error { return r.Check(t.Context(), "hue", "alice", from) }
+		for range 3 {
+			require.NoError(t, check(), "whatever is wrong with the other host")
+		}
+		require.Equal(t, 1, asked)
+		fault = errors.New("no answer")
+		time.Sleep(hold - 1)
+		require.NoError(t, check())
+		time.Sleep(recall.Again)
+		for range 3 {
+			require.True(t, errs.Is(check(), errs.AuthUnavailable), "an old address is no proof")
+		}
+		require.Equal(t, 3, asked)
+		addresses, fault = nil, nil
+		time.Sleep(recall.Again)
+		require.True(t, errs.Is(check(), errs.AuthUnavailable), "the other host may be it")
+		r.hosts.Ask = func(context.Context, string) ([]netip.Addr, error) { return nil, nil }
+		time.Sleep(keep)
+		require.ErrorContains(t, check(), "does not list the address")
+	})
+}
+
+// TestLookup: who is not there is no fault.
+func TestLookup(t *testing.T) {
+	addresses, err := lookupHost(t.Context(), "localhost")
 	require.NoError(t, err)
-	asked, now := 0, time.Now()
-	answer := error(nil)
-	r.now = func() time.Time { return now }
-	r.lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
-		asked++
-		_, bounded := ctx.Deadline()
-		require.True(t, bounded)
-		return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, answer
-	}
-	from := netip.MustParseAddr("10.0.0.1")
-	for range 3 {
-		require.NoError(t, r.Check(t.Context(), "hue", "alice", from))
-	}
-	require.Equal(t, 1, asked)
-	now, answer = now.Add(keep), errors.New("no answer")
-	require.Error(t, r.Check(t.Context(), "hue", "alice", from), "an old address is no proof")
+	require.Contains(t, addresses, netip.MustParseAddr("127.0.0.1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = lookupHost(ctx, "host.example.invalid")
+	require.Error(t, err, "nobody was asked")
 }
 
 func TestFaultsNameTheSetting(t *testing.T) {

@@ -214,7 +214,7 @@ func (w who) build() (people, error) {
 		}
 	}
 	for _, name := range w.Groups {
-		if strings.TrimSpace(name) != name || name == "" || name == anything {
+		if !auth.ValidGroup(name) || name == anything {
 			return p, fmt.Errorf("%q can be no group", name)
 		}
 	}

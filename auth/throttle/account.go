@@ -5,15 +5,29 @@ package throttle
 import (
 	"math"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// account counts the failures of an address, or of a user at one. A nil one has
-// no limit.
-type account struct {
-	free    int     // failures that cost nothing
-	share   float64 // what an attempt under way counts for, in failures
-	longest time.Duration
+// ledger has the accounts of one kind.
+type ledger struct {
+	free    int           // failures that cost nothing; as many are forgotten in the longest wait
+	share   float64       // what an attempt under way counts for, in failures
+	longest time.Duration // wait
 
+	accounts *simplelru.LRU[place, *account]
+}
+
+// newLedger makes one; nil is one without a limit.
+func newLedger(free int, share float64, longest time.Duration) *ledger {
+	if free == 0 {
+		return nil
+	}
+	return &ledger{free: free, share: share, longest: longest, accounts: table[*account]()}
+}
+
+// account counts the failures of an address, or of a user at one.
+type account struct {
 	level float64 // failures not yet forgotten
 	// until is the end of the wait, or the time of the last failure if that cost
 	// none. Forgetting begins then.
@@ -22,63 +36,103 @@ type account struct {
 	pending map[digest]int
 }
 
+// count is where an attempt counts: an account of a ledger, which need not be
+// there yet.
+type count struct {
+	in *ledger
+	at place
+}
+
 // wait is how long an attempt with credentials key has to wait; 0 lets it
 // through. Beyond the limit guesses are looked at one at a time, so that many at
-// once are no way around it.
-func (a *account) wait(now time.Time, key digest) time.Duration {
-	if a == nil {
+// once are no way around it. It makes no account: attempts that are refused must
+// not push out the accounts of others.
+func (c count) wait(key digest, now time.Time) time.Duration {
+	if c.in == nil {
+		return 0
+	}
+	a, known := c.in.accounts.Peek(c.at)
+	if !known {
 		return 0
 	}
 	if wait := a.until.Sub(now); wait > 0 {
 		return wait
 	}
 	others := len(a.pending)
-	if a.pending[key] > 0 || others == 0 || a.now(now)+a.share*float64(others) < float64(a.free) {
+	if a.pending[key] > 0 || others == 0 || c.in.level(a, now)+c.in.share*float64(others) < float64(c.in.free) {
 		return 0
 	}
 	return firstWait
 }
 
 // fail counts a failure.
-func (a *account) fail(now time.Time) {
-	if a == nil {
+func (c count) fail(now time.Time) {
+	if c.in == nil {
 		return
 	}
-	a.level = a.now(now) + 1
+	a := c.account()
+	a.level = c.in.level(a, now) + 1
 	if a.until.Before(now) {
 		a.until = now
 	}
-	beyond := a.level - float64(a.free)
+	beyond := a.level - float64(c.in.free)
 	if beyond <= 0 {
 		return
 	}
 	wait := firstWait.Seconds() * math.Exp2(math.Ceil(beyond)-1)
-	if limit := a.longest.Seconds(); wait > limit {
+	if limit := c.in.longest.Seconds(); wait > limit {
 		// More failures could not make the wait longer, only the memory of them.
 		wait, a.level = limit, a.level-1
 	}
 	a.until = now.Add(time.Duration(wait * float64(time.Second)))
 }
 
-// now is how many failures are not forgotten: after the wait they go evenly, the
-// limit's worth in the longest wait.
-func (a *account) now(now time.Time) float64 {
+// level is how many failures are not forgotten: after the wait they go evenly,
+// the limit's worth in the longest wait.
+func (l *ledger) level(a *account, now time.Time) float64 {
 	quiet := max(0, now.Sub(a.until))
-	return max(0, a.level-float64(a.free)*quiet.Seconds()/a.longest.Seconds())
+	return max(0, a.level-float64(l.free)*quiet.Seconds()/l.longest.Seconds())
 }
 
 // begin notes an attempt under way, settle ends it.
-func (a *account) begin(key digest) {
-	if a != nil {
-		a.pending[key]++
+func (c count) begin(key digest) {
+	if c.in == nil {
+		return
+	}
+	a := c.account()
+	if a.pending == nil {
+		a.pending = map[digest]int{}
+	}
+	a.pending[key]++
+}
+
+func (c count) settle(key digest, now time.Time) {
+	if c.in == nil {
+		return
+	}
+	a, known := c.in.accounts.Peek(c.at)
+	if !known {
+		return
+	}
+	if a.pending[key] > 1 {
+		a.pending[key]--
+		return
+	}
+	if delete(a.pending, key); len(a.pending) > 0 {
+		return
+	}
+	a.pending = nil
+	if c.in.level(a, now) == 0 {
+		c.in.accounts.Remove(c.at) // it says nothing
 	}
 }
 
-func (a *account) settle(key digest) {
-	if a == nil {
-		return
+// account is the account, made if need be.
+func (c count) account() *account {
+	a, known := c.in.accounts.Get(c.at)
+	if !known {
+		a = &account{}
+		c.in.accounts.Add(c.at, a)
 	}
-	if a.pending[key]--; a.pending[key] <= 0 {
-		delete(a.pending, key)
-	}
+	return a
 }

@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package throttle slows those down who try credentials until some fit.
+// Package throttle slows those down who try passwords until one fits.
 //
 // Failures count for an address, and for a user at an address, never for a user
 // alone: whoever fails in alice's name elsewhere cannot keep alice out. Up to a
 // limit failures cost nothing; after that each doubles the wait, and meanwhile
-// calls are refused before any method sees them.
+// calls are refused before any method sees them. The same credentials are one
+// guess, however often they fail.
 //
 // Two things keep those unaffected who share an address with an attacker. What
 // was good before on the same connection always passes. And a user who came in
 // from an address before does not wait for what others failed there. Neither
-// lets anybody try further passwords, as letting good ones pass everywhere would.
+// lets anybody try further passwords, as letting good ones pass everywhere would,
+// or forgetting failures after a good login.
+//
+// Tokens and tickets cannot be guessed. They have accounts of their own, which
+// bound the work alone.
 package throttle
 
 import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"math"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -30,19 +33,21 @@ import (
 
 	"roundhouse/auth"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/netaddr"
 )
 
 const (
-	// remembered bounds each table, in entries; the ones not used for longest are
-	// forgotten first.
+	// remembered bounds each table, in entries of some 300 bytes; the ones not used
+	// for longest are forgotten first.
 	remembered = 20_000
 	// firstWait is the wait after the first failure beyond the limit.
 	firstWait = time.Second
-	// networkBits is how much of an IPv6 address is one customer's.
-	networkBits = 64
 	// crowd is what an attempt under way counts for at an address, in failures:
 	// many people may come at once.
 	crowd = 0.25
+	// tokens is how many bad tokens or tickets an address may bring in a second for
+	// each failure that is free there.
+	tokens = 20
 )
 
 // Options are limits.
@@ -56,27 +61,44 @@ type Options struct {
 
 // Throttle is an auth.Watcher. Make it with New; it is safe for concurrent use.
 type Throttle struct {
-	o     Options
-	blind []byte // random: what is kept of credentials says nothing about them
+	longest time.Duration
+	blind   []byte // random: what is kept of credentials says nothing about them
 
 	mu sync.Mutex
-	// good is what came in, by connection and credentials and as a caller at an
-	// address.
-	good *simplelru.LRU[string, struct{}]
-	// users are keyed by address and user, addresses by the address.
-	users, addresses *simplelru.LRU[string, *account]
+	// connections and callers are what came in. They are two tables, so that a
+	// script with a connection for each call pushes no caller out.
+	connections, callers *simplelru.LRU[place, struct{}]
+	// failed is when credentials were counted at an address.
+	failed *simplelru.LRU[place, time.Time]
+	// users and passwords count failed passwords of a user at an address and of an
+	// address, unguessable what else fails there.
+	users, passwords, unguessable *ledger
 }
 
 type digest [sha256.Size]byte
 
+// place is a key of the tables: an address, as a whole or for one credential or
+// user. It is small whatever a client sends.
+type place struct {
+	address string
+	who     digest
+}
+
 // New makes a throttle that has seen nothing yet.
 func New(o Options) *Throttle {
-	t := &Throttle{o: o, blind: make([]byte, sha256.Size)}
-	rand.Read(t.blind)                                                   // never fails (crypto/rand of Go 1.24)
-	t.good, _ = simplelru.NewLRU[string, struct{}](remembered, nil)      // fails for a size below one only
-	t.users, _ = simplelru.NewLRU[string, *account](remembered, nil)     // as above
-	t.addresses, _ = simplelru.NewLRU[string, *account](remembered, nil) // as above
+	t := &Throttle{longest: o.LongestWait, blind: make([]byte, sha256.Size),
+		connections: table[struct{}](), callers: table[struct{}](), failed: table[time.Time](),
+		users:       newLedger(o.UserFailures, 1, o.LongestWait),
+		passwords:   newLedger(o.AddressFailures, crowd, o.LongestWait),
+		unguessable: newLedger(tokens*o.AddressFailures, crowd, firstWait),
+	}
+	rand.Read(t.blind) // never fails (crypto/rand of Go 1.24)
 	return t
+}
+
+func table[V any]() *simplelru.LRU[place, V] {
+	l, _ := simplelru.NewLRU[place, V](remembered, nil) // fails for a size below one only
+	return l
 }
 
 // refusal is the cause of a refusal by this package.
@@ -87,128 +109,117 @@ func (r refusal) Error() string { return fmt.Sprintf("throttled for %v", r.wait)
 // RetryAfter is when the next attempt is looked at.
 func (r refusal) RetryAfter() time.Duration { return r.wait }
 
-// Before implements auth.Watcher. It refuses attempts with LIMIT_EXCEEDED while
+// Watch implements auth.Watcher. It refuses attempts with LIMIT_EXCEEDED while
 // one of their accounts has to wait. Calls without credentials are no attempts.
-func (t *Throttle) Before(r auth.Request, c auth.Credentials) error {
+func (t *Throttle) Watch(r auth.Request, c auth.Credentials, decide func() (auth.Identity, error)) (auth.Identity, error) {
 	if c.Scheme == "" {
-		return nil
+		return decide()
 	}
-	a, now := t.attempt(r, c), time.Now()
+	a := t.attempt(r, c)
+	proven, wait := t.begin(a)
+	if wait > 0 {
+		return auth.Identity{}, refused(a, wait)
+	}
+	if !proven {
+		defer t.settle(a) // after a panic, too
+	}
+	id, err := decide()
+	t.decided(a, err)
+	return id, err
+}
+
+// begin says whether an attempt is known to be good, else how long it has to
+// wait, and notes it as under way if it has not to.
+func (t *Throttle) begin(a attempt) (proven bool, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, proven := t.good.Get(a.connection); proven {
-		return nil
+	if _, proven := t.connections.Get(a.connection); proven {
+		return true, 0
 	}
-	byUser, byAddress := t.accounts(a)
-	wait := byUser.wait(now, a.key)
-	if _, known := t.good.Get(a.caller); !known {
-		wait = max(wait, byAddress.wait(now, a.key))
+	now := time.Now()
+	wait = a.user.wait(a.key, now)
+	if !t.callers.Contains(a.caller) {
+		wait = max(wait, a.address.wait(a.key, now))
 	}
-	if wait > 0 {
-		return refused(a, wait)
+	if wait == 0 {
+		a.user.begin(a.key)
+		a.address.begin(a.key)
 	}
-	byUser.begin(a.key)
-	byAddress.begin(a.key)
-	return nil
+	return false, wait
 }
 
 func refused(a attempt, wait time.Duration) error {
 	seconds := max(1, int(math.Ceil(wait.Seconds())))
 	return errs.Wrap(errs.LimitExceeded, refusal{time.Duration(seconds) * time.Second},
 		"Too many logins from %s failed, so this one was not looked at. Correct the user name, password or token, "+
-			"and try again in %d s; until then further attempts change nothing.", a.network, seconds)
+			"and try again in %d s; until then further attempts change nothing.", a.address.at.address, seconds)
 }
 
-// Decided implements auth.Watcher.
-func (t *Throttle) Decided(r auth.Request, c auth.Credentials, _ auth.Identity, err error) {
-	if c.Scheme == "" || errors.As(err, new(refusal)) {
-		return
-	}
-	a, now := t.attempt(r, c), time.Now()
+func (t *Throttle) settle(a attempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	byUser, byAddress := t.accounts(a)
-	byUser.settle(a.key)
-	byAddress.settle(a.key)
+	now := time.Now()
+	a.user.settle(a.key, now)
+	a.address.settle(a.key, now)
+}
+
+// decided notes an outcome. A good login forgets no failure: a client that works
+// beside the attacker must not thereby get the attacker more guesses.
+func (t *Throttle) decided(a attempt, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
 	switch {
-	case err == nil:
-		t.succeed(a)
+	case err == nil && !a.once:
+		t.connections.Add(a.connection, struct{}{})
+		t.callers.Add(a.caller, struct{}{})
 	case errs.Is(err, errs.Unauthenticated):
-		byUser.fail(now)
-		byAddress.fail(now)
-		t.good.Remove(a.connection)
+		t.connections.Remove(a.connection)
+		if counted, ok := t.failed.Get(a.guess); ok && now.Sub(counted) < t.longest {
+			return
+		}
+		t.failed.Add(a.guess, now)
+		a.user.fail(now)
+		a.address.fail(now)
 	}
-}
-
-// succeed forgets what a user failed at an address. What the address failed
-// stays: who has an account must not thereby get more guesses at others.
-func (t *Throttle) succeed(a attempt) {
-	t.users.Remove(a.user)
-	if a.scheme != auth.SchemeNegotiate { // each of these is used once
-		t.good.Add(a.connection, struct{}{})
-		t.good.Add(a.caller, struct{}{})
-	}
-}
-
-// accounts are what an attempt counts for; nil where there is no limit.
-func (t *Throttle) accounts(a attempt) (byUser, byAddress *account) {
-	if a.user != "" && t.o.UserFailures > 0 {
-		byUser = t.account(t.users, a.user)
-		byUser.free, byUser.share = t.o.UserFailures, 1
-	}
-	if t.o.AddressFailures > 0 {
-		byAddress = t.account(t.addresses, a.network)
-		byAddress.free, byAddress.share = t.o.AddressFailures, crowd
-	}
-	return byUser, byAddress
-}
-
-func (t *Throttle) account(table *simplelru.LRU[string, *account], key string) *account {
-	a, known := table.Get(key)
-	if !known {
-		a = &account{longest: t.o.LongestWait, pending: map[digest]int{}}
-		table.Add(key, a)
-	}
-	return a
 }
 
 // attempt is a call with credentials, by what it is counted and known by.
 type attempt struct {
-	scheme string
-	key    digest // of the credentials
-	// network is where the call comes from, connection its very connection with
-	// these credentials.
-	network, connection string
-	// user is a user at an address, "" if the credentials name none; caller is
-	// that, or the credentials at an address.
-	user, caller string
+	key  digest // of the credentials
+	once bool   // they are good for one call
+	// connection are the credentials on this very connection, guess those at this
+	// address, caller the user they name at this address, or else they themselves.
+	connection, guess, caller place
+	user, address             count // no user if they name none
 }
 
 func (t *Throttle) attempt(r auth.Request, c auth.Credentials) attempt {
-	h := hmac.New(sha256.New, t.blind)
-	h.Write([]byte(c.Scheme + " " + c.Value))
-	a := attempt{scheme: c.Scheme, key: digest(h.Sum(nil)), network: network(r.Peer)}
-	if r.Peer != nil {
-		a.connection = r.Peer.String() + " " + string(a.key[:])
+	key, here := t.hash(c.Scheme+" "+c.Value), network(r.Peer)
+	guess := place{here, key}
+	a := attempt{key: key, once: c.Scheme == auth.SchemeNegotiate, connection: place{fmt.Sprint(r.Peer), key}, guess: guess, caller: guess,
+		address: count{t.unguessable, place{address: here}}}
+	if c.Scheme == auth.SchemeBasic {
+		a.address.in = t.passwords
 	}
-	a.caller = a.network + " " + string(a.key[:])
 	if name, _, ok := c.Basic(); ok { // spellings of one name count as one
-		a.user = a.network + " " + strings.ToLower(auth.ShortName(name))
-		a.caller = a.user
+		a.caller = place{here, t.hash(" " + strings.ToLower(auth.ShortName(name)))}
+		a.user = count{t.users, a.caller}
 	}
 	return a
 }
 
-// network is the part of an address that one attacker has: all of IPv4, the
-// network of IPv6.
+// hash tells texts apart and says nothing about them.
+func (t *Throttle) hash(text string) digest {
+	h := hmac.New(sha256.New, t.blind)
+	h.Write([]byte(text))
+	return digest(h.Sum(nil))
+}
+
+// network is the part of an address that one attacker has.
 func network(peer net.Addr) string {
-	tcp, ok := peer.(*net.TCPAddr)
-	if !ok {
-		return "this machine"
+	if tcp, ok := peer.(*net.TCPAddr); ok {
+		return netaddr.Network(tcp.IP.String())
 	}
-	address := tcp.AddrPort().Addr().Unmap()
-	if address.Is4() {
-		return address.String()
-	}
-	return netip.PrefixFrom(address.WithZone(""), networkBits).Masked().String()
+	return "this machine"
 }

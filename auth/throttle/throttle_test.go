@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,11 +24,12 @@ import (
 	"roundhouse/internal/errs"
 )
 
-// directory accepts the password "good" of everybody and counts what it is asked.
+// directory accepts the password "good" of everybody and tokens that begin so,
+// and counts what it is asked.
 type directory struct {
-	asked atomic.Int64
-	away  bool
-	slow  time.Duration
+	asked        atomic.Int64
+	away, broken bool
+	slow         time.Duration
 }
 
 func (*directory) Name() string      { return "DIRECTORY" }
@@ -33,12 +37,16 @@ func (*directory) Challenge() string { return "Basic" }
 
 func (d *directory) Check(_ context.Context, _ auth.Request, c auth.Credentials) (auth.Identity, error) {
 	d.asked.Add(1)
-	<-time.After(d.slow)
+	if d.slow > 0 {
+		<-time.After(d.slow)
+	}
 	user, password, ok := c.Basic()
 	switch {
+	case d.broken:
+		panic("broken")
 	case d.away:
 		return auth.Identity{}, errs.New(errs.AuthUnavailable, "away")
-	case c.Scheme == auth.SchemeBearer && c.Value == "good":
+	case c.Scheme == auth.SchemeBearer && strings.HasPrefix(c.Value, "good"):
 		return auth.Identity{User: "alice"}, nil
 	case !ok || password != "good":
 		return auth.Identity{}, errors.New("wrong password")
@@ -58,12 +66,8 @@ func newGate(o throttle.Options) gate {
 }
 
 func (g gate) try(from, header string) error {
-	address, err := net.ResolveTCPAddr("tcp", from)
-	if err != nil {
-		panic(err)
-	}
-	_, err = g.chain.Authenticate(context.Background(), auth.Request{
-		Header: map[string][]string{"authorization": {header}}, Peer: address, Secure: true,
+	_, err := g.chain.Authenticate(context.Background(), auth.Request{
+		Header: map[string][]string{"authorization": {header}}, Peer: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from)), Secure: true,
 	})
 	return err
 }
@@ -81,15 +85,17 @@ const (
 
 func throttled(err error) bool { return errs.Is(err, errs.LimitExceeded) }
 
+func refused(err error) bool { return errs.Is(err, errs.Unauthenticated) }
+
 // TestWaitsDouble: after the free failures each further one doubles the wait up
 // to the longest; what is refused meanwhile neither asks nor counts.
 func TestWaitsDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(limits)
 		for i := range 4 {
-			require.True(t, errs.Is(g.login(here, "alice", fmt.Sprint(i)), errs.Unauthenticated))
+			require.True(t, refused(g.login(here, "alice", fmt.Sprint(i))))
 		}
-		for _, want := range []int{1, 2, 4, 8, 16, 32, 60, 60, 60} {
+		for i, want := range []int{1, 2, 4, 8, 16, 32, 60, 60, 60} {
 			asked := g.asked.Load()
 			for _, name := range []string{"alice", "ALICE", "alice@x"} {
 				err := g.login(here, name, "other")
@@ -101,7 +107,7 @@ func TestWaitsDouble(t *testing.T) {
 			}
 			require.Equal(t, asked, g.asked.Load())
 			time.Sleep(time.Duration(want) * time.Second)
-			require.True(t, errs.Is(g.login(here, "alice", "other"), errs.Unauthenticated))
+			require.True(t, refused(g.login(here, "alice", fmt.Sprint("guess", i))))
 		}
 	})
 }
@@ -129,13 +135,10 @@ func TestManyUsersFromOneAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(limits)
 		require.NoError(t, g.login(here, "alice", "good"))
-		require.NoError(t, g.try(here, "Bearer good"))
 		for i := range 11 {
-			require.True(t, errs.Is(g.login(alsoHere, fmt.Sprint("u", i), "x"), errs.Unauthenticated))
+			require.True(t, refused(g.login(alsoHere, fmt.Sprint("u", i), "x")))
 		}
 		require.True(t, throttled(g.login(alsoHere, "bob", "good")))
-		require.True(t, throttled(g.try(alsoHere, "Bearer other")))
-		require.NoError(t, g.try(alsoHere, "Bearer good"))
 		require.NoError(t, g.login(alsoHere, "alice", "good"), "from a new connection")
 		require.NoError(t, g.login(there, "bob", "good"))
 		time.Sleep(time.Second)
@@ -143,21 +146,125 @@ func TestManyUsersFromOneAddress(t *testing.T) {
 	})
 }
 
+// TestTokensDoNotWaitForPasswords: nobody guesses a token, so those of an
+// address where passwords fail are looked at, also ones that are new there. Only
+// the work that forged ones make is bounded, and passwords do not wait for these.
+func TestTokensDoNotWaitForPasswords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		require.NoError(t, g.try(here, "Bearer good"))
+		for i := range 11 {
+			require.True(t, refused(g.login(here, fmt.Sprint("u", i), "x")))
+		}
+		require.True(t, throttled(g.login(here, "bob", "good")))
+		for i := range 100 {
+			require.NoError(t, g.try(here, fmt.Sprint("Bearer good", i)), "on a proven connection, too")
+			require.NoError(t, g.try(fmt.Sprint("192.0.2.1:", 3000+i), fmt.Sprint("Bearer good", i)))
+		}
+		require.True(t, refused(g.try(here, "Negotiate ticket")))
+		looked := 0
+		for i := range 1000 {
+			if refused(g.try(there, fmt.Sprint("Bearer forged", i))) {
+				looked++
+			}
+		}
+		require.Equal(t, 201, looked)
+		require.True(t, throttled(g.try(there, "Bearer good")))
+		require.NoError(t, g.login(there, "bob", "good"))
+		require.NoError(t, g.try(here, "Bearer good and here"))
+		time.Sleep(time.Second)
+		require.NoError(t, g.try(there, "Bearer good"))
+	})
+}
+
 func TestFailuresAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(limits)
-		for range 100 { // one every 20 s costs nothing, however long it goes on
-			require.True(t, errs.Is(g.login(here, "alice", "x"), errs.Unauthenticated))
+		for i := range 100 { // one every 20 s costs nothing, however long it goes on
+			require.True(t, refused(g.login(here, "alice", fmt.Sprint("x", i))))
 			time.Sleep(20 * time.Second)
 		}
 		for i := range 3 {
-			require.Error(t, g.login(here, "alice", fmt.Sprint(i)))
+			require.True(t, refused(g.login(here, "alice", fmt.Sprint(i))))
 		}
 		require.NoError(t, g.login(here, "alice", "good"), "three are free")
-		for i := range 3 {
-			require.True(t, errs.Is(g.login(alsoHere, "alice", fmt.Sprint(i)), errs.Unauthenticated), "a good login begins anew")
-		}
+		require.True(t, refused(g.login(alsoHere, "alice", "4")))
+		require.True(t, throttled(g.login(alsoHere, "alice", "5")), "a good login forgets nothing")
 	})
+}
+
+// TestGoodLoginsGiveNoGuesses: alice works at the address where somebody guesses
+// at hers.
+func TestGoodLoginsGiveNoGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		looked := 0
+		for i := range 1000 {
+			if refused(g.login(here, "alice", fmt.Sprint(i))) {
+				looked++
+			}
+			if i%3 == 0 {
+				require.NoError(t, g.login(alsoHere, "alice", "good"))
+			}
+		}
+		require.Equal(t, 4, looked)
+	})
+}
+
+// TestOneGuessCountsOnce: clients that go on with an old password or token know
+// no more after it than before, whether they call at once or every second.
+func TestOneGuessCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		g.slow = time.Millisecond
+		var all sync.WaitGroup
+		for range 12 {
+			all.Go(func() { require.True(t, refused(g.login(here, "alice", "old"))) })
+		}
+		all.Wait()
+		for range 600 {
+			require.True(t, refused(g.login(here, "alice", "old")))
+			require.True(t, refused(g.try(here, "Bearer expired")))
+			time.Sleep(time.Second)
+		}
+		require.NoError(t, g.login(alsoHere, "alice", "good"))
+		require.NoError(t, g.login(alsoHere, "bob", "good"))
+
+		g = newGate(throttle.Options{UserFailures: 1, LongestWait: time.Minute})
+		require.True(t, refused(g.login(here, "alice", "old")))
+		time.Sleep(time.Minute)
+		require.True(t, refused(g.login(here, "alice", "old")), "it counts again once it is forgotten, or old guesses could be tried for ever")
+		require.True(t, refused(g.login(here, "alice", "other")))
+		require.True(t, throttled(g.login(here, "alice", "good")))
+	})
+}
+
+// TestAttemptsUnderWay: what is known to be good is no attempt and ends none.
+func TestAttemptsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(throttle.Options{UserFailures: 1, LongestWait: time.Minute})
+		require.NoError(t, g.login(alsoHere, "alice", "good"))
+		require.True(t, refused(g.login(here, "alice", "guess")))
+		g.slow = time.Second
+		var all sync.WaitGroup
+		all.Go(func() { require.NoError(t, g.login(alsoHere, "alice", "good")) })
+		time.Sleep(500 * time.Millisecond)
+		all.Go(func() { require.NoError(t, g.login(here, "alice", "good")) })
+		time.Sleep(700 * time.Millisecond)
+		require.True(t, throttled(g.login(here, "alice", "other guess")), "one at a time")
+		all.Wait()
+	})
+}
+
+// TestPanics: an attempt whose method panics is over.
+func TestPanics(t *testing.T) {
+	g := newGate(limits)
+	g.broken = true
+	for i := range 100 {
+		require.Panics(t, func() { _ = g.login(here, "alice", fmt.Sprint(i)) })
+	}
+	g.broken = false
+	require.NoError(t, g.login(here, "alice", "good"))
 }
 
 // TestManyAtOnce: a thousand guesses at once are no way around the limits, and
@@ -195,7 +302,7 @@ func TestWhatCountsForNothing(t *testing.T) {
 	require.NoError(t, g.login(here, "alice", "good"))
 	none := newGate(throttle.Options{LongestWait: time.Minute})
 	for i := range 100 {
-		require.True(t, errs.Is(none.login(here, "alice", fmt.Sprint(i)), errs.Unauthenticated))
+		require.True(t, refused(none.login(here, "alice", fmt.Sprint(i))))
 	}
 }
 
@@ -215,12 +322,46 @@ func TestNetworks(t *testing.T) {
 	})
 }
 
-// TestMemoryIsBounded: a million names of a million addresses are no way to
+// TestScriptsPushNobodyOut: one with a connection for each call makes no other
+// user a stranger.
+func TestScriptsPushNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		require.NoError(t, g.login(here, "alice", "good"))
+		for i := range 21_000 {
+			require.NoError(t, g.login(fmt.Sprint("192.0.2.3:", 1000+i), "bob", "good"))
+		}
+		for i := range 11 {
+			require.True(t, refused(g.login(here, fmt.Sprint("u", i), "x")))
+		}
+		require.NoError(t, g.login(alsoHere, "alice", "good"))
+	})
+}
+
+// TestRefusalsPushNobodyOut: calls that are not looked at make no accounts.
+func TestRefusalsPushNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		for i := range 4 {
+			require.True(t, refused(g.login(there, "alice", fmt.Sprint(i))))
+		}
+		looked := 0
+		for i := range 21_000 {
+			if refused(g.login(here, fmt.Sprint("u", i), "x")) {
+				looked++
+			}
+		}
+		require.Equal(t, 11, looked)
+		require.True(t, throttled(g.login(there, "alice", "good")))
+	})
+}
+
+// TestMemoryIsBounded: names of many addresses are no way to
 // fill the memory, and those in use are not forgotten for them.
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(limits)
-		for i := range 60_000 {
+		for i := range 30_000 {
 			_ = g.login(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "u", "x")
 			if i%5000 == 0 {
 				require.Error(t, g.login(there, "alice", fmt.Sprint(i)))
@@ -228,4 +369,19 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		require.True(t, throttled(g.login(there, "alice", "last")))
 	})
+	g := newGate(limits)
+	before := heap()
+	name := strings.Repeat("n", 40_000)
+	for i := range 250 {
+		require.True(t, refused(g.login(fmt.Sprintf("10.1.%d.%d:1", i>>8, i&255), fmt.Sprint(i, name), "x")))
+	}
+	require.Less(t, heap()-before, int64(3<<20), "names that nobody can have, of 10 MB")
+	runtime.KeepAlive(g)
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -139,10 +139,11 @@ func (*Authenticator) Name() string { return Method }
 // Challenge implements auth.Method.
 func (*Authenticator) Challenge() string { return "Bearer" }
 
-// Check accepts the bearer tokens of the file. It knows nothing of others, which
-// may be tokens of another method.
+// Check accepts the bearer tokens of the file, but those that could be guessed,
+// which a hash in the file may hide. It knows nothing of others, which may be
+// tokens of another method.
 func (a *Authenticator) Check(_ context.Context, _ auth.Request, c auth.Credentials) (auth.Identity, error) {
-	if c.Scheme != auth.SchemeBearer || len(c.Value) > maxToken {
+	if c.Scheme != auth.SchemeBearer || len(c.Value) < minToken || len(c.Value) > maxToken {
 		return auth.Identity{}, auth.ErrNotMine
 	}
 	id, known := a.current.Load().byHMAC[a.blinded(sha256.Sum256([]byte(c.Value)))]

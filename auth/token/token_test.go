@@ -59,7 +59,7 @@ func with(header ...string) auth.Request {
 }
 
 func TestConformance(t *testing.T) {
-	a := open(t, aliceToken+" alice groups=eng,ops admin\nsha256:"+hashOf(bobToken)+" bob\n")
+	a := open(t, aliceToken+" alice groups=eng,ops admin\nsha256:"+hashOf(bobToken)+" bob\nsha256:"+hashOf("hunter2")+" eve\n")
 	bearer := "Bearer " + aliceToken
 	remote := with("authorization", bearer)
 	remote.Peer = authtest.Remote
@@ -75,6 +75,7 @@ func TestConformance(t *testing.T) {
 			"empty header":          with("authorization", ""),
 			"scheme only":           with("authorization", "Bearer"),
 			"empty token":           with("authorization", "Bearer "),
+			"a token to be guessed": with("authorization", "Bearer hunter2"),
 			"unknown token":         with("authorization", "Bearer mallory-0123456789abcdef"),
 			"other scheme":          with("authorization", "Basic "+aliceToken),
 			"no scheme":             with("authorization", aliceToken),

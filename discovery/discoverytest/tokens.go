@@ -29,7 +29,7 @@ func Tokens(t *testing.T, open func(t *testing.T) discovery.TokenStore) {
 func newToken(id string) discovery.TokenRecord {
 	made := time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 	return discovery.TokenRecord{
-		ID: id, User: "alice", Name: "nightly", Hash: "0f", Method: "LDAP", Scope: []string{"connect", "rest"}, Parent: "t0",
+		ID: id, User: "alice", Name: "nightly", Hash: "0f", Method: "LDAP", Scope: []string{"connect", "rest"}, Parent: "t0", By: "boss",
 		Created: made, Expires: made.Add(time.Hour), Last: made.Add(2 * time.Hour),
 		SlidUntil: made.Add(90 * time.Minute), Revoked: made.Add(time.Minute), Used: made.Add(time.Second),
 	}
@@ -42,7 +42,7 @@ func tokensReadBack(t *testing.T, s discovery.TokenStore) {
 	first, second := newToken("t1"), newToken("t2")
 	require.NoError(t, s.PutToken(t.Context(), first))
 	require.NoError(t, s.PutToken(t.Context(), second))
-	second.Name, second.Scope, second.Parent = "", nil, ""
+	second.Name, second.Scope, second.Parent, second.By = "", nil, "", ""
 	second.SlidUntil, second.Revoked, second.Used = time.Time{}, time.Time{}, time.Time{}
 	require.NoError(t, s.PutToken(t.Context(), second))
 

@@ -35,9 +35,15 @@ type Client struct {
 func StartClient(t testing.TB, version, script string, args ...string) *Client {
 	t.Helper()
 	path := filepath.Join(Root(t), "integration-tests", "pyspark", script)
-	c := &Client{t: t, lines: make(chan map[string]any, 10000), over: make(chan struct{})}
-	c.cmd = exec.Command(Python(t, version), append([]string{path}, args...)...)
-	c.cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "SPARK_REMOTE=", "SPARK_HOME=")
+	cmd := exec.Command(Python(t, version), append([]string{path}, args...)...)
+	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "SPARK_REMOTE=", "SPARK_HOME=")
+	return StartProgram(t, cmd)
+}
+
+// StartProgram starts a client program, which ends with the test.
+func StartProgram(t testing.TB, cmd *exec.Cmd) *Client {
+	t.Helper()
+	c := &Client{t: t, cmd: cmd, lines: make(chan map[string]any, 10000), over: make(chan struct{})}
 	c.cmd.Stderr = stderrOf{c}
 	stdout, err := c.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -49,7 +55,7 @@ func StartClient(t testing.TB, version, script string, args ...string) *Client {
 		_ = c.cmd.Process.Kill()
 		<-c.over
 		if t.Failed() {
-			t.Logf("stderr of %s:\n%s", script, tail(c.Stderr(), 40))
+			t.Logf("stderr of %s:\n%s", cmd.Args[:2], tail(c.Stderr(), 40))
 		}
 	})
 	return c

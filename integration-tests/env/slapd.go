@@ -26,7 +26,8 @@ const (
 )
 
 // LDAPPassword is the password of a person of the directory: alice, bob and
-// carol in ou=people, dave in ou=staff, and twin, of whom there is one in each.
+// carol in ou=people, dave in ou=staff, and twin, of whom there is one in each: that
+// in ou=staff has the password of "staff-twin", that in ou=people is in the group elders.
 func LDAPPassword(user string) string { return "pw-" + user + "-8f3a" }
 
 // Slapd is a real OpenLDAP server on free loopback ports, with its data in a
@@ -181,11 +182,15 @@ func peopleLDIF() string {
 		entry("ou="+unit+","+LDAPBase, "objectClass: organizationalUnit", "ou: "+unit)
 	}
 	entry(LDAPService, "objectClass: person", "cn: gateway", "sn: gateway", "userPassword: "+LDAPServicePassword)
-	groups := map[string][]string{"alice": {"analysts", "admins"}, "bob": {"analysts"}, "dave": {"admins"}}
+	groups := map[string][]string{"alice,people": {"analysts", "admins"}, "bob,people": {"analysts"}, "dave,staff": {"admins"}, "twin,people": {"elders"}}
 	for _, at := range []string{"alice,people", "bob,people", "carol,people", "twin,people", "dave,staff", "twin,staff"} {
 		user, unit, _ := strings.Cut(at, ",")
-		lines := []string{"objectClass: inetOrgPerson", "uid: " + user, "cn: " + user, "sn: " + user, "userPassword: " + LDAPPassword(user)}
-		for _, group := range groups[user] {
+		password := LDAPPassword(user)
+		if at == "twin,staff" {
+			password = LDAPPassword("staff-twin")
+		}
+		lines := []string{"objectClass: inetOrgPerson", "uid: " + user, "cn: " + user, "sn: " + user, "userPassword: " + password}
+		for _, group := range groups[at] {
 			lines = append(lines, "memberOf: cn="+group+",ou=groups,"+LDAPBase)
 		}
 		entry("uid="+user+",ou="+unit+","+LDAPBase, lines...)
@@ -194,5 +199,6 @@ func peopleLDIF() string {
 		"member: uid=alice,ou=people,"+LDAPBase, "member: uid=bob,ou=people,"+LDAPBase)
 	entry("cn=admins,ou=groups,"+LDAPBase, "objectClass: groupOfNames", "cn: admins",
 		"member: uid=alice,ou=people,"+LDAPBase, "member: uid=dave,ou=staff,"+LDAPBase)
+	entry("cn=elders,ou=groups,"+LDAPBase, "objectClass: groupOfNames", "cn: elders", "member: uid=twin,ou=people,"+LDAPBase)
 	return b.String()
 }

@@ -9,18 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -48,23 +44,25 @@ func keysAreNowhere(t *testing.T, h *house) {
 	engine := h.Engines()[0]
 	secrets := h.secrets(t, engine.RefID)
 	h.checkKeys(t, engine, secrets)
-	s := &search{t: t, secrets: secrets, marker: engine.RefID}
+	s := &env.Search{Secrets: secrets, Marker: engine.RefID}
 	for range lookCount {
 		seen := client.Next("seen", time.Minute)
-		s.look("the client, "+fmt.Sprint(seen["name"]), []byte(fmt.Sprint(seen["text"])))
+		s.Look("the client, "+fmt.Sprint(seen["name"]), []byte(fmt.Sprint(seen["text"])))
 	}
 	client.Next("looked", time.Minute)
 	h.searchProcesses(s)
 	h.searchFiles(s)
-	h.searchREST(s, h.Sessions()[0].Identifier)
+	for path, code := range s.REST(t, "root", h.Sessions()[0].Identifier, func(path string) (int, []byte) { return h.Call(http.MethodGet, path, "") }) {
+		require.True(t, code == http.StatusOK || path == "/ca.pem", "GET %s: %d", path, code) // without TLS there is none
+	}
 	h.searchReplies(s, engine)
 	h.searchPages(s, engine)
 	client.Say("enough")
 	require.Equal(t, true, client.Next("stopped", time.Minute)["active"], "foreachBatch ran all the time")
 	h.searchFiles(s) // what its end has written
-	t.Logf("%d places searched for %d secrets, %d of them name the engine", s.places, len(secrets), s.marked)
-	require.Empty(t, s.found)
-	require.Greater(t, s.marked, 10, "the search finds what is there")
+	t.Logf("%d places searched for %d secrets, %d of them name the engine", s.Places, len(secrets), len(s.Marked))
+	require.Empty(t, s.Found)
+	require.Greater(t, len(s.Marked), 10, "the search finds what is there")
 }
 
 // lookCount is how many places secrets_probe.py looks at.
@@ -121,164 +119,65 @@ func connectStatus(t *testing.T, address, key string) codes.Code {
 	return status.Code(err)
 }
 
-// search looks for secrets.
-type search struct {
-	t       *testing.T
-	secrets map[string]string
-	marker  string // what is no secret, to show that the search works
-	places  int
-	marked  int
-	found   []string
-}
-
-// look searches one place.
-func (s *search) look(place string, text []byte) {
-	s.places++
-	if bytes.Contains(text, []byte(s.marker)) {
-		s.marked++
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.secrets)) {
-		if at := bytes.Index(text, []byte(s.secrets[name])); at >= 0 {
-			s.found = append(s.found, fmt.Sprintf("%s in %s, behind %q", name, place, text[max(0, at-60):at]))
-		}
-	}
-}
-
-// family lists a process and its descendants.
-func family(t *testing.T, root int) []int {
-	t.Helper()
-	parents := map[int]int{}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	require.NoError(t, err)
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		parents[pid], _ = strconv.Atoi(fields[1])
-	}
-	all := []int{root}
-	for i := 0; i < len(all); i++ {
-		for pid, parent := range parents {
-			if parent == all[i] {
-				all = append(all, pid)
-			}
-		}
-	}
-	return all
-}
-
 // withoutTheKnownKey takes the one key out of an environment that is known to be
 // there: Spark itself hands the token of the Connect port to the Python workers of
 // streaming queries in one variable (decision 0005). They are children of the
 // driver and run as its user. A Spark that no longer does that fails this test,
 // and the exception can go. Whatever else the variable holds is searched.
-func (s *search) withoutTheKnownKey(environ []byte) []byte {
-	s.t.Helper()
+func (h *house) withoutTheKnownKey(s *env.Search, environ []byte) []byte {
+	h.t.Helper()
 	variables := bytes.Split(environ, []byte{0})
 	at := slices.IndexFunc(variables, func(v []byte) bool { return bytes.HasPrefix(v, []byte("SPARK_CONNECT_LOCAL_URL=")) })
-	require.GreaterOrEqual(s.t, at, 0, "Spark hands no address to its worker any more")
-	rpc := []byte(s.secrets["rpc key"])
-	require.True(s.t, bytes.Contains(variables[at], rpc), "Spark hands no key to its worker any more: withoutTheKnownKey can go")
+	require.GreaterOrEqual(h.t, at, 0, "Spark hands no address to its worker any more")
+	rpc := []byte(s.Secrets["rpc key"])
+	require.True(h.t, bytes.Contains(variables[at], rpc), "Spark hands no key to its worker any more: withoutTheKnownKey can go")
 	variables[at] = bytes.Replace(variables[at], rpc, nil, 1)
 	return bytes.Join(variables, []byte{0})
 }
 
 // searchProcesses looks at the command lines and environments of the gateway,
 // the driver and its Python workers.
-func (h *house) searchProcesses(s *search) {
-	s.t.Helper()
+func (h *house) searchProcesses(s *env.Search) {
+	h.t.Helper()
 	python := 0
-	pids := family(s.t, h.PID())
-	for _, pid := range pids {
-		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // empty when it has ended
-		environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if bytes.Contains(line, []byte("pyspark.sql.connect.streaming.worker")) {
-			python++
-			environ = s.withoutTheKnownKey(environ)
+	all := s.Processes(h.t, h.PID(), func(line, environ []byte) []byte {
+		if !bytes.Contains(line, []byte("pyspark.sql.connect.streaming.worker")) {
+			return environ
 		}
-		s.look(fmt.Sprintf("command line of process %d", pid), line)
-		s.look(fmt.Sprintf("environment of process %d", pid), environ)
-	}
-	require.GreaterOrEqual(s.t, len(pids), 3, "gateway, driver, Python")
-	require.Positive(s.t, python, "a foreachBatch worker runs")
+		python++
+		return h.withoutTheKnownKey(s, environ)
+	})
+	require.GreaterOrEqual(h.t, all, 3, "gateway, driver, Python")
+	require.Positive(h.t, python, "a foreachBatch worker runs")
 }
 
-// searchFiles looks at all files that the gateway or its engine made, but the
-// one that holds the cluster secret.
-func (h *house) searchFiles(s *search) {
-	s.t.Helper()
-	names := map[string]bool{}
-	for _, folder := range append([]string{h.Home}, h.folders...) {
-		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // it was temporary
-			}
-			if err != nil || !entry.Type().IsRegular() || entry.Name() == "cluster.secret" {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			names[entry.Name()] = true
-			s.look(path, text)
-			return ignoreAbsent(err)
-		})
-		require.NoError(s.t, err)
-	}
+// searchFiles looks at all files that the gateway or its engine made.
+func (h *house) searchFiles(s *env.Search) {
+	h.t.Helper()
+	names := s.Files(h.t, append([]string{h.Home}, h.folders...)...)
 	for _, name := range []string{"gateway.out", "engine.log", "discovery.db"} {
-		require.True(s.t, names[name], "%s was searched", name)
+		require.True(h.t, names[name], "%s was searched", name)
 	}
-	require.False(s.t, names["engine.key"] || names["spark.properties"], "the files of the launch are deleted")
-}
-
-func ignoreAbsent(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// searchREST looks at the answer of every GET of the API description.
-func (h *house) searchREST(s *search, session string) {
-	s.t.Helper()
-	api, err := openapi3.NewLoader().LoadFromFile(filepath.Join(env.Root(s.t), "server", "rest", "openapi.yaml"))
-	require.NoError(s.t, err)
-	count := 0
-	for path, item := range api.Paths.Map() {
-		if item.Get == nil {
-			continue
-		}
-		path = strings.NewReplacer("{id}", session, "{refId}", s.marker).Replace(path)
-		for _, query := range []string{"", "?all=true"} {
-			code, body := h.Call(http.MethodGet, path+query, "")
-			if query == "" && path != "/ca.pem" { // without TLS there is none
-				require.Equal(s.t, http.StatusOK, code, "GET %s: %s", path, body)
-			}
-			s.look("GET "+path+query, body)
-		}
-		count++
-	}
-	require.GreaterOrEqual(s.t, count, 10)
+	require.False(h.t, names["engine.key"] || names["spark.properties"], "the files of the launch are deleted")
 }
 
 // searchReplies looks at the answers to one who opens a session by REST, and to
 // the engine, which registers once more.
-func (h *house) searchReplies(s *search, e env.Engine) {
-	s.t.Helper()
+func (h *house) searchReplies(s *env.Search, e env.Engine) {
+	h.t.Helper()
 	body := h.send(http.MethodPost, "/api/v1/sessions", "Bearer "+aliceToken, "{}")
-	s.look("POST /api/v1/sessions", body)
+	s.Look("POST /api/v1/sessions", body)
 	var opened struct{ Identifier string }
-	require.NoError(s.t, json.Unmarshal(body, &opened), string(body))
+	require.NoError(h.t, json.Unmarshal(body, &opened), string(body))
 	body = h.send(http.MethodDelete, "/api/v1/sessions/"+opened.Identifier, "Bearer "+aliceToken, "")
-	s.look("DELETE of that session", body)
+	s.Look("DELETE of that session", body)
 
-	key, control, at := s.secrets["register key"], e.Attributes["control"], "/api/v1/internal/engines/"+e.RefID
+	key, control, at := s.Secrets["register key"], e.Attributes["control"], "/api/v1/internal/engines/"+e.RefID
 	mac := secret.MAC(key, "roundhouse-registration-v1", e.Namespace, e.Instance, control, "", e.RefID)
 	node := fmt.Sprintf("serverUri=%s;version=1;control=%s;mac=%s;refId=%s;sequence=0000000000", e.Instance, control, mac, e.RefID)
 	again, err := json.Marshal(map[string]any{"path": e.Namespace, "node": node, "timeMs": time.Now().UnixMilli()})
-	require.NoError(s.t, err)
-	s.look("PUT "+at, h.send(http.MethodPut, at, "Roundhouse-MAC "+secret.MAC(key, http.MethodPut, at, string(again)), string(again)))
+	require.NoError(h.t, err)
+	s.Look("PUT "+at, h.send(http.MethodPut, at, "Roundhouse-MAC "+secret.MAC(key, http.MethodPut, at, string(again)), string(again)))
 }
 
 // send makes a REST call that must succeed.
@@ -297,8 +196,8 @@ func (h *house) send(method, path, authorization, body string) []byte {
 }
 
 // searchPages looks at Spark's own web pages.
-func (h *house) searchPages(s *search, e env.Engine) {
-	s.t.Helper()
+func (h *house) searchPages(s *env.Search, e env.Engine) {
+	h.t.Helper()
 	url := e.Attributes["kyuubi.engine.url"] // host:port or a whole one
 	port := url[strings.LastIndexByte(url, ':')+1:]
 	for _, path := range []string{
@@ -306,11 +205,11 @@ func (h *house) searchPages(s *search, e env.Engine) {
 		"/api/v1/applications/" + e.Attributes["kyuubi.engine.id"] + "/environment",
 	} {
 		r, err := http.Get("http://127.0.0.1:" + port + path)
-		require.NoError(s.t, err)
+		require.NoError(h.t, err)
 		body, err := io.ReadAll(r.Body)
-		require.NoError(s.t, errors.Join(err, r.Body.Close()))
-		require.Equal(s.t, http.StatusOK, r.StatusCode, path)
-		s.look("web page "+path, body)
+		require.NoError(h.t, errors.Join(err, r.Body.Close()))
+		require.Equal(h.t, http.StatusOK, r.StatusCode, path)
+		s.Look("web page "+path, body)
 	}
 }
 

@@ -101,9 +101,9 @@ func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]strin
 func (bearer) RequireTransportSecurity() bool { return false }
 
 // client is a Spark Connect client that claims to be somebody else.
-func client(t testing.TB, g *env.Gateway, token func() string, more ...grpc.DialOption) *env.SparkClient {
+func client(t testing.TB, g *env.Gateway, token func() string) *env.SparkClient {
 	t.Helper()
-	return env.NewSparkClient(t, g.GRPC, "root", append(more, grpc.WithPerRPCCredentials(bearer(token)))...)
+	return env.NewSparkClient(t, g.GRPC, "root", grpc.WithPerRPCCredentials(bearer(token)))
 }
 
 // with is a client with one token.

@@ -3,39 +3,42 @@
 package jwt
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
 	"roundhouse/integration-tests/env"
-	pb "roundhouse/proto/gen/spark/connect"
 )
 
-// TestOneUser: alice by a token of the gateway, by one of the issuer, and by one
-// with her domain is one user, in one session. Bob is not in it.
+// TestOneUser: alice by a token of the gateway, by one of the issuer, by one with
+// her domain, and by one of an issuer whose key is in a file and who does not
+// answer is one user, in one session. Bob is not in it.
 func TestOneUser(t *testing.T) {
 	t.Parallel()
-	i := env.StartIssuer(t, false)
-	g := start(t, trust(t, i))
+	i, away := env.StartIssuer(t, false), env.NewIssuerKey(t, "RS256", "away")
+	const key = "kyuubi.authentication.jwt.away."
+	g := start(t, trust(t, i), key+"issuer", "https://away.example.org", key+"audience", env.Audience, key+"public.key.path", publicKey(t, away))
 	first := with(t, g, aliceToken)
 	require.NoError(t, first.Version(t.Context()))
-	for _, name := range []string{"alice", "alice@example.org", "alice@EXAMPLE.ORG"} {
-		again := with(t, g, i.Token(name, nil))
+	ofAway := i.Claims("alice", map[string]any{"iss": "https://away.example.org"})
+	for name, token := range map[string]string{
+		"plain":           i.Token("alice", nil),
+		"with the domain": i.Token("alice@example.org", nil), "in capitals": i.Token("alice@EXAMPLE.ORG", nil),
+		"of a key in a file": away.Sign(t, ofAway, nil),
+	} {
+		again := with(t, g, token)
 		again.Session = first.Session
 		require.NoError(t, again.Version(t.Context()), name)
 	}
+	require.Equal(t, http.StatusUnauthorized, ask(t, g, i.Key().Sign(t, ofAway, nil)).code, "the key in the file decides, and no other")
 	require.Len(t, g.Sessions(), 1)
 	require.Equal(t, "alice", g.Sessions()[0].User)
 	require.Len(t, g.Engines(), 1)
@@ -46,6 +49,16 @@ func TestOneUser(t *testing.T) {
 	require.Len(t, g.Sessions(), 2)
 	require.Contains(t, ask(t, g, i.Token("alice", nil)).body, `"user":"alice"`)
 	require.NotContains(t, ask(t, g, i.Token("alice", nil)).body, `"user":"bob"`)
+}
+
+// publicKey writes the public half of a key into a PEM file.
+func publicKey(t *testing.T, k env.IssuerKey) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(k.Private.Public())
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "public.pem")
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600))
+	return path
 }
 
 // TestSeveralIssuers: each has its own audience, claims and keys.
@@ -126,36 +139,6 @@ func overTLS(t *testing.T, conf map[string]string) string {
 	return certificate
 }
 
-// TestPySparkAndGo: PySpark with the token of an issuer, over TLS, as everybody
-// writes it; and a client in Go.
-func TestPySparkAndGo(t *testing.T) {
-	i := env.StartIssuer(t, true)
-	conf := trust(t, i)
-	ca := overTLS(t, conf)
-	g := start(t, conf)
-	t.Setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", ca)
-	for user, token := range map[string]string{"carol": i.Token("carol", map[string]any{"aud": "other"}), "": strings.Repeat("x", 40)} {
-		stranger := env.StartClient(t, "4.3", "hold.py", "--remote", g.Remote("use_ssl=true", "token="+token), "--first", "config")
-		require.Contains(t, stranger.Next("failed", time.Minute)["text"], "Authentication failed", user)
-	}
-	require.Empty(t, g.Engines())
-	alice := env.StartClient(t, "4.3", "hold.py", "--remote", g.Remote("use_ssl=true", "token="+i.Token("alice", nil)), "--first", "config")
-	alice.Next("answered", time.Minute)
-	require.Equal(t, "alice", g.OnlyEngine().User)
-
-	roots := x509.NewCertPool()
-	text, err := os.ReadFile(ca)
-	require.NoError(t, err)
-	require.True(t, roots.AppendCertsFromPEM(text))
-	secure := grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
-	own := client(t, g, func() string { return i.Token("alice", nil) }, secure)
-	rows := 0
-	_, err = own.Query(t.Context(), "select 1", func(*pb.ExecutePlanResponse) error { rows++; return nil })
-	require.NoError(t, err)
-	require.Positive(t, rows)
-	require.Equal(t, "alice", g.OnlyEngine().User, "the same engine")
-}
-
 // TestRealSpark: PySpark with the token of an issuer, over TLS, on real Spark; in
 // long runs the JVM client, too, on the same engine.
 func TestRealSpark(t *testing.T) {
@@ -172,22 +155,7 @@ func TestRealSpark(t *testing.T) {
 	require.EqualValues(t, 1, alice.Next("answered", 100*time.Second)["result"])
 	require.Equal(t, "alice", g.OnlyEngine().User)
 	if env.Long() {
-		require.Contains(t, jvmClient(t, remote, ca), `"count": 1000`)
+		require.Contains(t, env.Run(t, env.JVM(t, ca, remote)), `"count": 1000`)
 		require.Equal(t, "alice", g.OnlyEngine().User, "the same engine")
 	}
-}
-
-// jvmClient runs the JVM client, which trusts what a trust store holds, and
-// returns what it says.
-func jvmClient(t *testing.T, remote, ca string) string {
-	t.Helper()
-	keytool, err := exec.LookPath("keytool")
-	if err != nil {
-		t.Skip("no keytool: sudo apt-get install -y default-jdk-headless")
-	}
-	store := filepath.Join(t.TempDir(), "trust.p12")
-	env.Run(t, exec.Command(keytool, "-importcert", "-noprompt", "-alias", "gateway", "-file", ca, "-keystore", store, "-storepass", "changeit"))
-	cmd := exec.Command(filepath.Join(env.Root(t), "integration-tests", "jvm", "run.sh"), env.SparkHome(t), t.TempDir(), remote)
-	cmd.Env = append(os.Environ(), "JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStore="+store)
-	return env.Run(t, cmd)
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"encoding/base64"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -65,14 +64,11 @@ func newSite(t *testing.T) *site {
 }
 
 // gateway starts a gateway with fake engines.
-func (s *site) gateway() *env.Gateway { return s.gatewayWith(nil) }
-
-// gatewayWith starts one with settings laid over those of the site.
-func (s *site) gatewayWith(settings map[string]string) *env.Gateway {
+func (s *site) gateway() *env.Gateway {
 	s.t.Helper()
 	tokens := filepath.Join(s.t.TempDir(), "tokens")
 	require.NoError(s.t, os.WriteFile(tokens, []byte(admin+" operator admin\n"), 0o600))
-	conf := map[string]string{
+	g := env.Prepare(s.t, map[string]string{
 		"kyuubi.authentication":                           "KERBEROS,TOKEN",
 		"kyuubi.authentication.token.file":                tokens,
 		"kyuubi.authentication.kerberos.replay.dir":       s.replays,
@@ -82,9 +78,7 @@ func (s *site) gatewayWith(settings map[string]string) *env.Gateway {
 		"kyuubi.engine.local.allow.gateway.user":          "true",
 		"kyuubi.authentication.throttle.address.failures": "0",
 		"kyuubi.engineEnv.SPARK_HOME":                     enginetest.BuildFakeSparkHome(s.t),
-	}
-	maps.Copy(conf, settings)
-	g := env.Prepare(s.t, conf)
+	})
 	g.Token = admin
 	g.StartUntilCleanup()
 	return g

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc/metadata"
 
 	"roundhouse/integration-tests/env"
 	"roundhouse/internal/krb5/krb5test"
@@ -78,24 +77,6 @@ func TestSparkConnect(t *testing.T) {
 		users = append(users, one.User)
 	}
 	require.ElementsMatch(t, []string{"alice", "bob"}, users, "one id, two sessions")
-}
-
-// TestOnePerson: who comes by password and who comes by ticket is the same
-// user, with the same sessions.
-func TestOnePerson(t *testing.T) {
-	s := newSite(t)
-	conf := env.StartSlapd(t).Settings()
-	conf["kyuubi.authentication"] = "KERBEROS,LDAP,TOKEN"
-	g := s.gatewayWith(conf)
-	require.ElementsMatch(t, []string{"Negotiate", `Basic realm="roundhouse", charset="UTF-8"`, `Bearer realm="roundhouse"`}, ask(t, g, "").challenge)
-	password := "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:"+env.LDAPPassword("alice")))
-	require.Equal(t, http.StatusOK, ask(t, g, password).code)
-	byPassword, byTicket := env.NewSparkClient(t, g.GRPC, "x"), s.client(g, "alice", "y")
-	byTicket.Session = byPassword.Session
-	require.NoError(t, byPassword.Version(metadata.AppendToOutgoingContext(t.Context(), "authorization", password)))
-	require.NoError(t, byTicket.Version(t.Context()))
-	require.Len(t, g.Sessions(), 1)
-	require.Equal(t, "alice", g.Sessions()[0].User)
 }
 
 // TestUsers: the rules of hadoop.security.auth_to_local, for real principals.

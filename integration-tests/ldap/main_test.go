@@ -106,9 +106,14 @@ type person struct {
 	session, authorization string
 }
 
-func (h *house) person(authorization string) *person {
+func (h *house) person(authorization string) *person { return h.personFrom("127.0.0.1", authorization) }
+
+// personFrom is one at an address of this machine.
+func (h *house) personFrom(address, authorization string) *person {
 	h.t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+h.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	conn, err := grpc.NewClient("passthrough:///"+h.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, to string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", to) }))
 	require.NoError(h.t, err)
 	h.t.Cleanup(func() { _ = conn.Close() })
 	h.sessions++

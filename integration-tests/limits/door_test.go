@@ -4,7 +4,10 @@ package limits
 
 import (
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptrace"
 	"os"
 	"strconv"
 	"testing"
@@ -36,6 +39,45 @@ func TestConnectionsWithoutACall(t *testing.T) {
 	}
 	env.Eventually(t, 5*time.Second, "all but a few are closed", func() bool { return countOpen(idle) <= most })
 	require.NoError(t, alice.Version(t.Context()))
+}
+
+// TestConnectionsToRESTWithoutACall: the same for people and scripts.
+func TestConnectionsToRESTWithoutACall(t *testing.T) {
+	const most, tries = 20, 200
+	g := start(t, map[string]string{"kyuubi.server.limit.unauthenticated.connections.per.ipaddress": strconv.Itoa(most)})
+	alice := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	t.Cleanup(alice.CloseIdleConnections)
+	opened := 0
+	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if !i.Reused {
+			opened++
+		}
+	}})
+	ask := func() {
+		r, err := http.NewRequestWithContext(trace, http.MethodGet, "http://"+g.REST+"/api/v1/sessions", nil)
+		require.NoError(t, err)
+		reply, err := alice.Do(r)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, reply.Body)
+		require.NoError(t, err)
+		require.NoError(t, reply.Body.Close())
+		require.Equal(t, http.StatusOK, reply.StatusCode)
+	}
+	ask()
+	var idle []net.Conn
+	for i := range tries {
+		c, err := net.Dial("tcp", g.REST)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		idle = append(idle, c)
+		if i%50 == 0 {
+			ask()
+			require.Empty(t, g.Engines(), "a caller on a connection of its own")
+		}
+	}
+	env.Eventually(t, 5*time.Second, "all but a few are closed", func() bool { return countOpen(idle) <= most })
+	ask()
+	require.Equal(t, 1, opened, "her connection was never closed")
 }
 
 func countOpen(all []net.Conn) int {

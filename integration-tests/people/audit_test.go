@@ -4,6 +4,7 @@ package people
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"io/fs"
 	"net/http"
 	"os"
@@ -13,8 +14,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"roundhouse/integration-tests/env"
+	kyuubi "roundhouse/proto/gen/kyuubi/auth"
 )
 
 // TestTheAuditLog has a line for each thing that happens, and no secret.
@@ -46,10 +50,13 @@ func TestTheAuditLog(t *testing.T) {
 	require.Equal(t, http.StatusOK, reply.StatusCode, text)
 	reply, text = h.rest("boss", http.MethodPost, "/api/v1/admin/users/carol/disable", `{"reason": "left"}`)
 	require.Equal(t, http.StatusOK, reply.StatusCode, text)
+	reply, text = h.rest("boss", http.MethodDelete, "/api/v1/sessions/"+named.Session, "")
+	require.Equal(t, http.StatusOK, reply.StatusCode, text)
+	ofAlice, ofBob := tokensOverREST(t, h), tokensOverGRPC(t, h)
 
 	for name, fields := range map[string]map[string]any{
 		"a login":            {"event": "login", "outcome": "ok", "user": "portal", "method": "TOKEN", "address": "127.0.0.1"},
-		"a refused user":     {"event": "login", "outcome": "refused", "user": "", "reason": `rule "gone" in line 3 refuses user eve`},
+		"a refused user":     {"event": "login", "outcome": "refused", "user": "eve", "method": "TOKEN", "reason": `rule "gone" in line 3 refuses user eve`},
 		"a bad password":     {"event": "login", "outcome": "refused", "user": "mallory", "method": "basic"},
 		"a forged token":     {"event": "login", "outcome": "refused", "method": "bearer"},
 		"a session":          {"event": "session opened", "user": "alice", "realUser": "portal", "session": c.Session, "address": "127.0.0.1", "engine": engine},
@@ -60,6 +67,11 @@ func TestTheAuditLog(t *testing.T) {
 		"a refused page":     {"event": "call refused", "user": "bob", "call": "GET /api/v1/admin/sessions"},
 		"an end by an admin": {"event": "administration", "user": "boss", "call": "DELETE /api/v1/admin/sessions/" + c.Session + "?users=alice"},
 		"a kill by an admin": {"event": "administration", "user": "boss", "call": "kill=true&refId=" + engine},
+		"an end elsewhere":   {"event": "administration", "user": "boss", "call": "DELETE /api/v1/sessions/" + named.Session},
+		"a token":            {"event": "token issued", "user": "alice", "realUser": "boss", "token": ofAlice, "name": "nightly", "address": "127.0.0.1", "method": "TOKEN"},
+		"its revocation":     {"event": "token revoked", "user": "alice", "realUser": "boss", "token": ofAlice, "name": "nightly", "address": "127.0.0.1"},
+		"a token over gRPC":  {"event": "token issued", "user": "bob", "token": ofBob, "address": "127.0.0.1", "method": "TOKEN"},
+		"revoked there, too": {"event": "token revoked", "user": "bob", "token": ofBob, "address": "127.0.0.1"},
 		"a user who left":    {"event": "administration", "user": "boss", "call": "POST /api/v1/admin/users/carol/disable", "outcome": "ok"},
 	} {
 		env.Eventually(t, 5*time.Second, name, func() bool { return h.written(fields) })
@@ -77,6 +89,40 @@ func TestTheAuditLog(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode())
 	requireNoSecret(t, h, "hunter2", base64.StdEncoding.EncodeToString([]byte("mallory:"+password)))
+}
+
+// tokensOverREST has boss make a token for alice and revoke it, and returns its id.
+func tokensOverREST(t *testing.T, h *house) (id string) {
+	t.Helper()
+	reply, text := h.rest("boss", http.MethodPost, "/api/v1/tokens", `{"user": "alice", "name": "nightly"}`)
+	require.Equal(t, http.StatusOK, reply.StatusCode, text)
+	var made struct {
+		ID string `json:"id"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &made))
+	reply, text = h.rest("boss", http.MethodDelete, "/api/v1/tokens/"+made.ID, "")
+	require.Equal(t, http.StatusOK, reply.StatusCode, text)
+	return made.ID
+}
+
+// tokensOverGRPC has bob get a token and revoke it, and returns its id.
+func tokensOverGRPC(t *testing.T, h *house) (id string) {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+h.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	c := kyuubi.NewSparkConnectAuthServiceClient(conn)
+	got, err := c.GetToken(h.as("bob"), &kyuubi.GetTokenRequest{})
+	require.NoError(t, err)
+	_, list := h.rest("bob", http.MethodGet, "/api/v1/tokens", "")
+	var made []struct {
+		ID string `json:"id"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(list), &made))
+	require.Len(t, made, 1, list)
+	_, err = c.RevokeToken(t.Context(), &kyuubi.RevokeTokenRequest{Token: got.GetToken()})
+	require.NoError(t, err)
+	return made[0].ID
 }
 
 // requireNoSecret looks through all that the gateway wrote but its settings.

@@ -112,6 +112,33 @@ func TestAPersonWhoLeaves(t *testing.T) {
 	require.NoError(t, h.open("bob"))
 }
 
+// TestAnEngineOfAnotherThatHangs does not keep the driver of a person who leaves.
+func TestAnEngineOfAnotherThatHangs(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", map[string]string{"hadoop.proxyuser.bob.users": "carol", "hadoop.proxyuser.bob.hosts": "*"})
+	require.NoError(t, h.open("bob"))
+	require.NoError(t, h.open("bob", kyuubisKey, "carol"))
+	pids := map[string]int{}
+	for _, e := range h.Engines() {
+		pids[e.User] = e.PID
+	}
+	require.NoError(t, syscall.Kill(pids["carol"], syscall.SIGSTOP))
+	thaw := func() { _ = syscall.Kill(pids["carol"], syscall.SIGCONT) }
+	defer thaw()
+	said := make(chan string, 1)
+	began := time.Now()
+	go func() { // waited for below
+		_, text := h.rest("boss", http.MethodPost, "/api/v1/admin/users/bob/disable", "")
+		said <- text
+	}()
+	env.Eventually(t, offIn, "bob's driver is gone", func() bool { return !env.Alive(pids["bob"]) })
+	t.Logf("bob's driver was gone after %v", time.Since(began))
+	require.Empty(t, said, "the command waits for carol's engine")
+	thaw()
+	require.Contains(t, <-said, "Ended: 0 calls, 2 sessions, 1 engines")
+	require.Equal(t, []string{"carol"}, h.owners())
+}
+
 // TestAPersonWhoLeavesWhileAnEngineStarts: the call that waits is answered, and
 // the launch ends.
 func TestAPersonWhoLeavesWhileAnEngineStarts(t *testing.T) {

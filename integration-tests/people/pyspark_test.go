@@ -25,7 +25,8 @@ func TestPySparkActsForAnother(t *testing.T) {
 	c.Next("conf", 2*time.Minute)
 	require.Equal(t, []string{"alice"}, h.owners(), "the calls after the first do not name her")
 	e := h.OnlyEngine()
+	began := time.Now()
 	said, code := h.command("user", "disable", "alice")
 	require.Zero(t, code, said)
-	env.Eventually(t, offIn, "the driver is gone", func() bool { return !env.Alive(e.PID) })
+	env.Eventually(t, offIn-time.Since(began), "the driver is gone", func() bool { return !env.Alive(e.PID) })
 }

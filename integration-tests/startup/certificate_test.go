@@ -9,12 +9,14 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"roundhouse/integration-tests/env"
+	"roundhouse/internal/tlsx"
 )
 
 // tlsLines turn TLS on, with the files that certificate makes.
@@ -44,6 +46,20 @@ func certificate(m *machine, o certificateOptions) {
 	certificate, key := env.SelfSigned(m.t, template, newKey(m.t, o.rsaBits))
 	m.file("cert.pem", string(certificate), 0o644)
 	m.file("key.pem", string(key), 0o600)
+}
+
+// aSignedCertificate makes cert.pem and key.pem, and ca.pem of their authority.
+func aSignedCertificate(m *machine) {
+	m.t.Helper()
+	authority, err := tlsx.OpenAuthority(m.t.TempDir(), "test")
+	require.NoError(m.t, err)
+	pair, err := authority.Server([]string{"gateway.example"})
+	require.NoError(m.t, err)
+	for name, path := range map[string]string{"cert.pem": pair.Certificate, "key.pem": pair.Key, "ca.pem": authority.Files.Certificate} {
+		text, err := os.ReadFile(path)
+		require.NoError(m.t, err)
+		m.file(name, string(text), 0o600)
+	}
 }
 
 func newKey(t *testing.T, rsaBits int) crypto.Signer {

@@ -41,6 +41,9 @@ var kerberos = []unsafe{
 	}), key: "kyuubi.spnego.keytab", why: "where engines work"},
 	{name: "used tokens in a folder of everybody", lines: tickets, prepare: all(aKeytab(0o600, "HTTP/h@R"), aFolder("used", 0o777)), key: "kyuubi.authentication.kerberos.replay.dir", why: "every user of this machine can replace what is in"},
 	{name: "used tokens that others see", lines: tickets, prepare: all(aKeytab(0o600, "HTTP/h@R"), aFolder("used", 0o755)), key: "kyuubi.authentication.kerberos.replay.dir", why: "chmod 700"},
+	{name: "used tokens behind a link", lines: tickets, prepare: all(aKeytab(0o600, "HTTP/h@R"), aFolder("real", 0o700), func(m *machine) {
+		require.NoError(m.t, os.Symlink("real", m.dir+"/used"))
+	}), key: "kyuubi.authentication.kerberos.replay.dir", why: "{dir}/used is no folder"},
 	{name: "rules that are none", lines: tickets + ";" + rules + "=RULE:[1:$1](.*)s/x/", prepare: aKeytab(0o600, "HTTP/h@R"), key: rules, why: "no rule begins at"},
 	{name: "a rule with too many parts", lines: tickets + ";" + rules + "=RULE:[1:$2]", prepare: aKeytab(0o600, "HTTP/h@R"), key: rules, why: "there is no $2"},
 	{name: "rules that let realms into names", lines: tickets + ";" + rules + ".mechanism=mit", prepare: aKeytab(0o600, "HTTP/h@R"), key: rules + ".mechanism", why: "would let names with / and @ become users"},

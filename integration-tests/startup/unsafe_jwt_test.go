@@ -62,9 +62,10 @@ var issuers = []unsafe{
 	{name: "a key where engines work", lines: keysInFile + ";kyuubi.server.work.dir={dir}/w;" + jwtKey + "public.key.path={dir}/w/keys.pem", prepare: all(aPublicKey("RS256", false, 0o600), func(m *machine) {
 		require.NoError(m.t, os.Mkdir(m.dir+"/w", 0o700))
 		require.NoError(m.t, os.Rename(m.dir+"/keys.pem", m.dir+"/w/keys.pem"))
-	}), key: jwtKey + "public.key.path", why: "where the code of users could change it and so make tokens of anybody"},
+	}), key: jwtKey + "public.key.path", why: "is inside {dir}/w, where engines work"},
 	{name: "a private key", lines: keysInFile, prepare: aPublicKey("RS256", true, 0o600), key: "login.example", why: "it is a private key"},
 	{name: "a key of another algorithm", lines: keysInFile, prepare: aPublicKey("ES256", false, 0o600), key: "login.example", why: "does not fit RS256"},
 	{name: "authorities that others change", lines: aGoodIssuer + ";" + jwtKey + "ssl.ca.path={dir}/ca.pem", prepare: aFile("ca.pem", "x", 0o666), key: jwtKey + "ssl.ca.path", why: "and so pretend to be the issuer"},
+	{name: "authorities in a folder of all", lines: aGoodIssuer + ";" + jwtKey + "ssl.ca.path={dir}/all/ca.pem", prepare: all(aSignedCertificate, aFolder("all", 0o777), moved("ca.pem", "all/ca.pem")), key: jwtKey + "ssl.ca.path", why: "can replace what is in {dir}/all and so pretend to be the issuer"},
 	{name: "authorities that are none", lines: aGoodIssuer + ";" + jwtKey + "ssl.ca.path={dir}/ca.pem", prepare: aFile("ca.pem", "x", 0o600), key: jwtKey + "ssl.ca.path", why: "holds no certificate in PEM form"},
 }

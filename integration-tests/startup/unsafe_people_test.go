@@ -2,6 +2,8 @@
 
 package startup
 
+import "os"
+
 const (
 	ruled     = tokens + ";kyuubi.server.rules.file={dir}/rules.yaml"
 	everybody = "rules:\n  - {name: all, everyone: true}\n"
@@ -21,6 +23,7 @@ var permissions = []unsafe{
 	{name: "rules that are not there", lines: ruled, prepare: aFile("tokens", aToken, 0o600), key: "kyuubi.server.rules.file", why: "the rules cannot be read"},
 	{name: "rules that others change", lines: ruled, prepare: all(withRules(everybody), mode("rules.yaml", 0o606)), key: "kyuubi.server.rules.file", why: "every user of this machine can change who may do what"},
 	{name: "rules that others replace", lines: tokens + ";kyuubi.server.rules.file={dir}/open/rules.yaml", prepare: all(aFile("tokens", aToken, 0o600), aFile("open/rules.yaml", everybody, 0o600), mode("open", 0o777)), key: "kyuubi.server.rules.file", why: "every user of this machine can replace"},
+	{name: "rules of a sticky file that others replace", lines: tokens + ";kyuubi.server.rules.file={dir}/open/rules.yaml", prepare: all(aFile("tokens", aToken, 0o600), aFile("open/rules.yaml", everybody, 0o600), mode("open/rules.yaml", 0o600|os.ModeSticky), mode("open", 0o777)), key: "kyuubi.server.rules.file", why: "every user of this machine can replace"},
 	{name: "rules where engines work", lines: tokens + ";kyuubi.server.rules.file={dir}/w/rules.yaml;kyuubi.server.work.dir={dir}/w", prepare: all(aFile("tokens", aToken, 0o600), aFile("w/rules.yaml", everybody, 0o600)), key: "kyuubi.server.rules.file", why: "where engines work"},
 	{name: "no rules in the file", lines: ruled, prepare: withRules("rules: []\n"), key: "kyuubi.server.rules.file", why: "so nobody could connect"},
 	{name: "a word that no rule has", lines: ruled, prepare: withRules("rules:\n  - {name: all, everyone: true, form: [10.0.0.0/8]}\n"), key: "kyuubi.server.rules.file", why: "line 2: there is form not found"},

@@ -34,8 +34,9 @@ const (
 		"kyuubi.frontend.spark.connect.ssl.key.path={dir}/key.pem"
 	both = "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.rest.ssl.enabled=true;" +
 		"kyuubi.frontend.ssl.certificate.path={dir}/cert.pem;kyuubi.frontend.ssl.key.path={dir}/key.pem"
-	keystored = "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.ssl.keystore.path={dir}/store;kyuubi.frontend.ssl.keystore.password=hunter2hunter2"
-	asked     = "kyuubi.frontend.spark.connect.ssl.client.auth=REQUIRED"
+	keystored     = "kyuubi.frontend.spark.connect.ssl.enabled=true;kyuubi.frontend.ssl.keystore.path={dir}/store;kyuubi.frontend.ssl.keystore.password=hunter2hunter2"
+	byCertificate = both + ";" + asked + ";kyuubi.frontend.ssl.client.ca.path={dir}/ca.pem;kyuubi.authentication=CERTIFICATE;kyuubi.authentication.certificate.user="
+	asked         = "kyuubi.frontend.spark.connect.ssl.client.auth=REQUIRED"
 )
 
 // aFile makes a file with a mode.
@@ -92,6 +93,8 @@ var doors = []unsafe{
 	{name: "tokens in clear text", lines: tokens + ";kyuubi.frontend.spark.connect.bind.host=0.0.0.0", prepare: aFile("tokens", aToken, 0o600), key: "kyuubi.frontend.spark.connect.ssl.enabled", why: "credentials would cross the network in clear text"},
 	{name: "two methods, one of them NONE", lines: "kyuubi.authentication=NONE,TOKEN", key: "kyuubi.authentication", why: "NONE lets everybody in"},
 	{name: "a method that is not there", lines: "kyuubi.authentication=JDBC", key: "kyuubi.authentication", why: "JDBC is a method of Kyuubi that this version does not have"},
+	{name: "everybody, by another name", lines: "kyuubi.authentication=NOSASL", key: "kyuubi.authentication", why: "NOSASL is a method of Kyuubi that this version does not have"},
+	{name: "a method of one's own", lines: "kyuubi.authentication=CUSTOM", key: "kyuubi.authentication", why: "CUSTOM is a method of Kyuubi that this version does not have"},
 	{name: "no method", lines: "kyuubi.authentication=", key: "kyuubi.authentication", why: "it names no method"},
 	{name: "tokens over at once", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.lifetime=PT0.1S", key: "kyuubi.authentication.token.lifetime", why: "would be over before they are used"},
 	{name: "tokens that end before they are over", lines: "kyuubi.authentication=TOKEN;kyuubi.authentication.token.lifetime=P8D", key: "kyuubi.authentication.token.slide.max", why: "cannot end after 168h"},
@@ -206,7 +209,12 @@ var certificates = []unsafe{
 	{name: "an authority that is none", lines: both + ";" + asked + ";kyuubi.frontend.ssl.client.ca.path={dir}/cert.pem", prepare: aCertificate(certificateOptions{}), key: "kyuubi.frontend.ssl.client.ca.path", why: "is of no authority, so it vouches for nobody"},
 	{name: "an authority that others change", lines: both + ";" + asked + ";kyuubi.frontend.ssl.client.ca.path={dir}/cert.pem", prepare: all(aCertificate(certificateOptions{}), mode("cert.pem", 0o666)), key: "kyuubi.frontend.ssl.client.ca.path", why: "and so let anybody in"},
 	{name: "users of certificates that nobody shows", lines: both + ";kyuubi.authentication=CERTIFICATE", prepare: aCertificate(certificateOptions{}), key: "kyuubi.frontend.spark.connect.ssl.client.auth", why: "needs ports that ask for certificates"},
-	{name: "a rule without a user", lines: "kyuubi.authentication.certificate.user=CN=.*", key: "kyuubi.authentication.certificate.user", why: "exactly one group, which is the user"},
+	{name: "a rule without a user", lines: byCertificate + "CN=.*", prepare: aSignedCertificate, key: "kyuubi.authentication.certificate.user", why: "exactly one group, which is the user"},
+	{name: "mail of anywhere", lines: byCertificate + "SAN_EMAIL", prepare: aSignedCertificate, key: "kyuubi.authentication.certificate.user", why: "alice of anywhere would be your alice"},
+	{name: "URIs of anywhere", lines: byCertificate + "SAN_URI:spiffe://", prepare: aSignedCertificate, key: "kyuubi.authentication.certificate.user", why: "alice of anywhere would be your alice"},
+	{name: "a key that others replace", lines: both + ";kyuubi.frontend.ssl.key.path={dir}/open/key.pem", prepare: all(aCertificate(certificateOptions{}), aFolder("open", 0o777), moved("key.pem", "open/key.pem")), key: "kyuubi.frontend.ssl.key.path", why: "every user of this machine can replace what is in {dir}/open"},
+	{name: "authorities that others replace", lines: both + ";" + asked + ";kyuubi.frontend.ssl.client.ca.path={dir}/open/ca.pem", prepare: all(aSignedCertificate, aFolder("open", 0o777), moved("ca.pem", "open/ca.pem")), key: "kyuubi.frontend.ssl.client.ca.path", why: "every user of this machine can replace what is in {dir}/open"},
+	{name: "authorities where engines work", lines: both + ";" + asked + ";kyuubi.server.work.dir={dir}/w;kyuubi.frontend.ssl.client.ca.path={dir}/w/ca.pem", prepare: all(aSignedCertificate, aFolder("w", 0o700), moved("ca.pem", "w/ca.pem")), key: "kyuubi.frontend.ssl.client.ca.path", why: "is inside {dir}/w, where engines work"},
 	{name: "an authority to give out that is a key", lines: both + ";kyuubi.frontend.ssl.ca.path={dir}/key.pem", prepare: aCertificate(certificateOptions{}), key: "kyuubi.frontend.ssl.ca.path", why: "cannot be given to clients"},
 	{name: "a key that can be broken", lines: encryp, prepare: aCertificate(certificateOptions{rsaBits: 1024}), key: "kyuubi.frontend.spark.connect.ssl.certificate.path", why: "the key has 1024 bits"},
 }

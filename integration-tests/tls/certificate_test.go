@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"math/big"
 	"net/http"
 	"os"
@@ -184,6 +185,18 @@ func TestCertificatesOfClients(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, body, session)
+
+	asked, err := http.NewRequest(http.MethodPost, "https://"+h.REST+"/api/v1/tokens", nil)
+	require.NoError(t, err)
+	reply, err := h.web(alice).Do(asked)
+	require.NoError(t, err)
+	defer func() { _ = reply.Body.Close() }()
+	var got struct{ User, Method, Token string }
+	require.NoError(t, json.NewDecoder(reply.Body).Decode(&got))
+	require.Equal(t, "alice CERTIFICATE", got.User+" "+got.Method)
+	require.NoError(t, h.version(got.Token, client(t, h.authority, "operator")), "it is alice's, whoever shows it")
+	require.Len(t, h.Sessions(), 1)
+
 	for name, own := range strange(t, h) {
 		require.Equal(t, codes.Unavailable, status.Code(h.version("", own)), name)
 		_, _, err := h.get(h.web(own), "/healthz", "")
@@ -215,4 +228,35 @@ func TestCertificatesAndTokens(t *testing.T) {
 	code, _, err := h.get(h.web(nil), "/api/v1/sessions", "")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, code)
+}
+
+// TestAWithdrawnAuthorityIsOut on both ports at once: for connections that are
+// open, and though the key of the ports cannot be read at that moment.
+func TestAWithdrawnAuthorityIsOut(t *testing.T) {
+	t.Parallel()
+	other, err := tlsx.OpenAuthority(t.TempDir(), "other")
+	require.NoError(t, err)
+	own, err := os.ReadFile(other.Files.Certificate)
+	require.NoError(t, err)
+	file := write(t, t.TempDir(), "authorities.pem", string(own))
+	h := start(t, "kyuubi.authentication", "CERTIFICATE,TOKEN", connectClients, "OPTIONAL", restClients, "OPTIONAL", clientCA, file)
+	alice := client(t, other, "alice")
+	conn := h.connection(alice)
+	defer func() { _ = conn.Close() }()
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: h.config(alice)}, Timeout: patience}
+	defer web.CloseIdleConnections()
+	rest := func() int {
+		code, _, err := h.get(web, "/api/v1/sessions", "")
+		require.NoError(t, err)
+		return code
+	}
+	require.NoError(t, version(conn, ""))
+	require.Equal(t, http.StatusOK, rest())
+	stays, err := os.ReadFile(h.authority.Files.Certificate)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(h.files.Key, []byte("broken"), 0o600))
+	require.NoError(t, os.WriteFile(file, stays, 0o600))
+	env.Eventually(t, patience, "REST refuses", func() bool { return rest() == http.StatusUnauthorized })
+	env.Eventually(t, patience, "Connect refuses", func() bool { return status.Code(version(conn, "")) == codes.Unauthenticated })
+	require.NoError(t, version(conn, aliceToken), "the connection itself goes on")
 }

@@ -6,6 +6,8 @@ package tls
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -75,6 +77,24 @@ func prepare(t *testing.T, settings ...string) *house {
 	return h
 }
 
+// withRSA is a gateway whose certificate has an RSA key, as suites with RSA need:
+// with one of ECDSA they would be refused, whatever the gateway allows.
+func withRSA(t *testing.T) *house {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	certificate, private := env.SelfSigned(t, &x509.Certificate{
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}, key)
+	dir := t.TempDir()
+	ca := write(t, dir, "cert.pem", string(certificate))
+	h := prepare(t, "kyuubi.frontend.ssl.certificate.path", ca, "kyuubi.frontend.ssl.key.path", write(t, dir, "key.pem", string(private)))
+	h.authority.Files.Certificate = ca
+	require.True(t, h.roots.AppendCertsFromPEM(certificate))
+	h.StartUntilCleanup()
+	return h
+}
+
 func start(t *testing.T, settings ...string) *house {
 	t.Helper()
 	h := prepare(t, settings...)
@@ -114,17 +134,25 @@ func (h *house) get(c *http.Client, path, token string) (int, string, error) {
 
 // version makes one call of Spark Connect over a connection of its own.
 func (h *house) version(token string, own *tls.Certificate) error {
-	conn, err := grpc.NewClient(h.GRPC, grpc.WithTransportCredentials(credentials.NewTLS(h.config(own))))
-	if err != nil {
-		return err
-	}
+	conn := h.connection(own)
 	defer func() { _ = conn.Close() }()
+	return version(conn, token)
+}
+
+// connection is one of Spark Connect, which the caller closes.
+func (h *house) connection(own *tls.Certificate) *grpc.ClientConn {
+	conn, err := grpc.NewClient(h.GRPC, grpc.WithTransportCredentials(credentials.NewTLS(h.config(own))))
+	require.NoError(h.t, err)
+	return conn
+}
+
+func version(conn *grpc.ClientConn, token string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}
-	_, err = pb.NewSparkConnectServiceClient(conn).AnalyzePlan(ctx, &pb.AnalyzePlanRequest{
+	_, err := pb.NewSparkConnectServiceClient(conn).AnalyzePlan(ctx, &pb.AnalyzePlanRequest{
 		SessionId: session,
 		Analyze:   &pb.AnalyzePlanRequest_SparkVersion_{SparkVersion: &pb.AnalyzePlanRequest_SparkVersion{}},
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -78,4 +79,18 @@ func TestPeopleAreToldHowToTrust(t *testing.T) {
 	require.Contains(t, opened.Remote, ";use_ssl=true")
 	require.Contains(t, opened.Hint, "https://"+h.REST+"/ca.pem")
 	require.Contains(t, opened.Hint, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+}
+
+// TestATokenOfTheHostOpensTheGateway: both lines that it prints are needed and
+// enough, also for commands that call the REST port by TLS.
+func TestATokenOfTheHostOpensTheGateway(t *testing.T) {
+	h := start(t)
+	create := exec.Command(h.Binary, "token", "create", "--for", "carol", "--name", "job")
+	create.Env = h.Env()
+	stdout, err := create.Output()
+	require.NoError(t, err)
+	found := regexp.MustCompile(`^export SPARK_REMOTE='sc://\S+/;use_ssl=true;token=(rht_[\w.-]+)'\n` +
+		`export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH='` + regexp.QuoteMeta(h.authority.Files.Certificate) + `'\n$`).FindStringSubmatch(string(stdout))
+	require.NotNil(t, found, "%s", stdout)
+	require.NoError(t, h.version(found[1], nil))
 }

@@ -33,40 +33,53 @@ func handshake(t *testing.T, h *house, address string, args ...string) (bool, st
 }
 
 // TestWeakTLSIsRefused, on both ports, by openssl; each refusal stands beside a
-// handshake that differs in one thing and succeeds.
+// handshake that differs in one thing and succeeds. It is for a certificate of
+// ECDSA and for one of RSA, because suites are for one of the two.
 func TestWeakTLSIsRefused(t *testing.T) {
 	t.Parallel()
-	h := start(t)
-	for port, tt := range map[string]struct{ address, alpn string }{"Connect": {h.GRPC, "h2"}, "REST": {h.REST, "http/1.1"}} {
-		for name, row := range map[string]struct {
-			args string
-			good bool
-		}{
-			"1.3":                       {"-tls1_3", true},
-			"1.2":                       {"-tls1_2", true},
-			"1.2 AEAD":                  {"-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256", true},
-			"1.2 ChaCha":                {"-tls1_2 -cipher ECDHE-ECDSA-CHACHA20-POLY1305", true},
-			"1.1":                       {"-tls1_1 -cipher DEFAULT@SECLEVEL=0", false},
-			"1.0":                       {"-tls1 -cipher DEFAULT@SECLEVEL=0", false},
-			"1.2 CBC":                   {"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA@SECLEVEL=0", false},
-			"1.2 CBC SHA-256":           {"-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256", false},
-			"1.2 no forward secrecy":    {"-tls1_2 -cipher AES128-GCM-SHA256", false},
-			"1.2 nobody authenticates":  {"-tls1_2 -cipher aNULL@SECLEVEL=0", false},
-			"1.2 CCM":                   {"-tls1_2 -cipher ECDHE-ECDSA-AES128-CCM", false},
-			"1.2 pre-shared key, empty": {"-tls1_2 -cipher PSK-AES128-GCM-SHA256 -psk 00", false},
-		} {
-			ok, said := handshake(t, h, tt.address, append(strings.Fields(row.args), "-alpn", tt.alpn)...)
-			require.Equal(t, row.good, ok, "%s %s:\n%s", port, name, said)
-		}
-		ok, said := handshake(t, h, tt.address, "-alpn", "spdy/3")
-		require.False(t, ok, "%s speaks what it does not know:\n%s", port, said)
+	for kind, house := range map[string]func(*testing.T) *house{
+		"ECDSA": func(t *testing.T) *house { return start(t) }, "RSA": withRSA,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			h := house(t)
+			for port, tt := range map[string]struct{ address, alpn string }{"Connect": {h.GRPC, "h2"}, "REST": {h.REST, "http/1.1"}} {
+				for args, good := range handshakes(kind) {
+					ok, said := handshake(t, h, tt.address, append(strings.Fields(args), "-alpn", tt.alpn)...)
+					require.Equal(t, good, ok, "%s %s:\n%s", port, args, said)
+				}
+				ok, said := handshake(t, h, tt.address, "-alpn", "spdy/3")
+				require.False(t, ok, "%s speaks what it does not know:\n%s", port, said)
+			}
+		})
 	}
+}
+
+// handshakes are arguments of openssl, and whether a port with a certificate of
+// that kind lets them in.
+func handshakes(kind string) map[string]bool {
+	all := map[string]bool{
+		"-tls1_3": true, "-tls1_2": true,
+		"-tls1_2 -cipher ECDHE-" + kind + "-AES128-GCM-SHA256":        true,
+		"-tls1_2 -cipher ECDHE-" + kind + "-CHACHA20-POLY1305":        true,
+		"-tls1_1 -cipher DEFAULT@SECLEVEL=0":                          false,
+		"-tls1 -cipher DEFAULT@SECLEVEL=0":                            false,
+		"-tls1_2 -cipher ECDHE-" + kind + "-AES128-SHA@SECLEVEL=0":    false, // CBC
+		"-tls1_2 -cipher ECDHE-" + kind + "-AES128-SHA256@SECLEVEL=0": false, // CBC
+		"-tls1_2 -cipher aNULL@SECLEVEL=0":                            false, // nobody authenticates
+		"-tls1_2 -cipher PSK-AES128-GCM-SHA256 -psk 00":               false,
+	}
+	if kind == "RSA" { // no forward secrecy
+		all["-tls1_2 -cipher AES128-GCM-SHA256"] = false
+		all["-tls1_2 -cipher AES128-SHA@SECLEVEL=0"] = false
+	}
+	return all
 }
 
 // TestRC4AndOldVersionsAreRefused by a client in Go, which still has them.
 func TestRC4AndOldVersionsAreRefused(t *testing.T) {
-	h := start(t)
-	dial := func(change func(*tls.Config)) error {
+	ecdsa, rsa := start(t), withRSA(t)
+	dial := func(h *house, change func(*tls.Config)) error {
 		c := h.config(nil, "h2")
 		c.MinVersion = tls.VersionTLS10
 		change(c)
@@ -76,14 +89,17 @@ func TestRC4AndOldVersionsAreRefused(t *testing.T) {
 		}
 		return err
 	}
-	require.NoError(t, dial(func(*tls.Config) {}))
-	require.Error(t, dial(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS10 }))
-	require.Error(t, dial(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11 }))
-	for _, suite := range []uint16{
-		tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA, tls.TLS_RSA_WITH_RC4_128_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
-		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
+	for _, h := range []*house{ecdsa, rsa} {
+		require.NoError(t, dial(h, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }))
+		require.Error(t, dial(h, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS10 }))
+		require.Error(t, dial(h, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11 }))
+	}
+	for suite, h := range map[uint16]*house{
+		tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA: ecdsa, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256: ecdsa,
+		tls.TLS_RSA_WITH_RC4_128_SHA: rsa, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA: rsa, tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA: rsa,
+		tls.TLS_RSA_WITH_AES_128_GCM_SHA256: rsa,
 	} {
-		require.Error(t, dial(func(c *tls.Config) { c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{suite} }), tls.CipherSuiteName(suite))
+		require.Error(t, dial(h, func(c *tls.Config) { c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{suite} }), tls.CipherSuiteName(suite))
 	}
 }
 

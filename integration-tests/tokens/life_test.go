@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"roundhouse/integration-tests/env"
@@ -94,6 +95,27 @@ func TestEverybodyHasOnlyTheirOwn(t *testing.T) {
 	require.Equal(t, http.StatusOK, code, text)
 	require.Equal(t, codes.Unauthenticated, status.Code(h.client(carols.Token).Version(within(t, time.Minute))))
 	require.Len(t, h.list(bobToken, ""), 1)
+}
+
+// TestWhoIsBack after having been disabled, in another case of letters, needs a
+// new token, and so do those for whom an administrator who was made some.
+func TestWhoIsBack(t *testing.T) {
+	t.Parallel()
+	h := start(t, map[string]string{"kyuubi.server.administrators": "bob"})
+	old, others, untouched := h.issue(bobToken, ""), h.issue(bobToken, `{"user": "carol"}`), h.issue(bossToken, `{"user": "carol"}`)
+	for _, what := range []string{"disable", "enable"} {
+		code, text := h.rest(bossToken, http.MethodPost, "/api/v1/admin/users/Bob/"+what, "")
+		require.Equal(t, http.StatusOK, code, text)
+		require.Equal(t, what == "disable", strings.Contains(text, "revoked: 2 tokens"), text)
+	}
+	for _, one := range []struct {
+		token string
+		code  int
+	}{{old.Token, 401}, {others.Token, 401}, {untouched.Token, 200}, {bobToken, 200}, {h.issue(bobToken, "").Token, 200}} {
+		code, text := h.rest(one.token, http.MethodGet, "/api/v1/sessions", "")
+		require.Equal(t, one.code, code, text)
+	}
+	require.Equal(t, codes.Unauthenticated, status.Code(h.client(old.Token).Version(within(t, time.Minute))))
 }
 
 func ids(all []token) (ids []string) {
@@ -206,14 +228,15 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRotation of the secret that signs: no call fails, whichever token it has.
+// TestRotation of the secret that signs: no call fails, whichever token it has,
+// and the next gateway keeps the engine.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	old := h.issue(aliceToken, "")
 	c := h.client(old.Token)
 	require.NoError(t, c.Version(within(t, time.Minute)))
-	load := newLoad(h, old.Token)
+	load := newLoad(h, c, old.Token)
 	h.rotate(func(before string) string { return newSecret(t) + before })
 	fresh := h.issue(aliceToken, "")
 	load.add(fresh.Token)
@@ -224,6 +247,12 @@ func TestRotation(t *testing.T) {
 	load.stop()
 	require.Empty(t, load.faults, "of %d calls", load.calls.Load())
 	t.Logf("0 of %d calls failed", load.calls.Load())
+
+	engines := h.Engines()
+	h.Signal(syscall.SIGKILL)
+	h.Start()
+	require.NoError(t, c.Version(within(t, time.Minute)))
+	require.Equal(t, engines[0].RefID, h.Engines()[0].RefID, "the engine goes on with keys of the secret before")
 
 	h.rotate(func(before string) string { return before[:strings.Index(before, "\n")+1] })
 	code, _ := h.rest(old.Token, http.MethodGet, "/api/v1/sessions", "")
@@ -254,7 +283,8 @@ func newSecret(t *testing.T) string {
 	return string(line)
 }
 
-// load is clients that call all the time, each with the next of the tokens.
+// load is clients of both ports that call all the time, each with the next of the
+// tokens.
 type load struct {
 	calls  atomic.Int64
 	tokens atomic.Pointer[[]string]
@@ -262,19 +292,31 @@ type load struct {
 	faults []string // read after stop
 }
 
-func newLoad(h *house, first string) *load {
-	const clients = 4
+func newLoad(h *house, spark *env.SparkClient, first string) *load {
 	l, all := &load{}, &sync.WaitGroup{}
 	l.tokens.Store(&[]string{first})
 	ctx, cancel := context.WithCancel(h.t.Context())
 	faults := make(chan string, 1000)
-	for range clients {
+	byREST := func(token string) error {
+		code, text, err := h.try(token, http.MethodGet, "/api/v1/sessions", "")
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("%d %s", code, text)
+		}
+		return err
+	}
+	plain := env.NewSparkClient(h.t, h.GRPC, "mallory")
+	plain.Session = spark.Session
+	byConnect := func(token string) error {
+		return plain.Version(metadata.AppendToOutgoingContext(h.t.Context(), "authorization", "Bearer "+token))
+	}
+	clients := []func(token string) error{byREST, byREST, byConnect, byConnect}
+	for _, call := range clients {
 		all.Go(func() {
-			for ctx.Err() == nil && len(faults) < cap(faults)-clients {
+			for ctx.Err() == nil && len(faults) < cap(faults)-len(clients) {
 				tokens := *l.tokens.Load()
 				n := int(l.calls.Add(1))
-				if code, text, err := h.try(tokens[n%len(tokens)], http.MethodGet, "/api/v1/sessions", ""); err != nil || code != http.StatusOK {
-					faults <- fmt.Sprint(code, text, err)
+				if err := call(tokens[n%len(tokens)]); err != nil {
+					faults <- err.Error()
 				}
 			}
 		})

@@ -5,6 +5,7 @@ package tokens
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"maps"
 	"net/http"
 	"os"
@@ -16,14 +17,21 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"roundhouse/integration-tests/env"
+	"roundhouse/internal/krb5/krb5test"
+	kyuubi "roundhouse/proto/gen/kyuubi/auth"
 )
 
 // remote finds the connection string in what login and token create print.
 func remote(t *testing.T, stdout string) string {
 	t.Helper()
-	found := regexp.MustCompile(`^export SPARK_REMOTE="(sc://localhost:\d+/;token=(rht_[\w.-]+))"\n$`).FindStringSubmatch(stdout)
+	found := regexp.MustCompile(`^export SPARK_REMOTE='(sc://localhost:\d+/;token=(rht_[\w.-]+))'\n$`).FindStringSubmatch(stdout)
 	require.NotNil(t, found, "nothing but a line for a shell: %q", stdout)
 	return found[1]
 }
@@ -108,16 +116,16 @@ func TestPasswords(t *testing.T) {
 
 	code, text := h.rest("x", http.MethodGet, "/api/v1/tokens", "")
 	require.Equal(t, http.StatusUnauthorized, code, text)
-	kyuubi := pyspark(t, "4.0", map[string]string{
+	other := pyspark(t, "4.0", map[string]string{
 		"LOGIN_REMOTE": "sc://" + h.GRPC, "LOGIN_USER": "alice", "LOGIN_PASSWORD": env.LDAPPassword("alice"), "LOGIN_FAKE": "1",
 	})
-	kyuubi.Next("answered", time.Minute)
+	other.Next("answered", time.Minute)
 	require.Equal(t, "alice", h.Sessions()[0].User)
-	kyuubi.Say("again") // renews the token
-	kyuubi.Next("answered", time.Minute)
-	kyuubi.Say("")
-	kyuubi.Next("revoked", time.Minute)
-	ended, _ = kyuubi.Wait(time.Minute)
+	other.Say("again") // renews the token
+	other.Next("answered", time.Minute)
+	other.Say("")
+	other.Next("revoked", time.Minute)
+	ended, _ = other.Wait(time.Minute)
 	require.Zero(t, ended)
 	all := h.list(line[strings.Index(line, "rht_"):], "")
 	require.Len(t, all, 2)
@@ -130,7 +138,6 @@ func TestPasswords(t *testing.T) {
 
 // TestTickets: after kinit a person needs no password.
 func TestTickets(t *testing.T) {
-	t.Parallel()
 	k := env.StartKDC(t, "EXAMPLE.TEST")
 	keytab := k.Keytab("HTTP/localhost")
 	h := start(t, map[string]string{
@@ -140,7 +147,8 @@ func TestTickets(t *testing.T) {
 	_, stderr, code := h.run(k.Environ("KRB5CCNAME=FILE:"+t.TempDir()+"/none"), "", "login", "--negotiate", "--url", url)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "run kinit")
-	alice := k.Login("alice", k.Keytab("alice"))
+	keys := k.Keytab("alice")
+	alice := k.Login("alice", keys)
 	stdout, stderr, code := h.run(alice, "", "login", "--negotiate", "--url", url)
 	require.Zero(t, code, stderr)
 	line := remote(t, stdout)
@@ -149,6 +157,25 @@ func TestTickets(t *testing.T) {
 	stdout, stderr, code = h.run(alice, "", "token", "list", "--negotiate", "--url", url)
 	require.Zero(t, code, stderr)
 	require.Equal(t, 2, strings.Count(stdout, "\n"), "a head and a token: %s", stdout)
+
+	client := pyspark(t, "4.3", map[string]string{"LOGIN_REMOTE": line, "LOGIN_FAKE": "1"})
+	client.Next("answered", time.Minute)
+	client.Say("")
+	ended, _ := client.Wait(time.Minute)
+	require.Zero(t, ended)
+
+	ticket := krb5test.Issued(t, k.Conf, keys, "alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST").Token(t, krb5test.Token{}).Bytes
+	conn, err := grpc.NewClient(h.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	asked := metadata.AppendToOutgoingContext(within(t, time.Minute), "authorization", "Negotiate "+base64.StdEncoding.EncodeToString(ticket))
+	got, err := kyuubi.NewSparkConnectAuthServiceClient(conn).GetToken(asked, &kyuubi.GetTokenRequest{})
+	require.NoError(t, err)
+	for _, one := range h.list(got.Token, "") {
+		require.Equal(t, "alice", one.User)
+	}
+	_, err = kyuubi.NewSparkConnectAuthServiceClient(conn).GetToken(asked, &kyuubi.GetTokenRequest{})
+	require.Equal(t, codes.Unauthenticated, status.Code(err), "a ticket's token is good once")
 }
 
 // TestSingleSignOn: a person allows the command line in a browser.
@@ -178,7 +205,7 @@ func TestSingleSignOn(t *testing.T) {
 		require.True(t, i.Approve(code, "alice"), asked)
 		require.NoError(t, cmd.Wait())
 		line, trust, _ := strings.Cut(stdout.String(), "\n")
-		require.Equal(t, "export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=\""+i.CA+"\"\n", trust)
+		require.Equal(t, "export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH='"+i.CA+"'\n", trust)
 		line = remote(t, line+"\n")
 		require.NoError(t, h.client(line[strings.Index(line, "rht_"):]).Version(within(t, time.Minute)))
 		require.Equal(t, "alice", h.Sessions()[0].User)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/jcmturner/gokrb5/v8/client"
@@ -58,7 +57,7 @@ func loadCache(name string) (*credentials.CCache, error) {
 	kind, path, found := strings.Cut(name, ":")
 	switch {
 	case name == "":
-		path = filepath.Join(os.TempDir(), fmt.Sprintf("krb5cc_%d", os.Getuid()))
+		path = fmt.Sprintf("/tmp/krb5cc_%d", os.Getuid()) // the default of MIT, whatever TMPDIR says
 	case !found:
 		path = name
 	case kind != "FILE":

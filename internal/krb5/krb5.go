@@ -33,6 +33,10 @@ const Skew = 5 * time.Minute
 // largest that Windows makes), which is 64 KiB in a header.
 const maxToken = 48 << 10
 
+// maxCusec is the most of the microseconds beside a time (RFC 4120 section
+// 5.2.4). More would move it by any time, for the skew but not for the replays.
+const maxCusec = 999_999
+
 // gssChecksum is the type of the checksum in the authenticator of GSS-API (RFC
 // 4121 section 4.1.1).
 const gssChecksum = 0x8003
@@ -44,8 +48,8 @@ type Options struct {
 	// Keytab is a file of mode 0600. It is read for each token, so a new key
 	// holds at once.
 	Keytab string
-	// ReplayDir is a folder of mode 0700 that all gateways of this host share; it
-	// is made if it does not exist.
+	// ReplayDir is a folder of mode 0700 that all gateways of this host share; Run
+	// makes it if it does not exist.
 	ReplayDir string
 }
 
@@ -70,6 +74,9 @@ type Service struct {
 	replays *replays
 }
 
+// ErrReplays is the error of a folder of replays that cannot be used.
+var ErrReplays = errors.New("tokens that were used cannot be remembered")
+
 // NewService looks at the keytab and at the folder of replays, if it exists.
 // Errors say what to change.
 func NewService(o Options) (*Service, error) {
@@ -86,7 +93,8 @@ func NewService(o Options) (*Service, error) {
 // Realm is the realm of the service.
 func (s *Service) Realm() string { return s.realm }
 
-// Run forgets authenticators that are too old to be used again, until ctx ends.
+// Run makes the folder of replays, so that nobody else does, and forgets
+// authenticators that are too old to be used again, until ctx ends.
 func (s *Service) Run(ctx context.Context) error { return s.replays.run(ctx) }
 
 // Accept verifies the token of a caller. An error of class AUTH_UNAVAILABLE says
@@ -135,6 +143,8 @@ func (s *Service) verify(request *messages.APReq, peer net.Addr) error {
 	switch {
 	case !ok:
 		return errors.New("the ticket is not valid")
+	case request.Authenticator.Cusec < 0 || request.Authenticator.Cusec > maxCusec:
+		return errors.New("the time of the authenticator is none")
 	case request.Authenticator.CRealm != inside.CRealm:
 		return errors.New("the authenticator claims another realm than the ticket")
 	case request.Authenticator.Cksum.CksumType != gssChecksum:

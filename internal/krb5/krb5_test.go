@@ -96,6 +96,8 @@ func TestForgeriesAreRefused(t *testing.T) {
 		"a service without a name":      {nil, krb5test.Token{Service: "@EXAMPLE.ORG"}, "the ticket is for"},
 		"late by 6 minutes":             {nil, krb5test.Token{Off: -6 * time.Minute}, "skew"},
 		"early by 6 minutes":            {nil, krb5test.Token{Off: 6 * time.Minute}, "skew"},
+		"late, with an hour of Cusec":   {nil, krb5test.Token{Off: -time.Hour, Cusec: int(time.Hour / time.Microsecond)}, "the time of the authenticator is none"},
+		"a Cusec below zero":            {nil, krb5test.Token{Cusec: -1}, "the time of the authenticator is none"},
 		"an expired ticket":             {func(f *krb5test.Forgery) { f.Ends = -6 * time.Minute }, krb5test.Token{}, "expired"},
 		"a ticket of tomorrow":          {func(f *krb5test.Forgery) { f.Starts = time.Hour }, krb5test.Token{}, "not yet valid"},
 		"another client in the request": {nil, krb5test.Token{Client: "bob@EXAMPLE.ORG"}, "does not match"},

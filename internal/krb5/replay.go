@@ -10,11 +10,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
+	"sync/atomic"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"roundhouse/internal/errs"
 )
@@ -24,43 +23,79 @@ import (
 // once is all the locking there is. Files lie in a folder of the minute at which
 // the caller made the authenticator, and go with that folder once its authenticators
 // are too old to be accepted. A crash of a gateway loses nothing.
-type replays struct{ dir string }
+type replays struct {
+	dir string
+	// root is dir as it was when it was checked; nil before.
+	root atomic.Pointer[os.Root]
+}
 
 // grain is the time that one folder covers.
 const grain = time.Minute
 
-// newReplays looks at the folder, which the first record makes.
+// newReplays looks at the folder, if it exists.
 func newReplays(dir string) (*replays, error) {
-	r := &replays{dir}
-	if err := r.check(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	info, err := os.Lstat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &replays{dir: dir}, nil
+	case err == nil:
+		err = private(dir, info)
 	}
-	return r, nil
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrReplays, err)
+	}
+	return &replays{dir: dir}, nil
 }
 
-// check refuses a folder that another user could write to, and so take the
+// private refuses a folder that another user could write to, and so take the
 // record of a replay away.
-func (r *replays) check() error {
-	var st unix.Stat_t
-	if err := unix.Lstat(r.dir, &st); err != nil {
-		return fmt.Errorf("the folder of used tokens %s: %w", r.dir, err)
-	}
+func private(dir string, info fs.FileInfo) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		return fmt.Errorf("%s is no folder: remove it, or name another one", r.dir)
+	case !ok || !info.IsDir():
+		return fmt.Errorf("%s is no folder: remove it, or name another one", dir)
 	case int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to uid %d, not to the gateway's uid %d: name another folder", r.dir, st.Uid, os.Geteuid())
-	case st.Mode&0o077 != 0:
-		return fmt.Errorf("%s has mode %04o and is open to others; run: chmod 700 %s", r.dir, st.Mode&0o777, r.dir)
+		return fmt.Errorf("%s belongs to uid %d, not to the gateway's uid %d: name another folder", dir, st.Uid, os.Geteuid())
+	case info.Mode()&0o077 != 0:
+		return fmt.Errorf("%s has mode %04o and is open to others; run: chmod 700 %s", dir, info.Mode().Perm(), dir)
 	}
 	return nil
+}
+
+// open makes the folder if need be and checks it; what follows is done in that
+// very folder, whatever stands in its place by then.
+func (r *replays) open() (*os.Root, error) {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, err
+	}
+	named, err := os.Lstat(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := root.Stat(".")
+	if err == nil && !os.SameFile(named, opened) { // a link, or replaced since
+		err = fmt.Errorf("%s is no folder: remove it, or name another one", r.dir)
+	}
+	if err == nil {
+		err = private(r.dir, opened)
+	}
+	if err != nil {
+		_ = root.Close() // nothing was done there
+		return nil, err
+	}
+	r.root.Store(root) // one before it closes itself once nobody uses it
+	return root, nil
 }
 
 // first records an authenticator that its caller made at the given time. It
 // refuses one that was recorded before, by any gateway of this host.
 func (r *replays) first(made time.Time, authenticator []byte) error {
 	hash := sha256.Sum256(authenticator)
-	bucket := filepath.Join(r.dir, strconv.FormatInt(made.Unix()/int64(grain.Seconds()), 10))
+	bucket := strconv.FormatInt(made.Unix()/int64(grain.Seconds()), 10)
 	err := r.record(bucket, hex.EncodeToString(hash[:]))
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -75,22 +110,24 @@ func (r *replays) first(made time.Time, authenticator []byte) error {
 
 // record makes a file that must not exist, and its folders where needed.
 func (r *replays) record(bucket, name string) error {
-	path := filepath.Join(bucket, name)
-	err := touch(path)
-	if !errors.Is(err, fs.ErrNotExist) {
+	path := bucket + "/" + name
+	if root := r.root.Load(); root != nil {
+		if err := touch(root, path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	root, err := r.open() // again for each bucket, or a folder that is gone would stay so
+	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(bucket, 0o700); err != nil {
+	if err := root.Mkdir(bucket, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := r.check(); err != nil {
-		return err
-	}
-	return touch(path)
+	return touch(root, path)
 }
 
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+func touch(root *os.Root, path string) error {
+	f, err := root.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -112,14 +149,18 @@ func (r *replays) run(ctx context.Context) error {
 }
 
 // sweep removes what was made too long ago to be accepted again. What cannot
-// be removed is tried again.
+// be removed is tried again; why the folder cannot be used is said of each token.
 func (r *replays) sweep(now time.Time) {
-	entries, _ := os.ReadDir(r.dir) // none: there is nothing to remove
+	root, err := r.open()
+	if err != nil {
+		return
+	}
+	entries, _ := fs.ReadDir(root.FS(), ".") // none: there is nothing to remove
 	oldest := now.Add(-Skew-grain).Unix() / int64(grain.Seconds())
 	for _, e := range entries {
 		minute, err := strconv.ParseInt(e.Name(), 10, 64)
 		if err == nil && minute < oldest {
-			_ = os.RemoveAll(filepath.Join(r.dir, e.Name()))
+			_ = root.RemoveAll(e.Name())
 		}
 	}
 }

@@ -36,6 +36,13 @@ func TestBoxOpensOnlyWhatItSealed(t *testing.T) {
 		_, err = other.Open(sealed, of.name)
 		require.Error(t, err, name)
 	}
+	next, err := NewBox([]byte("another secret of 32 bytes ....."), "label", []byte("0123456789abcdef0123456789abcdef"))
+	require.NoError(t, err)
+	plain, err = next.Open(sealed, "alice")
+	require.NoError(t, err, "the secret before counts")
+	require.Equal(t, "hidden", string(plain))
+	_, err = box.Open(next.Seal(plain, "alice"), "alice")
+	require.Error(t, err, "and seals nothing")
 	_, err = box.Open(nil, "alice")
 	require.Error(t, err)
 }

@@ -87,15 +87,15 @@ func (f Files) paths() []string {
 }
 
 func (f Files) loadPEM() (*tls.Certificate, error) {
-	certificate, err := readFile(f.Certificate)
+	certificate, _, err := readFile(f.Certificate)
 	if err != nil {
 		return nil, fault(PartCertificate, "the certificate cannot be read (%v): correct the path or the permissions", err)
 	}
-	key, err := readFile(f.Key)
+	key, st, err := readFile(f.Key)
 	if err != nil {
 		return nil, fault(PartKey, "the key cannot be read (%v): correct the path or the permissions", err)
 	}
-	if err := checkPrivate(PartKey, f.Key); err != nil {
+	if err := checkPrivate(PartKey, f.Key, st); err != nil {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(certificate, key)
@@ -134,30 +134,36 @@ func checkLeaf(part Part, leaf *x509.Certificate) error {
 	return nil
 }
 
-// checkPrivate refuses a file with a key that others than its owner can use. One
-// of root may be readable by its group, which is how a service is given a key;
-// links to it are followed.
-func checkPrivate(part Part, path string) error {
-	var st unix.Stat_t
-	err := unix.Stat(path, &st)
+// checkPrivate refuses a file with a key that others than the gateway's user can
+// use. One of root may be readable by its group, which is how a service is given
+// a key; links to it are followed.
+func checkPrivate(part Part, path string, st unix.Stat_t) error {
 	open := uint32(st.Mode) & 0o077
 	if st.Uid == 0 {
 		open = uint32(st.Mode) & 0o037
 	}
-	if err == nil && open == 0 {
-		return nil
+	switch {
+	case !ours(st):
+		return fault(part, "%s belongs to uid %d, who can read or change it and so pretend to be this gateway: chown it to root or to the gateway's user", path, st.Uid)
+	case open != 0:
+		return fault(part, "other users of this machine can read or change %s and so pretend to be this gateway: chmod 600 %s", path, path)
 	}
-	return fault(part, "other users of this machine can read or change %s and so pretend to be this gateway: chmod 600 %s", path, path)
+	return nil
 }
+
+// ours says whether a file belongs to this process's user or to root.
+func ours(st unix.Stat_t) bool { return st.Uid == 0 || int(st.Uid) == os.Geteuid() }
 
 // LoadAuthorities reads the PEM file with the authorities of clients'
 // certificates. The error is a *Fault.
 func LoadAuthorities(path string) (*x509.CertPool, error) {
-	text, err := readFile(path)
-	if err != nil {
+	text, st, err := readFile(path)
+	switch {
+	case err != nil:
 		return nil, fault(PartClientCA, "the authorities cannot be read (%v): correct the path or the permissions", err)
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o022 != 0 {
+	case !ours(st):
+		return nil, fault(PartClientCA, "%s belongs to uid %d, who can change it and so let anybody in: chown it to root or to the gateway's user", path, st.Uid)
+	case st.Mode&0o022 != 0:
 		return nil, fault(PartClientCA, "other users of this machine can change %s and so let anybody in: chmod go-w %s", path, path)
 	}
 	pool, found := x509.NewCertPool(), false
@@ -181,7 +187,7 @@ func LoadAuthorities(path string) (*x509.CertPool, error) {
 // ReadCertificates returns the certificates of a PEM file as PEM, and nothing
 // else that is in it. The error is fs.ErrNotExist where there is no such file.
 func ReadCertificates(path string) ([]byte, error) {
-	text, err := readFile(path)
+	text, _, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -206,20 +212,23 @@ func blocks(text []byte) func(yield func(*pem.Block) bool) {
 	}
 }
 
-func readFile(path string) ([]byte, error) {
+// readFile returns the text of a file and the state of the very file that was
+// read.
+func readFile(path string) (text []byte, st unix.Stat_t, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, st, err
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+	err = unix.Fstat(int(f.Fd()), &st)
 	switch {
 	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file", path)
-	case info.Size() > fileLimit:
-		return nil, errors.New("it is larger than any certificate")
+		return nil, st, err
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, st, fmt.Errorf("%s is no file", path)
+	case st.Size > fileLimit:
+		return nil, st, errors.New("it is larger than any certificate")
 	}
-	return io.ReadAll(io.LimitReader(f, fileLimit))
+	text, err = io.ReadAll(io.LimitReader(f, fileLimit))
+	return text, st, err
 }

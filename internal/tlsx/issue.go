@@ -16,8 +16,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // How long self-made certificates are good. That of the authority is in the
@@ -46,9 +47,13 @@ type Authority struct {
 }
 
 // OpenAuthority takes the authority in a folder, or makes the folder and a new
-// one, named after this machine.
+// one, named after this machine. Root makes none in a folder of somebody else,
+// who could not read the files.
 func OpenAuthority(dir, machine string) (*Authority, error) {
 	a := &Authority{Files: pairIn(dir, "ca"), dir: dir}
+	if uid := ownerOf(dir); os.Geteuid() == 0 && uid != 0 {
+		return nil, fmt.Errorf("%s is a folder of uid %d, who could not read files of root: call this as that user (sudo -u)", dir, uid)
+	}
 	_, certErr := os.Lstat(a.Files.Certificate)
 	_, keyErr := os.Lstat(a.Files.Key)
 	if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
@@ -63,6 +68,15 @@ func OpenAuthority(dir, machine string) (*Authority, error) {
 	}
 	a.certificate, a.key = pair.Leaf, pair.PrivateKey.(crypto.Signer)
 	return a, nil
+}
+
+// ownerOf is the owner of a folder, or of the nearest above it that exists.
+func ownerOf(dir string) uint32 {
+	var st unix.Stat_t
+	for errors.Is(unix.Stat(dir, &st), fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+	}
+	return st.Uid
 }
 
 func (a *Authority) found(machine string) error {
@@ -94,14 +108,9 @@ func (a *Authority) Server(hosts []string) (Pair, error) {
 	return a.issue("server", template)
 }
 
-// userFile is what a user's name may be to name a file.
-var userFile = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$`)
-
-// Client makes a certificate for a user: the name is its CN.
+// Client makes a certificate for a user: the name, one of auth.ValidUser, is its
+// CN.
 func (a *Authority) Client(user string) (Pair, error) {
-	if !userFile.MatchString(user) {
-		return Pair{}, fmt.Errorf("%.70q can be the name of no user", user)
-	}
 	return a.issue("client-"+user, &x509.Certificate{
 		Subject: pkix.Name{CommonName: user}, NotAfter: time.Now().Add(certificateAge),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -110,11 +119,26 @@ func (a *Authority) Client(user string) (Pair, error) {
 
 func (a *Authority) issue(name string, template *x509.Certificate) (Pair, error) {
 	files := pairIn(a.dir, name)
-	old, err := Files{Certificate: files.Certificate, Key: files.Key}.loadPEM()
-	if err == nil && old.Leaf.CheckSignatureFrom(a.certificate) != nil {
-		return Pair{}, fmt.Errorf("%s is of another authority and is not replaced; move it away first", files.Certificate)
+	if !a.mayReplace(files) {
+		return Pair{}, fmt.Errorf("%s or its key is not of this authority and is not replaced; move both away first", files.Certificate)
 	}
 	return files, a.sign(files, template)
+}
+
+// mayReplace says whether a certificate is of this authority, or neither it nor
+// its key is there.
+func (a *Authority) mayReplace(files Pair) bool {
+	text, err := ReadCertificates(files.Certificate)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err := os.Lstat(files.Key)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	block, _ := pem.Decode(text)
+	if err != nil || block == nil {
+		return false
+	}
+	old, err := x509.ParseCertificate(block.Bytes)
+	return err == nil && old.CheckSignatureFrom(a.certificate) == nil
 }
 
 // sign makes a key and its certificate. The first one is the authority's own.
@@ -142,7 +166,10 @@ func (a *Authority) sign(files Pair, template *x509.Certificate) error {
 			return err
 		}
 	}
-	return errors.Join(writePEM(files.Key, "PRIVATE KEY", encoded), writePEM(files.Certificate, "CERTIFICATE", der))
+	if err := writePEM(files.Key, "PRIVATE KEY", encoded); err != nil {
+		return err
+	}
+	return writePEM(files.Certificate, "CERTIFICATE", der)
 }
 
 // writePEM puts a file in its place whole, with mode 0600.

@@ -36,11 +36,11 @@ func typeOf(text []byte) string {
 }
 
 func (f Files) loadKeystore() (*tls.Certificate, error) {
-	text, err := readFile(f.Keystore)
+	text, st, err := readFile(f.Keystore)
 	if err != nil {
 		return nil, fault(PartKeystore, "the keystore cannot be read (%v): correct the path or the permissions", err)
 	}
-	if err := checkPrivate(PartKeystore, f.Keystore); err != nil {
+	if err := checkPrivate(PartKeystore, f.Keystore, st); err != nil {
 		return nil, err
 	}
 	found := typeOf(text)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -21,6 +22,9 @@ const (
 	checkInterval = time.Second
 	// remindInterval is how often the log tells that a certificate expires soon.
 	remindInterval = 24 * time.Hour
+	// retryInterval is how often files with faults are read again though they did
+	// not change: the clock, or the lack of something else, may be the fault.
+	retryInterval = 10 * time.Second
 	// expiresSoon is what is soon.
 	expiresSoon = 30 * 24 * time.Hour
 )
@@ -56,24 +60,21 @@ const (
 // Server is the TLS of one port. Make it with NewServer; it is safe for
 // concurrent use.
 type Server struct {
-	o       Options
-	port    string
-	protos  []string
-	log     *slog.Logger
-	current atomic.Pointer[state]
-}
-
-// state is what was read at one time.
-type state struct {
-	stamp  string
-	config *tls.Config
+	o      Options
+	port   string
+	protos []string
+	log    *slog.Logger
+	// begin is the stamp of the files that NewServer read.
+	begin   string
+	current atomic.Pointer[tls.Config]
 }
 
 // NewServer reads the files. The port is named in the log; protos are those of
-// ALPN (RFC 7301). The error is a *Fault.
+// ALPN (RFC 7301). The error has a *Fault for each of the files that is wrong.
 func NewServer(o Options, port string, protos []string, log *slog.Logger) (*Server, error) {
 	s := &Server{o: o, port: port, protos: protos, log: log}
-	return s, s.load(s.stamp())
+	s.begin = s.stamp()
+	return s, s.load()
 }
 
 // Config is for a listener; new connections get the files as they were last read.
@@ -82,19 +83,19 @@ func (s *Server) Config() *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: s.protos,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return s.current.Load().config, nil
+			return s.current.Load(), nil
 		},
 	}
 }
 
 // Run reads the files again when they changed, until ctx ends. Files with faults
-// change nothing and are reported once. A certificate that expires soon is
-// reported every day.
+// change nothing, are reported once and read again until they have none. A
+// certificate that expires soon is reported every day.
 func (s *Server) Run(ctx context.Context) error {
 	check, remind := time.NewTicker(checkInterval), time.NewTicker(remindInterval)
 	defer check.Stop()
 	defer remind.Stop()
-	w := watch{seen: s.current.Load().stamp, read: s.current.Load().stamp}
+	w := watch{seen: s.begin, read: s.begin}
 	for {
 		select {
 		case <-ctx.Done():
@@ -107,22 +108,31 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// watch is what Run remembers: the state of the files that it saw last, and
-// that which it read last, with faults or without.
-type watch struct{ seen, read string }
+// watch is what Run remembers: the state of the files that it saw last, that
+// which it read last, and when and with what fault, if it had one.
+type watch struct {
+	seen, read string
+	fault      string
+	at         time.Time
+}
 
 func (s *Server) check(w *watch) {
 	now := s.stamp()
 	settled := now == w.seen
 	w.seen = now
-	if !settled || now == w.read {
+	again := w.fault != "" && time.Since(w.at) >= retryInterval
+	if !settled || now == w.read && !again {
 		return
 	}
-	w.read = now
-	if err := s.load(now); err != nil {
-		s.log.Error("the new certificate files cannot be used, those read before stay in use", "port", s.port, "err", err)
+	w.read, w.at = now, time.Now()
+	if err := s.load(); err != nil {
+		if err.Error() != w.fault {
+			s.log.Error("the new certificate files cannot be used, those read before stay in use", "port", s.port, "err", err)
+		}
+		w.fault = err.Error()
 		return
 	}
+	w.fault = ""
 	s.log.Info("certificate files read again", "port", s.port, "expires", s.leaf().NotAfter)
 	s.remind()
 }
@@ -134,7 +144,7 @@ func (s *Server) remind() {
 }
 
 func (s *Server) leaf() *x509.Certificate {
-	return s.current.Load().config.Certificates[0].Leaf
+	return s.current.Load().Certificates[0].Leaf
 }
 
 // Expiry says that a certificate expires within 30 days; "" if it does not.
@@ -162,17 +172,24 @@ func (s *Server) stamp() string {
 	return b.String()
 }
 
-// load reads the files, whose state before reading was stamp.
-func (s *Server) load(stamp string) error {
-	pair, err := s.o.Files.Load()
-	if err != nil {
-		return err
+// load reads the files. Where the certificate of the port or the authorities of
+// clients have a fault, those read before stay: an authority that was withdrawn
+// is, whatever is wrong with the rest.
+func (s *Server) load() error {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites, NextProtos: s.protos}
+	if old := s.current.Load(); old != nil {
+		config.Certificates, config.ClientCAs = old.Certificates, old.ClientCAs
 	}
-	config := &tls.Config{
-		Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, CipherSuites: suites, NextProtos: s.protos,
+	pair, err := s.o.Files.Load()
+	if err == nil {
+		config.Certificates = []tls.Certificate{*pair}
 	}
 	if s.o.Clients != ClientsNone {
-		config.ClientCAs, err = LoadAuthorities(s.o.Authorities)
+		authorities, fault := LoadAuthorities(s.o.Authorities)
+		if fault == nil {
+			config.ClientCAs = authorities
+		}
+		err = errors.Join(err, fault)
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 		// A resumed connection would not show its certificate again.
 		config.SessionTicketsDisabled = true
@@ -180,11 +197,10 @@ func (s *Server) load(stamp string) error {
 	if s.o.Clients == ClientsRequired {
 		config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	if err != nil {
-		return err
+	if config.Certificates != nil && (config.ClientCAs != nil || s.o.Clients == ClientsNone) {
+		s.current.Store(config)
 	}
-	s.current.Store(&state{stamp, config})
-	return nil
+	return err
 }
 
 // TrustedBy says whether clients that trust the authorities of roots, PEM text,
@@ -204,10 +220,49 @@ func TrustedBy(roots []byte, pair *tls.Certificate) bool {
 	return err == nil
 }
 
-// Verified is the certificate that a client proved to have; nil without one.
-func Verified(state tls.ConnectionState) *x509.Certificate {
-	if len(state.VerifiedChains) == 0 {
+// Peer is the client of one connection. It is safe for concurrent use.
+type Peer struct {
+	server *Server
+	shown  []*x509.Certificate
+	last   atomic.Pointer[verdict]
+}
+
+// verdict is what the authorities of one time say of the certificate of a client.
+type verdict struct {
+	authorities *x509.CertPool
+	good        bool
+}
+
+// Peer is the client of a connection whose handshake is over.
+func (s *Server) Peer(state tls.ConnectionState) *Peer {
+	return &Peer{server: s, shown: state.PeerCertificates}
+}
+
+// Certificate is the one that the client proved to have; nil without one, and
+// once no authority of the port vouches for it any more.
+func (p *Peer) Certificate() *x509.Certificate {
+	authorities := p.server.current.Load().ClientCAs
+	if len(p.shown) == 0 || authorities == nil {
 		return nil
 	}
-	return state.VerifiedChains[0][0]
+	v := p.last.Load()
+	if v == nil || v.authorities != authorities {
+		v = &verdict{authorities, vouched(p.shown, authorities)}
+		p.last.Store(v)
+	}
+	if !v.good {
+		return nil
+	}
+	return p.shown[0]
+}
+
+// vouched says whether authorities vouch for a client with a certificate, which
+// is followed by its intermediates.
+func vouched(shown []*x509.Certificate, authorities *x509.CertPool) bool {
+	o := x509.VerifyOptions{Roots: authorities, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	for _, c := range shown[1:] {
+		o.Intermediates.AddCert(c)
+	}
+	_, err := shown[0].Verify(o)
+	return err == nil
 }

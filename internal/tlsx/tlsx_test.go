@@ -4,18 +4,14 @@ package tlsx
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io/fs"
-	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
@@ -176,16 +172,60 @@ func TestAuthorityStays(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fs.FileMode(0o600), info.Mode())
 	}
-	_, err = again.Client("../alice")
-	require.Error(t, err)
 
 	other := newSet(t)
 	require.NoError(t, errors.Join(os.Rename(other.pair.Certificate, s.pair.Certificate), os.Rename(other.pair.Key, s.pair.Key)))
 	_, err = again.Server([]string{"127.0.0.1"})
-	require.ErrorContains(t, err, "of another authority and is not replaced")
+	require.ErrorContains(t, err, "is not of this authority and is not replaced")
+	require.NoError(t, os.WriteFile(s.pair.Key, []byte("of a machine"), 0o600))
+	_, err = again.Server([]string{"127.0.0.1"})
+	require.ErrorContains(t, err, "is not replaced", "its key cannot be read")
+	require.NoError(t, os.Remove(s.pair.Certificate))
+	_, err = again.Server([]string{"127.0.0.1"})
+	require.ErrorContains(t, err, "is not replaced", "a key alone")
+	text, err := os.ReadFile(s.pair.Key)
+	require.NoError(t, err)
+	require.Equal(t, "of a machine", string(text))
 	require.NoError(t, os.Remove(again.Files.Key))
 	_, err = OpenAuthority(dir, "here")
 	require.ErrorContains(t, err, "cannot be used")
+}
+
+// TestNoCertificateWithoutItsKey: where the key cannot be written nothing changes.
+func TestNoCertificateWithoutItsKey(t *testing.T) {
+	s := newSet(t)
+	before, err := os.ReadFile(s.pair.Certificate)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(os.Remove(s.pair.Key), os.MkdirAll(s.pair.Key+"/full", 0o700)))
+	_, err = s.authority.Server([]string{"127.0.0.1"})
+	require.Error(t, err)
+	after, err := os.ReadFile(s.pair.Certificate)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+}
+
+// TestFilesOfOthersAreRefused, which root alone can try.
+func TestFilesOfOthersAreRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	const nobody = 65534
+	s := newSet(t)
+	for _, path := range []string{s.pair.Key, s.p12, s.authority.Files.Certificate} {
+		require.NoError(t, os.Chown(path, nobody, -1))
+	}
+	_, err := Files{Certificate: s.pair.Certificate, Key: s.pair.Key}.Load()
+	require.ErrorContains(t, err, "belongs to uid 65534")
+	_, err = Files{Keystore: s.p12, Password: password}.Load()
+	require.ErrorContains(t, err, "belongs to uid 65534")
+	_, err = LoadAuthorities(s.authority.Files.Certificate)
+	require.ErrorContains(t, err, "belongs to uid 65534")
+
+	home := t.TempDir()
+	require.NoError(t, os.Chown(home, nobody, -1))
+	_, err = OpenAuthority(filepath.Join(home, "data", "tls"), "here")
+	require.ErrorContains(t, err, "who could not read files of root")
+	require.NoDirExists(t, filepath.Join(home, "data"))
 }
 
 func TestTrustedBy(t *testing.T) {
@@ -204,106 +244,4 @@ func TestTrustedBy(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	require.Empty(t, Expiry(&x509.Certificate{NotAfter: time.Now().Add(31 * 24 * time.Hour)}))
 	require.Contains(t, Expiry(&x509.Certificate{NotAfter: time.Now().Add(12*24*time.Hour + time.Minute)}), "in 12 days")
-}
-
-// served is the certificate that a handshake with the server shows, or its error.
-func served(t *testing.T, s *Server, client *tls.Config) (*x509.Certificate, error) {
-	t.Helper()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", s.Config())
-	require.NoError(t, err)
-	done := make(chan error, 1)
-	go func() { // ends with the handshake or the listener, waited for below
-		conn, err := l.Accept()
-		if err != nil {
-			done <- err
-			return
-		}
-		defer func() { _ = conn.Close() }()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-		done <- conn.(*tls.Conn).Handshake()
-	}()
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", l.Addr().String(), client)
-	_ = l.Close()
-	if serverErr := <-done; serverErr != nil {
-		err = serverErr
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }()
-	return conn.ConnectionState().PeerCertificates[0], nil
-}
-
-// trusting are the settings of a client of an authority.
-func trusting(t *testing.T, a *Authority) *tls.Config {
-	t.Helper()
-	roots, err := LoadAuthorities(a.Files.Certificate)
-	require.NoError(t, err)
-	return &tls.Config{RootCAs: roots, ServerName: "gateway.example", NextProtos: []string{"h2"}}
-}
-
-func TestClientsOfTheAuthorityAlone(t *testing.T) {
-	s, other := newSet(t), newSet(t)
-	show := func(a *Authority) *tls.Config {
-		pair, err := a.Client("alice")
-		require.NoError(t, err)
-		c := trusting(t, s.authority)
-		c.MaxVersion = tls.VersionTLS12 // where both ends learn of a refusal at once
-		loaded, err := tls.LoadX509KeyPair(pair.Certificate, pair.Key)
-		require.NoError(t, err)
-		// Shown whatever authorities the server names.
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &loaded, nil }
-		return c
-	}
-	bare := trusting(t, s.authority)
-	bare.MaxVersion = tls.VersionTLS12
-	for clients, good := range map[Clients][3]bool{ // own, of another authority, none
-		ClientsNone: {true, true, true}, ClientsOptional: {true, false, true}, ClientsRequired: {true, false, false},
-	} {
-		o := Options{Files: Files{Certificate: s.pair.Certificate, Key: s.pair.Key}, Clients: clients, Authorities: s.authority.Files.Certificate}
-		server, err := NewServer(o, "test", []string{"h2"}, slog.New(slog.DiscardHandler))
-		require.NoError(t, err)
-		for i, client := range []*tls.Config{show(s.authority), show(other.authority), bare} {
-			_, err := served(t, server, client)
-			require.Equal(t, good[i], err == nil, "%v %v %v", clients, i, err)
-		}
-	}
-}
-
-func TestNewFilesAreTaken(t *testing.T) {
-	s := newSet(t)
-	client := trusting(t, s.authority)
-	var log bytes.Buffer
-	server, err := NewServer(Options{Files: Files{Certificate: s.pair.Certificate, Key: s.pair.Key}}, "test", []string{"h2"},
-		slog.New(slog.NewTextHandler(&log, nil)))
-	require.NoError(t, err)
-	first, err := served(t, server, client)
-	require.NoError(t, err)
-	key, err := os.ReadFile(s.pair.Key)
-	require.NoError(t, err)
-	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		over := make(chan error, 1)
-		go func() { over <- server.Run(ctx) }() // waited for below
-		turns := func() { time.Sleep(5 * checkInterval); synctest.Wait() }
-
-		require.NoError(t, os.WriteFile(s.pair.Key, []byte("broken"), 0o600))
-		turns()
-		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("cannot be used, those read before stay in use")), log.String())
-		require.Equal(t, first.Raw, server.leaf().Raw)
-
-		require.NoError(t, os.WriteFile(s.pair.Key, key, 0o600))
-		turns()
-		require.Equal(t, first.Raw, server.leaf().Raw)
-
-		time.Sleep(remindInterval)
-		require.NotContains(t, log.String(), "expires on")
-		_, err := s.authority.Server([]string{"gateway.example"})
-		require.NoError(t, err)
-		turns()
-		require.NotEqual(t, first.Raw, server.leaf().Raw)
-		require.Contains(t, log.String(), "certificate files read again")
-		stop()
-		require.NoError(t, <-over)
-	})
 }

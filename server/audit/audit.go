@@ -46,6 +46,8 @@ const (
 	EngineEnded   Event = "engine ended"
 	Admin         Event = "administration"
 	Refused       Event = "call refused"
+	TokenIssued   Event = "token issued"
+	TokenRevoked  Event = "token revoked"
 )
 
 // Entry is one line. Empty fields are left out.
@@ -53,14 +55,16 @@ type Entry struct {
 	Event Event
 	// Failed says that it was refused or did not work.
 	Failed bool
-	// User is whose session or engine it is, or who called; RealUser who presented
-	// the credentials where that is another one.
+	// User is whose session, engine or token it is, or who called; RealUser who
+	// presented the credentials where that is another one.
 	User, RealUser string
 	// Address is that of the direct peer, Method the method of authentication, Call
 	// the RPC or route.
 	Address, Method, Call string
 	// Session and Engine are ids, Client is what a client calls itself.
 	Session, Engine, Client string
+	// Token is the id of a token, Name what its user calls it.
+	Token, Name string
 	// Reason is why, for people.
 	Reason string
 	// Unwritten is how many entries of this kind and address before this one were
@@ -132,7 +136,7 @@ func (l *Log) Write(e Entry) {
 	attrs := []slog.Attr{slog.String("outcome", outcome)}
 	for _, f := range [][2]string{
 		{"user", e.User}, {"realUser", e.RealUser}, {"address", e.Address}, {"method", e.Method}, {"call", e.Call},
-		{"session", e.Session}, {"engine", e.Engine}, {"client", e.Client}, {"reason", e.Reason},
+		{"session", e.Session}, {"engine", e.Engine}, {"client", e.Client}, {"token", e.Token}, {"name", e.Name}, {"reason", e.Reason},
 	} {
 		if f[1] != "" {
 			attrs = append(attrs, slog.String(f[0], clip(f[1])))

@@ -73,7 +73,7 @@ func TestALineHasAllThereIs(t *testing.T) {
 	var none *Log
 	none.Write(Entry{})
 	none.Refuse(Entry{})
-	none.Logins().Decided(auth.Request{}, auth.Credentials{}, auth.Identity{}, nil)
+	decided(none.Logins(), auth.Request{}, auth.Credentials{}, auth.Identity{}, nil)
 	require.NoError(t, none.Close())
 }
 
@@ -140,6 +140,11 @@ func request(port int) auth.Request {
 	return auth.Request{Peer: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: port}}
 }
 
+// decided has a watcher see an outcome.
+func decided(w *Logins, r auth.Request, c auth.Credentials, id auth.Identity, err error) {
+	_, _ = w.Watch(r, c, func() (auth.Identity, error) { return id, err })
+}
+
 func TestLoginsAreWrittenOncePerConnection(t *testing.T) {
 	l, path := open(t)
 	w := l.Logins()
@@ -147,20 +152,19 @@ func TestLoginsAreWrittenOncePerConnection(t *testing.T) {
 	bearer := auth.Credentials{Scheme: "bearer", Value: secret}
 	alice := auth.Identity{User: "alice", RealUser: "alice", Method: "TOKEN"}
 	for range 50 {
-		require.NoError(t, w.Before(request(1), bearer))
-		w.Decided(request(1), bearer, alice, nil)
+		decided(w, request(1), bearer, alice, nil)
 	}
-	w.Decided(request(2), bearer, alice, nil)
-	w.Decided(request(2), auth.Credentials{Scheme: "bearer", Value: secret + "2"}, alice, nil)
+	decided(w, request(2), bearer, alice, nil)
+	decided(w, request(2), auth.Credentials{Scheme: "bearer", Value: secret + "2"}, alice, nil)
 	require.Len(t, lines(t, path), 3)
 	bad := errs.New(errs.Unauthenticated, "a call from 192.0.2.7, by LDAP: wrong password")
 	basic := auth.Credentials{Scheme: "basic", Value: base64.StdEncoding.EncodeToString([]byte("eve:hunter2-password"))}
 	for range 500 {
-		w.Decided(request(3), basic, auth.Identity{}, bad)
+		decided(w, request(3), basic, auth.Identity{}, bad)
 	}
 	now := time.Now()
 	l.calls.now = func() time.Time { return now.Add(2 * period) }
-	w.Decided(request(3), basic, auth.Identity{}, bad)
+	decided(w, request(3), basic, auth.Identity{}, bad)
 	all := lines(t, path)
 	require.Len(t, all, 3+perPeriod+1, "a flood of bad logins is told, not written")
 	last := all[len(all)-1]
@@ -173,6 +177,21 @@ func TestLoginsAreWrittenOncePerConnection(t *testing.T) {
 	require.NoError(t, err)
 	for _, secret := range []string{"hunter2", basic.Value} {
 		require.NotContains(t, string(raw), secret)
+	}
+}
+
+// TestARefusedCallerHasAName, and a method, as far as they are known.
+func TestARefusedCallerHasAName(t *testing.T) {
+	l, path := open(t)
+	w, bearer, no := l.Logins(), auth.Credentials{Scheme: "bearer", Value: "x"}, errs.New(errs.PermissionDenied, "gone")
+	decided(w, request(1), bearer, auth.Identity{User: "eve", RealUser: "eve", Method: "TOKEN"}, no)
+	decided(w, request(1), bearer, auth.Identity{Method: "JWT"}, no)
+	decided(w, request(1), bearer, auth.Identity{}, no)
+	all := lines(t, path)
+	for i, want := range []map[string]any{{"user": "eve", "method": "TOKEN"}, {"method": "JWT"}, {"method": "bearer"}} {
+		require.Equal(t, want["user"], all[i]["user"])
+		require.Equal(t, want["method"], all[i]["method"])
+		require.Equal(t, "refused", all[i]["outcome"])
 	}
 }
 

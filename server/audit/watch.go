@@ -30,14 +30,16 @@ func (l *Log) Logins() *Logins {
 	})}
 }
 
-// Before implements auth.Watcher; it refuses nothing.
-func (*Logins) Before(auth.Request, auth.Credentials) error { return nil }
-
-// Decided implements auth.Watcher.
-func (w *Logins) Decided(r auth.Request, c auth.Credentials, id auth.Identity, err error) {
-	if w.log == nil {
-		return
+// Watch implements auth.Watcher; it refuses nothing.
+func (w *Logins) Watch(r auth.Request, c auth.Credentials, decide func() (auth.Identity, error)) (auth.Identity, error) {
+	id, err := decide()
+	if w.log != nil {
+		w.write(r, c, id, err)
 	}
+	return id, err
+}
+
+func (w *Logins) write(r auth.Request, c auth.Credentials, id auth.Identity, err error) {
 	e := Entry{Event: Login, Address: Host(r.Peer), Method: id.Method, User: id.User, RealUser: other(id)}
 	if err == nil {
 		if _, ok := w.log.logins.take(w.source(r, c, id), 1); ok {

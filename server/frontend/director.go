@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"roundhouse/auth"
+	"roundhouse/internal/door"
 	"roundhouse/internal/errs"
 	"roundhouse/server/proxy"
 	"roundhouse/session"
@@ -119,9 +120,9 @@ func (d *Director) Admit(ctx context.Context, c *proxy.Call) error {
 
 // authenticate finds out who calls. A refusal is in the log.
 func (d *Director) authenticate(ctx context.Context, c *proxy.Call) (auth.Identity, error) {
-	g, tracked := c.Peer.(guestAddr)
+	peer, tracked := c.Peer.(door.Addr)
 	if tracked {
-		c.Peer = g.Addr
+		c.Peer = peer.Addr
 	}
 	id, err := d.Auth.Authenticate(ctx, auth.Request{
 		Door: auth.DoorConnect, Header: c.Header, Peer: c.Peer, Secure: c.Secure, Certificate: c.Certificate,
@@ -131,7 +132,7 @@ func (d *Director) authenticate(ctx context.Context, c *proxy.Call) (auth.Identi
 		return auth.Identity{}, err
 	}
 	if tracked {
-		g.guest.known()
+		peer.Known()
 	}
 	return id, nil
 }
@@ -350,7 +351,7 @@ func (d *Director) toEngine(ctx context.Context, c *call, s *session.Session, e 
 	}
 	d.count(s, r)
 	if c.id.Token != "" && !c.id.Lapsed && d.Tokens != nil {
-		d.Tokens.Used(c.id.Token, s.ID)
+		d.Tokens.Used(c.id.Token, s.User, s.ID)
 	}
 	return r, nil
 }

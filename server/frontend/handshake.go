@@ -17,16 +17,24 @@ import (
 // would otherwise try again for minutes without a word.
 type handshaker struct {
 	credentials.TransportCredentials
+	port   *tlsx.Server
 	config *tls.Config
 }
 
-func newHandshaker(config *tls.Config) handshaker {
-	return handshaker{credentials.NewTLS(config), config}
+func newHandshaker(port *tlsx.Server) handshaker {
+	config := port.Config()
+	return handshaker{credentials.NewTLS(config), port, config}
+}
+
+// secureInfo is what calls of a connection over TLS know of it.
+type secureInfo struct {
+	credentials.TLSInfo
+	*tlsx.Peer
 }
 
 // Clone implements credentials.TransportCredentials.
 func (h handshaker) Clone() credentials.TransportCredentials {
-	return handshaker{h.TransportCredentials.Clone(), h.config}
+	return handshaker{h.TransportCredentials.Clone(), h.port, h.config}
 }
 
 // ServerHandshake implements credentials.TransportCredentials; grpc gives it
@@ -55,5 +63,5 @@ func (h handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 		return nil, nil, errors.New("the client did not agree to HTTP/2 (ALPN)")
 	}
 	level := credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}
-	return conn, credentials.TLSInfo{State: state, CommonAuthInfo: level}, nil
+	return conn, secureInfo{credentials.TLSInfo{State: state, CommonAuthInfo: level}, h.port.Peer(state)}, nil
 }

@@ -4,6 +4,7 @@ package frontend
 
 import (
 	"context"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -12,7 +13,10 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -298,56 +302,30 @@ func TestReleaseSucceedsAlsoWhenTheEngineEndsWithIt(t *testing.T) {
 	require.Nil(t, s)
 }
 
-// TestStrangersMakeRoomForOneAnother: idle connections of an address close the
-// oldest of them, never one on which somebody has called.
-func TestStrangersMakeRoomForOneAnother(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	d := newDoor(l, 2)
-	t.Cleanup(func() { _ = d.Close() })
-	meet := func() (client net.Conn, g *guest) {
-		client, err := net.Dial("tcp", l.Addr().String())
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = client.Close() })
-		c, err := d.Accept()
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = c.Close() })
-		return client, c.(*guest)
-	}
-	closed := func(c net.Conn) bool {
-		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		_, err := c.Read(make([]byte, 1))
-		timeout, ok := err.(net.Error)
-		return !ok || !timeout.Timeout()
-	}
-	friend, g := meet()
-	g.RemoteAddr().(guestAddr).guest.known()
-	oldest, _ := meet()
-	second, s := meet()
-	require.False(t, closed(oldest))
-	third, _ := meet()
-	require.True(t, closed(oldest))
-	require.False(t, closed(second) || closed(third) || closed(friend))
-	require.NoError(t, s.Close())
-	meet()
-	require.False(t, closed(third), "one that left makes room")
-	require.Len(t, d.strangers["127.0.0.1"], 2)
-}
-
 // TestCallersAreKnownAtTheDoor over a real connection.
 func TestCallersAreKnownAtTheDoor(t *testing.T) {
 	h := newHouse(t, nil)
-	require.NoError(t, h.version(t.Context()))
-	d := h.server.listen.(*door)
-	strangers := func() int {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return len(d.strangers)
-	}
-	require.Zero(t, strangers())
-	idle, err := net.Dial("tcp", d.Addr().String())
+	server, err := Listen(ServerOptions{Address: "127.0.0.1:0", MaxMessage: 1 << 20, DrainTimeout: time.Second, Strangers: 1, Log: h.director.Log, Director: h.director})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return strangers() == 1 }, 5*time.Second, time.Millisecond)
-	require.NoError(t, idle.Close())
-	require.Eventually(t, func() bool { return strangers() == 0 }, 5*time.Second, time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	go func() { over <- server.Run(ctx) }() // waited for at the end
+	conn, err := grpc.NewClient(server.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(); cancel(); require.NoError(t, <-over) })
+	h.SparkConnectServiceClient = pb.NewSparkConnectServiceClient(conn)
+	require.NoError(t, h.version(t.Context()))
+	var idle []net.Conn
+	for range 2 {
+		c, err := net.Dial("tcp", server.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		idle = append(idle, c)
+	}
+	_, err = io.Copy(io.Discard, idle[0])
+	require.NoError(t, err, "the second stranger closed the first")
+	moment, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer end()
+	require.False(t, conn.WaitForStateChange(moment, connectivity.Ready), "and nobody else")
+	require.NoError(t, h.version(t.Context()))
 }

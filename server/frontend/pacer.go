@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"roundhouse/internal/door"
 	"roundhouse/internal/netaddr"
 )
 
@@ -62,7 +63,7 @@ func (p pacer) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, er
 
 // plain lets grpc read from c without a buffer, unless there is TLS in between.
 func plain(conn net.Conn, c *pacedConn) net.Conn {
-	if g, ok := conn.(*guest); ok {
+	if g, ok := conn.(*door.Guest); ok {
 		conn = g.Conn
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {

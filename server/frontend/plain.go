@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"time"
 
@@ -107,11 +106,7 @@ func refusal() []byte {
 // endPlain reads what the client still sends until it has gone or the deadline
 // comes: TCP would otherwise reset the connection before the answer arrives.
 func endPlain(conn *tlsx.Peeked) {
-	raw := conn.Conn
-	if g, ok := raw.(*guest); ok {
-		raw = g.Conn
-	}
-	if tcp, ok := raw.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, tcp, wasteAtClose)
+	if conn.CloseWrite() == nil {
+		_, _ = io.CopyN(io.Discard, conn, wasteAtClose)
 	}
 }

@@ -4,7 +4,6 @@ package frontend
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +16,8 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
+	"roundhouse/internal/door"
+	"roundhouse/internal/tlsx"
 	"roundhouse/server/proxy"
 )
 
@@ -39,7 +40,7 @@ type ServerOptions struct {
 	// Address is host:port to listen on.
 	Address string
 	// TLS is nil for plaintext.
-	TLS *tls.Config
+	TLS *tlsx.Server
 	// MaxMessage is the largest message in bytes, both ways.
 	MaxMessage int
 	// Strangers is how many connections of one address may be open on which no
@@ -76,7 +77,7 @@ func Listen(o ServerOptions) (*Server, error) {
 	}
 	h := health.NewServer()
 	healthpb.RegisterHealthServer(g, h)
-	return &Server{opts: o, listen: newDoor(l, o.Strangers), grpc: g, health: h}, nil
+	return &Server{opts: o, listen: door.New(l, o.Strangers), grpc: g, health: h}, nil
 }
 
 // Addr is the bound address.

@@ -4,21 +4,28 @@ package frontend
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"roundhouse/auth"
 	"roundhouse/internal/errs"
+	"roundhouse/internal/netaddr"
 	pb "roundhouse/proto/gen/kyuubi/auth"
 	"roundhouse/server/proxy"
 )
 
 const (
-	// strangersReading bounds the requests that are read before anybody is known: in
-	// two of the three calls the token is the message.
-	strangersReading = 4
+	// strangersReading bounds the requests of one network that are read before
+	// anybody is known: in two of the three calls the token is the message.
+	strangersReading = 16
+	// strangersMessage is how long each may be, in bytes.
+	strangersMessage = 16 << 10
 	// tokenMessageTime is how long the message of a call may take.
 	tokenMessageTime = 5 * time.Second
 )
@@ -32,20 +39,20 @@ type Tokens interface {
 	Renew(ctx context.Context, by auth.Identity) (expires time.Time, err error)
 	// Revoke ends a token of the caller.
 	Revoke(ctx context.Context, by auth.Identity, id string) error
-	// Used notes that a token is used with a session of its user.
-	Used(id, session string)
+	// Used notes that a token is used with a session, and whose that is.
+	Used(id, user, session string)
 }
 
 // TokenDoor serves kyuubi.auth.SparkConnectAuthService, the three calls of the
 // client kyuubi-spark-connect. Make it with NewTokenDoor.
 type TokenDoor struct {
 	d       *Director
-	reading chan struct{}
+	reading tally // by network
 }
 
 // NewTokenDoor serves the tokens of a director behind its authentication.
 func NewTokenDoor(d *Director) *TokenDoor {
-	return &TokenDoor{d: d, reading: make(chan struct{}, strangersReading)}
+	return &TokenDoor{d: d}
 }
 
 // tokenCall is one of the calls; decode reads the request.
@@ -73,12 +80,9 @@ func (t *TokenDoor) handler(name string, serve tokenCall) grpc.MethodHandler {
 
 // get issues a token. The caller is known before the message is read.
 func (t *TokenDoor) get(ctx context.Context, c *proxy.Call, decode func(any) error) (any, error) {
-	by, err := t.d.authenticate(ctx, c)
+	by, err := t.caller(ctx, c)
 	if err == nil {
-		err = t.d.Denied(by.User, host(c.Peer))
-	}
-	if err == nil {
-		err = within(tokenMessageTime, decode, &pb.GetTokenRequest{})
+		err = within(tokenMessageTime, func() error { return decode(&pb.GetTokenRequest{}) })
 	}
 	if err != nil {
 		return nil, err
@@ -90,9 +94,8 @@ func (t *TokenDoor) get(ctx context.Context, c *proxy.Call, decode func(any) err
 	return &pb.GetTokenResponse{Token: text, ExpiresAtMs: expires.UnixMilli()}, nil
 }
 
-func (t *TokenDoor) renew(ctx context.Context, c *proxy.Call, decode func(any) error) (any, error) {
-	var in pb.RenewTokenRequest
-	by, err := t.holder(ctx, c, func() error { return within(tokenMessageTime, decode, &in) }, in.GetToken)
+func (t *TokenDoor) renew(ctx context.Context, c *proxy.Call, _ func(any) error) (any, error) {
+	by, err := t.holder(ctx, c, &pb.RenewTokenRequest{})
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +106,8 @@ func (t *TokenDoor) renew(ctx context.Context, c *proxy.Call, decode func(any) e
 	return &pb.RenewTokenResponse{ExpiresAtMs: expires.UnixMilli()}, nil
 }
 
-func (t *TokenDoor) revoke(ctx context.Context, c *proxy.Call, decode func(any) error) (any, error) {
-	var in pb.RevokeTokenRequest
-	by, err := t.holder(ctx, c, func() error { return within(tokenMessageTime, decode, &in) }, in.GetToken)
+func (t *TokenDoor) revoke(ctx context.Context, c *proxy.Call, _ func(any) error) (any, error) {
+	by, err := t.holder(ctx, c, &pb.RevokeTokenRequest{})
 	if err != nil {
 		return nil, err
 	}
@@ -115,31 +117,82 @@ func (t *TokenDoor) revoke(ctx context.Context, c *proxy.Call, decode func(any) 
 	return &pb.RevokeTokenResponse{}, nil
 }
 
-// holder is who has the token of a message, which counts as if it had come in
-// the headers.
-func (t *TokenDoor) holder(ctx context.Context, c *proxy.Call, receive func() error, token func() string) (auth.Identity, error) {
-	select {
-	case t.reading <- struct{}{}:
-		defer func() { <-t.reading }()
-	default:
-		return auth.Identity{}, errs.New(errs.LimitExceeded, "Too many tokens are being renewed or revoked at the moment. Try again in a second.")
-	}
-	if err := receive(); err != nil {
+// caller is who makes a call, if that one may use the gateway.
+func (t *TokenDoor) caller(ctx context.Context, c *proxy.Call) (auth.Identity, error) {
+	by, err := t.d.authenticate(ctx, c)
+	if err != nil {
 		return auth.Identity{}, err
 	}
-	c.Header = metadata.Pairs("authorization", "Bearer "+token())
-	by, err := t.d.authenticate(ctx, c)
+	by.Address = host(c.Peer)
+	c.Admitted = &place{d: t.d, id: by, user: by.User} // refusals name the user
+	return by, t.d.Denied(by.User, by.Address)
+}
+
+// tokenMessage is a request whose token is its proof.
+type tokenMessage interface {
+	proto.Message
+	GetToken() string
+}
+
+// holder is who has the token of a message, which counts as if it had come in
+// the headers.
+func (t *TokenDoor) holder(ctx context.Context, c *proxy.Call, in tokenMessage) (auth.Identity, error) {
+	network := netaddr.Network(host(c.Peer))
+	if _, ok := t.reading.take(network, strangersReading); !ok {
+		return auth.Identity{}, errs.New(errs.LimitExceeded, "Too many tokens are being renewed or revoked from %s at the moment. Try again in a second.", network)
+	}
+	defer t.reading.give(network)
+	if err := within(tokenMessageTime, func() error { return readSmall(ctx, in) }); err != nil {
+		return auth.Identity{}, err
+	}
+	c.Header = metadata.Pairs("authorization", "Bearer "+in.GetToken())
+	by, err := t.caller(ctx, c)
 	if err == nil && by.Token == "" {
 		err = errs.New(errs.InvalidRequest, "This is no token that a gateway issued, so it can be neither renewed nor revoked here.")
 	}
 	return by, err
 }
 
+// wire is what the streams of grpc's servers can do besides what
+// grpc.ServerTransportStream names: its own way to read knows one size for all
+// callers.
+type wire interface {
+	ReadMessageHeader(header []byte) error
+	Read(n int) (mem.BufferSlice, error)
+}
+
+// readSmall reads the message of a caller who is not known yet. What is long or
+// compressed is refused by its five bytes of header (length-prefixed message of
+// gRPC over HTTP/2), before there is any of it.
+func readSmall(ctx context.Context, in proto.Message) error {
+	from, ok := grpc.ServerTransportStreamFromContext(ctx).(wire)
+	if !ok {
+		return errors.New("this grpc does not let a message be measured before it is read")
+	}
+	var head [5]byte
+	if err := from.ReadMessageHeader(head[:]); err != nil {
+		return errs.Wrap(errs.InvalidRequest, err, "The call ended without a request message.")
+	}
+	size := binary.BigEndian.Uint32(head[1:])
+	if head[0] != 0 || size > strangersMessage {
+		return errs.New(errs.InvalidRequest, "The request message may have %d bytes, uncompressed.", strangersMessage)
+	}
+	data, err := from.Read(int(size))
+	if err == nil {
+		defer data.Free()
+		err = proto.Unmarshal(data.Materialize(), in)
+	}
+	if err != nil {
+		return errs.Wrap(errs.InvalidRequest, err, "The request message cannot be read.")
+	}
+	return nil
+}
+
 // within reads a message, or gives up; what reads ends with the call at the
 // latest, and the call ends where this gives up.
-func within(most time.Duration, decode func(any) error, in any) error {
+func within(most time.Duration, read func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- decode(in) }() // ends with the call, see above
+	go func() { done <- read() }() // ends with the call, see above
 	late := time.NewTimer(most)
 	defer late.Stop()
 	select {

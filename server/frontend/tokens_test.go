@@ -6,12 +6,14 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -23,13 +25,17 @@ import (
 )
 
 // byToken is an Authenticator: "Bearer id" has a token, "Basic name" has none,
-// "Bearer old" has one that lapsed.
+// "Bearer old" has one that lapsed, "Bearer of mallory" one of mallory.
 type byToken struct{}
 
 func (byToken) Authenticate(_ context.Context, r auth.Request) (auth.Identity, error) {
 	value := strings.Join(r.Header["authorization"], ",")
 	if id, ok := strings.CutPrefix(value, "Bearer "); ok && r.Door == auth.DoorConnect && id != "bad" {
-		return auth.Identity{User: "alice", RealUser: "alice", Method: "TOKEN", Token: id, Lapsed: id == "old", Renew: "https://h:1"}, nil
+		user := "alice"
+		if name, ok := strings.CutPrefix(id, "of "); ok {
+			user = name
+		}
+		return auth.Identity{User: user, RealUser: user, Method: "TOKEN", Token: id, Lapsed: id == "old", Renew: "https://h:1"}, nil
 	}
 	if name, ok := strings.CutPrefix(value, "Basic "); ok {
 		return auth.Identity{User: name, RealUser: name, Method: "LDAP"}, nil
@@ -58,7 +64,7 @@ func (d desk) Revoke(_ context.Context, _ auth.Identity, id string) error {
 	return nil
 }
 
-func (d desk) Used(id, session string) { d.used <- id + " " + session }
+func (d desk) Used(id, user, session string) { d.used <- id + " " + user + " " + session }
 
 func with(t *testing.T, authorization string) context.Context {
 	if authorization == "" {
@@ -98,19 +104,26 @@ func TestTheIssuerHearsWhichTokenHasWhichSession(t *testing.T) {
 	d := newDesk()
 	h.director.Auth, h.director.Tokens = byToken{}, d
 	require.NoError(t, h.version(with(t, "Bearer t1")))
-	require.Equal(t, "t1 "+h.id, <-d.used)
+	require.Equal(t, "t1 alice "+h.id, <-d.used)
 	require.NoError(t, h.version(with(t, "Basic alice")))
 	require.NoError(t, h.release(with(t, "Bearer old"), false))
 	require.Empty(t, d.used, "no token, or one that has lapsed")
+
+	h = newHouse(t, nil)
+	h.director.Auth, h.director.Tokens, h.director.Proxies = byToken{}, d, fakeProxies{h.sessions}
+	require.NoError(t, h.version(as(t.Context(), "t1", proxyKey, "bob")))
+	require.Equal(t, "t1 bob "+h.id, <-d.used, "the session is his")
 }
 
 // tokenClient is a client of the service for tokens.
-func tokenClient(t *testing.T, d desk) (kyuubi.SparkConnectAuthServiceClient, *TokenDoor) {
+// refused hears what is refused to known callers; mallory may do nothing.
+func tokenClient(t *testing.T, d desk, refused func(Refusal)) (kyuubi.SparkConnectAuthServiceClient, *TokenDoor) {
 	t.Helper()
 	h := newHouse(t, nil)
 	h.director.Auth, h.director.Tokens = byToken{}, d
-	h.director.Denied = func(user, _ string) error {
-		if user == "mallory" {
+	h.director.OnRefused = refused
+	h.director.Denied = func(user, address string) error {
+		if user == "mallory" && address == "127.0.0.1" {
 			return errs.New(errs.PermissionDenied, "No.")
 		}
 		return nil
@@ -129,7 +142,8 @@ func tokenClient(t *testing.T, d desk) (kyuubi.SparkConnectAuthServiceClient, *T
 
 func TestTokensOverGRPC(t *testing.T) {
 	d := newDesk()
-	c, door := tokenClient(t, d)
+	var refused []Refusal
+	c, door := tokenClient(t, d, func(r Refusal) { refused = append(refused, r) })
 	got, err := c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
 	require.NoError(t, err)
 	require.Equal(t, "token of alice", got.GetToken())
@@ -157,14 +171,67 @@ func TestTokensOverGRPC(t *testing.T) {
 	} {
 		require.Equal(t, codes.Unauthenticated, status.Code(call()), name)
 	}
+	require.Empty(t, refused, "nobody was known")
 	_, err = c.GetToken(with(t, "Basic mallory"), &kyuubi.GetTokenRequest{})
 	require.Equal(t, codes.PermissionDenied, status.Code(err))
-
-	for range strangersReading {
-		door.reading <- struct{}{}
+	_, err = c.RenewToken(t.Context(), &kyuubi.RenewTokenRequest{Token: "of mallory"})
+	require.Equal(t, codes.PermissionDenied, status.Code(err))
+	_, err = c.RevokeToken(t.Context(), &kyuubi.RevokeTokenRequest{Token: "of mallory"})
+	require.Equal(t, codes.PermissionDenied, status.Code(err))
+	require.Empty(t, d.revoked)
+	require.Len(t, refused, 3)
+	for i, method := range []string{"GetToken", "RenewToken", "RevokeToken"} {
+		require.Equal(t, method, refused[i].Method)
+		require.Equal(t, "mallory", refused[i].User)
+		require.Equal(t, "127.0.0.1", host(refused[i].Peer))
 	}
+
+	fill := func(network string) {
+		for range strangersReading {
+			_, ok := door.reading.take(network, strangersReading)
+			require.True(t, ok)
+		}
+	}
+	fill("192.0.2.7")
+	_, err = c.RenewToken(t.Context(), &kyuubi.RenewTokenRequest{Token: "t1"})
+	require.NoError(t, err, "strangers of elsewhere are in nobody's way")
+	fill("127.0.0.1")
 	_, err = c.RenewToken(t.Context(), &kyuubi.RenewTokenRequest{Token: "t1"})
 	require.Equal(t, codes.ResourceExhausted, status.Code(err), "what strangers make us read is bounded")
 	_, err = c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
 	require.NoError(t, err)
+}
+
+// TestStrangersSendLittle: what is long or compressed is not read.
+func TestStrangersSendLittle(t *testing.T) {
+	c, _ := tokenClient(t, newDesk(), func(Refusal) {})
+	_, err := c.RenewToken(t.Context(), &kyuubi.RenewTokenRequest{Token: strings.Repeat("x", strangersMessage-5)})
+	require.NoError(t, err)
+	_, err = c.RenewToken(t.Context(), &kyuubi.RenewTokenRequest{Token: strings.Repeat("x", strangersMessage)})
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	_, err = c.RevokeToken(t.Context(), &kyuubi.RevokeTokenRequest{Token: strings.Repeat("x", 100)}, grpc.UseCompressor("gzip"))
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	for _, head := range []string{"\x00\x00\x00\x40\x01", "\x01\x00\x00\x00\x09", "\x00\xff\xff\xff\xff"} {
+		ctx := grpc.NewContextWithServerTransportStream(t.Context(), &unread{head: head})
+		require.True(t, errs.Is(readSmall(ctx, &kyuubi.RenewTokenRequest{}), errs.InvalidRequest), "%x", head)
+	}
+}
+
+// unread is a stream that has the header of a message, whose rest nobody may ask for.
+type unread struct {
+	grpc.ServerTransportStream
+	head string
+}
+
+func (u *unread) ReadMessageHeader(to []byte) error { copy(to, u.head); return nil }
+func (*unread) Read(int) (mem.BufferSlice, error)   { panic("the message was read") }
+
+func TestAMessageThatDoesNotComeIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, stalled := time.Now(), make(chan struct{})
+		err := within(tokenMessageTime, func() error { <-stalled; return nil })
+		require.True(t, errs.Is(err, errs.LimitExceeded))
+		require.Equal(t, tokenMessageTime, time.Since(began))
+		close(stalled)
+	})
 }

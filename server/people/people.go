@@ -47,7 +47,7 @@ type List struct {
 	changing chan struct{}
 
 	mu       sync.RWMutex
-	disabled map[string]discovery.DisabledUser // by the name in lower case
+	disabled map[string]discovery.DisabledUser // by the name, in lower case
 }
 
 // New reads the list from the store.
@@ -58,7 +58,7 @@ func New(ctx context.Context, store discovery.DisabledStore, log *slog.Logger) (
 	}
 	l := &List{store: store, log: log, changing: make(chan struct{}, 1), disabled: map[string]discovery.DisabledUser{}}
 	for _, r := range records {
-		l.disabled[strings.ToLower(r.User)] = r
+		l.disabled[r.User] = r
 	}
 	return l, nil
 }
@@ -86,9 +86,10 @@ func (l *List) All() []discovery.DisabledUser {
 	return all
 }
 
-// Disable refuses a user from now on and ends what the user has, in p. It is
-// durable when it returns without an error of class INTERNAL; another error says
-// what could not be ended. Doing it again ends what is left.
+// Disable refuses a user, in any case of letters, from now on and ends what the
+// user has, in p. It is durable when it returns without an error of class
+// INTERNAL; another error says what could not be ended. Doing it again ends what
+// is left.
 func (l *List) Disable(ctx context.Context, p Property, user, by, reason string) (Ended, error) {
 	if err := auth.ValidUser(user); err != nil {
 		return Ended{}, err
@@ -96,8 +97,8 @@ func (l *List) Disable(ctx context.Context, p Property, user, by, reason string)
 	if len(reason) > maxReason {
 		return Ended{}, errs.New(errs.InvalidRequest, "The reason has %d bytes and may have %d.", len(reason), maxReason)
 	}
-	r := discovery.DisabledUser{User: user, By: by, Since: time.Now().UTC().Truncate(time.Second), Reason: reason}
-	err := l.change(ctx, func() error { return l.store.PutDisabled(ctx, r) }, func() { l.disabled[strings.ToLower(user)] = r })
+	r := discovery.DisabledUser{User: strings.ToLower(user), By: by, Since: time.Now().UTC().Truncate(time.Second), Reason: reason}
+	err := l.change(ctx, func() error { return l.store.PutDisabled(ctx, r) }, func() { l.disabled[r.User] = r })
 	if err != nil {
 		return Ended{}, errs.Fault(err, "User %s was not disabled: the store does not take it.", user)
 	}
@@ -107,14 +108,11 @@ func (l *List) Disable(ctx context.Context, p Property, user, by, reason string)
 
 // Enable lets a user in again. It reports whether the user was disabled.
 func (l *List) Enable(ctx context.Context, user, by string) (bool, error) {
-	key := strings.ToLower(user)
-	l.mu.RLock()
-	r, found := l.disabled[key]
-	l.mu.RUnlock()
-	if !found {
+	if l.Denied(user) == nil {
 		return false, nil
 	}
-	err := l.change(ctx, func() error { return l.store.DeleteDisabled(ctx, r.User) }, func() { delete(l.disabled, key) })
+	key := strings.ToLower(user)
+	err := l.change(ctx, func() error { return l.store.DeleteDisabled(ctx, key) }, func() { delete(l.disabled, key) })
 	if err != nil {
 		return false, errs.Fault(err, "User %s is still disabled: the store does not take the change.", user)
 	}

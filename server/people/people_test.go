@@ -75,6 +75,27 @@ func TestDisableAndEnable(t *testing.T) {
 	require.NoError(t, l.Denied("bob"), "what is not durable is not said to be done")
 }
 
+// TestNamesInAnyCase are one entry, also after a restart.
+func TestNamesInAnyCase(t *testing.T) {
+	store, err := embedded.Open(embedded.Options{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer func() { _ = store.Close() }()
+	l, err := people.New(t.Context(), store, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	for _, name := range []string{"Bob", "bob"} {
+		_, err := l.Disable(t.Context(), &property{list: l}, name, "root", "")
+		require.NoError(t, err)
+	}
+	require.Len(t, l.All(), 1)
+	was, err := l.Enable(t.Context(), "BOB", "root")
+	require.NoError(t, err)
+	require.True(t, was)
+	l, err = people.New(t.Context(), store, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.NoError(t, l.Denied("bob"))
+	require.Empty(t, l.All())
+}
+
 func TestWhatCannotBeDisabled(t *testing.T) {
 	store, err := embedded.Open(embedded.Options{Dir: t.TempDir()})
 	require.NoError(t, err)

@@ -4,18 +4,17 @@ package proxy
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"roundhouse/internal/errs"
-	"roundhouse/internal/tlsx"
 )
 
 // The methods of the service by shape. Methods that Spark adds later are
@@ -71,6 +70,12 @@ func (p *Proxy) UnknownHandler(_ any, s grpc.ServerStream) error {
 	return p.duplexHandler(method)(nil, s)
 }
 
+// secureInfo is the credentials.AuthInfo of a connection over TLS.
+type secureInfo interface {
+	// Certificate is the client's that is good now; nil without one.
+	Certificate() *x509.Certificate
+}
+
 // NewCall is what is known of a call to a gRPC server before its first message
 // is read.
 func NewCall(ctx context.Context, method string) *Call {
@@ -78,8 +83,8 @@ func NewCall(ctx context.Context, method string) *Call {
 	c.Header, _ = metadata.FromIncomingContext(ctx)
 	if pr, ok := peer.FromContext(ctx); ok {
 		c.Peer = pr.Addr
-		if info, ok := pr.AuthInfo.(credentials.TLSInfo); ok {
-			c.Secure, c.Certificate = true, tlsx.Verified(info.State)
+		if info, ok := pr.AuthInfo.(secureInfo); ok {
+			c.Secure, c.Certificate = true, info.Certificate()
 		}
 	}
 	return c

@@ -14,13 +14,17 @@ import (
 	"roundhouse/internal/errs"
 )
 
-// maxBody bounds the body of a call, in bytes.
-const maxBody = 1 << 20
+// These bound the body of a call, in bytes. Engines prove themselves by it, so
+// anybody can send theirs.
+const (
+	maxBody       = 1 << 20
+	maxEngineBody = 64 << 10
+)
 
-// readBody reads all of the body, for every call: what is too long or does not
-// come in time is refused before anything happens.
-func (c *call) readBody() error {
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+// readBody reads all of the body, for every call: what is longer than most or
+// does not come in time is refused before anything happens.
+func (c *call) readBody(most int64) error {
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, most))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return withStatus(http.StatusRequestEntityTooLarge,

@@ -168,13 +168,14 @@ func TestTheDescriptionSaysHowEachRoleComesIn(t *testing.T) {
 		}
 		return names
 	}
+	people := []string{"bearer", "basic", "negotiate"}
 	want := map[rule]struct{ schemes, errors []string }{
 		public: {nil, []string{"500"}},
-		user:   {[]string{"bearer", "name"}, []string{"400", "401", "403", "413", "421", "500", "504"}},
-		owner:  {[]string{"bearer", "name"}, []string{"400", "401", "403", "404", "413", "421", "500", "504"}},
-		admin:  {[]string{"bearer", "name"}, []string{"400", "401", "403", "413", "421", "500", "504"}},
+		user:   {people, []string{"400", "401", "403", "413", "421", "500", "504"}},
+		owner:  {people, []string{"400", "401", "403", "404", "413", "421", "500", "504"}},
+		admin:  {people, []string{"400", "401", "403", "413", "421", "500", "504"}},
 
-		operator: {[]string{"bearer", "name"}, []string{"400", "401", "403", "413", "421", "500", "504"}},
+		operator: {people, []string{"400", "401", "403", "413", "421", "500", "504"}},
 		engine:   {[]string{"engineMac"}, []string{"400", "401", "403", "404", "410", "413", "500", "504"}},
 	}
 	for _, d := range c.calls {

@@ -84,6 +84,7 @@ func (s *Server) stopEngines(c *call) error {
 	if len(engines) == 0 {
 		return errs.New(errs.NotFound, "There is no such engine: %s.", filter)
 	}
+	c.others = slices.ContainsFunc(engines, func(v EngineView) bool { return v.User != c.caller.User })
 	if err := s.stopAll(c, engines, kill); err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (s *Server) engineQuery(c *call, do Action) (engineFilter, error) {
 		return engineFilter{}, err
 	}
 	named := or(query.Get("proxyUser"), query.Get("hive.server2.proxy.user"))
-	others := caller.Admin || s.o.Access != nil && s.o.Access.IsOperator(caller)
+	others := caller.Admin || s.o.Access != nil && s.o.Access.IsOperator(c.r.Context(), caller)
 	if all && !others || named != "" && !s.may(c, do, named) {
 		return engineFilter{}, errs.New(errs.PermissionDenied,
 			"Only an administrator, or an operator of these users, may ask for the engines of other users, and user %q is none.", caller.User)

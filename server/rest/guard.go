@@ -19,7 +19,6 @@ import (
 
 	"roundhouse/auth"
 	"roundhouse/internal/errs"
-	"roundhouse/internal/tlsx"
 )
 
 // macScheme is the scheme of the Authorization header of engines.
@@ -35,6 +34,8 @@ type call struct {
 	query url.Values
 	// caller is set for the rules user, owner, operator and admin.
 	caller auth.Identity
+	// others says that the call ends what belongs to somebody else.
+	others bool
 	// session is set for the rule owner.
 	session SessionView
 	// refID is set for the rule engine.
@@ -121,13 +122,16 @@ func (s *Server) admitUser(c *call) error {
 			return err
 		}
 	}
+	id.Address = remoteHost(c.r)
 	c.caller = id
-	if !id.Host { // who runs the gateway cannot be locked out
-		if err := s.o.Denied(id.User, remoteHost(c.r)); err != nil {
-			return err
-		}
+	admitted(c.r)
+	if err := c.readBody(maxBody); err != nil {
+		return err
 	}
-	return c.readBody()
+	if id.Host { // who runs the gateway cannot be locked out
+		return nil
+	}
+	return s.o.Denied(id.User, id.Address) // who was disabled while the body came, too
 }
 
 // claimed is the identity of a caller whom nobody verifies: the user name of
@@ -169,12 +173,13 @@ func (s *Server) admitEngine(c *call) error {
 		c.w.Header().Set(challenge, macScheme+realm)
 		return errs.New(errs.Unauthenticated, "engine %s sent no MAC", c.refID)
 	}
-	if err := c.readBody(); err != nil {
+	if err := c.readBody(maxEngineBody); err != nil {
 		return err
 	}
 	if !s.o.Registrar.VerifyCall(c.refID, c.r.Method, c.r.URL.Path, c.body, mac) {
 		return errs.New(errs.PermissionDenied, "The MAC of this call is not one of engine %s.", c.refID)
 	}
+	admitted(c.r)
 	return nil
 }
 
@@ -233,8 +238,8 @@ func authRequest(r *http.Request) auth.Request {
 		header[strings.ToLower(name)] = values
 	}
 	request := auth.Request{Door: auth.DoorREST, Header: header, Secure: r.TLS != nil}
-	if r.TLS != nil {
-		request.Certificate = tlsx.Verified(*r.TLS)
+	if conn, ok := r.Context().Value(connKey{}).(*eitherConn); ok {
+		request.Certificate = conn.certificate()
 	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		request.Peer = net.TCPAddrFromAddrPort(peer)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"roundhouse/auth"
@@ -28,7 +29,7 @@ type Access interface {
 	// an error of class PERMISSION_DENIED.
 	Act(ctx context.Context, id auth.Identity, peer net.Addr, user string) (auth.Identity, error)
 	// IsOperator says whether a caller may see anything of others.
-	IsOperator(caller auth.Identity) bool
+	IsOperator(ctx context.Context, caller auth.Identity) bool
 	// Operates says whether a caller may do this to what belongs to owner.
 	Operates(ctx context.Context, caller auth.Identity, do Action, owner string) bool
 }
@@ -51,8 +52,7 @@ type DisabledView struct {
 // Record is a call to be written down: what administrators and operators do,
 // and what a caller is refused.
 type Record struct {
-	Caller  auth.Identity
-	Address string
+	Caller auth.Identity
 	// Method is that of HTTP, Target the path with the parameters that were read.
 	Method, Target string
 	// Err is nil for a call that worked. Refused says that the caller may not make it.
@@ -71,7 +71,7 @@ func (s *Server) admitOperator(c *call) error {
 	if err := s.admitUser(c); err != nil {
 		return err
 	}
-	if c.caller.Admin || s.o.Access != nil && s.o.Access.IsOperator(c.caller) {
+	if c.caller.Admin || s.o.Access != nil && s.o.Access.IsOperator(c.r.Context(), c.caller) {
 		return nil
 	}
 	return errs.New(errs.PermissionDenied, "%s %s is for administrators and operators and user %q is neither.",
@@ -137,7 +137,7 @@ func (s *Server) disableUser(c *call) error {
 		return err
 	}
 	user := c.r.PathValue("user")
-	if user == c.caller.User {
+	if strings.EqualFold(user, c.caller.User) { // the list minds no case
 		return errs.New(errs.InvalidRequest, "User %s would lock the own door. Another administrator can do it.", user)
 	}
 	text, err := s.o.People.Disable(c.r.Context(), c.caller, user, in.Reason)
@@ -164,12 +164,12 @@ func (s *Server) writeDown(r route, c *call, err error) {
 	}
 	refused := errs.Is(err, errs.PermissionDenied) || errs.Is(err, errs.LimitExceeded)
 	changes := c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && c.r.Method != http.MethodOptions
-	if !refused && (!changes || r.rule != admin && r.rule != operator && !c.caller.Admin) {
+	if !refused && !c.others && (!changes || r.rule != admin && r.rule != operator) {
 		return
 	}
 	target := c.r.URL.EscapedPath()
 	if len(c.query) > 0 {
 		target += "?" + c.query.Encode()
 	}
-	s.o.OnCall(Record{Caller: c.caller, Address: remoteHost(c.r), Method: c.r.Method, Target: target, Err: err, Refused: refused})
+	s.o.OnCall(Record{Caller: c.caller, Method: c.r.Method, Target: target, Err: err, Refused: refused})
 }

@@ -47,7 +47,7 @@ func (rulesOfTheTest) Act(_ context.Context, id auth.Identity, peer net.Addr, us
 	return auth.Identity{User: user, RealUser: id.User, Method: id.Method}, nil
 }
 
-func (rulesOfTheTest) IsOperator(caller auth.Identity) bool {
+func (rulesOfTheTest) IsOperator(_ context.Context, caller auth.Identity) bool {
 	return caller.User == "olga" || caller.User == "otto"
 }
 
@@ -66,6 +66,7 @@ func TestDisableUser(t *testing.T) {
 	require.JSONEq(t, `[{"user": "eve", "by": "root", "since": 1700000000000, "reason": "left"}]`,
 		c.do("root", "GET", "/api/v1/admin/users/disabled", "").Body.String())
 	require.Equal(t, 400, c.do("root", "POST", "/api/v1/admin/users/root/disable", "").Code, "nobody locks the own door")
+	require.Equal(t, 400, c.do("root", "POST", "/api/v1/admin/users/ROOT/disable", "").Code, "however it is written")
 	require.Equal(t, 400, c.do("root", "POST", "/api/v1/admin/users/eve/disable", `{"why": "left"}`).Code)
 	require.Equal(t, []string{"disable root eve left", "disable root eve ", "enable root eve"}, w.done())
 }
@@ -141,6 +142,11 @@ func TestWhatIsWrittenDown(t *testing.T) {
 	c := serve(t, o)
 	c.do("alice", "GET", "/api/v1/sessions", "")
 	c.do("alice", "DELETE", "/api/v1/sessions/"+aliceSession, "")
+	c.do("alice", "DELETE", "/api/v1/admin/engine?refId="+aliceEngine, "")
+	w.sessions = append(w.sessions, SessionView{ID: newSessionID, User: "root"}, SessionView{ID: namedEngine, User: "carol", OpenedBy: "root"})
+	c.do("root", "DELETE", "/api/v1/sessions/"+newSessionID, "")
+	c.do("root", "DELETE", "/api/v1/sessions/"+namedEngine, "")
+	c.do("root", "POST", "/api/v1/sessions", "{}")
 	c.do("", "GET", "/api/v1/admin/sessions", "")
 	require.Empty(t, all, "what people do to their own is told by the session; who is not known, by the login")
 	c.do("root", "DELETE", "/api/v1/admin/sessions/"+aliceSession+"?users=alice", "")
@@ -152,4 +158,16 @@ func TestWhatIsWrittenDown(t *testing.T) {
 	require.NoError(t, all[0].Err)
 	require.True(t, all[1].Refused)
 	require.Equal(t, "alice", all[1].Caller.User)
+
+	all = nil
+	ends := []string{"/api/v1/sessions/" + aliceSession, "/api/v1/admin/engine?refId=" + aliceEngine}
+	for _, user := range []string{"root", "otto"} {
+		for _, target := range ends {
+			require.Equal(t, http.StatusOK, c.do(user, "DELETE", target, "").Code)
+			last := all[len(all)-1]
+			require.Equal(t, []string{user, "192.0.2.1", target}, []string{last.Caller.User, last.Caller.Address, last.Target})
+			require.False(t, last.Refused)
+		}
+	}
+	require.Len(t, all, 4, "what operators end of others, by whatever path")
 }

@@ -4,7 +4,6 @@ package rest
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"roundhouse/auth"
+	"roundhouse/internal/door"
+	"roundhouse/internal/tlsx"
 )
 
 const (
@@ -32,9 +33,12 @@ const (
 type Options struct {
 	// Listener is where calls come in; Run closes it.
 	Listener net.Listener
+	// Strangers is how many connections of one address may be open on which no
+	// call was authenticated; 0 means any number.
+	Strangers int
 	// TLS is nil for a port without; otherwise engines on this machine, and they
 	// alone, are served in plain all the same.
-	TLS           *tls.Config
+	TLS           *tlsx.Server
 	Authenticator auth.Authenticator
 	Sessions      Sessions
 	Engines       Engines
@@ -114,9 +118,10 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Run serves until ctx ends, then lets the calls under way finish for a short
 // while. It returns nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
-	listener, handler := s.o.Listener, s.handler
+	handler := s.handler
+	var listener net.Listener = door.New(s.o.Listener, s.o.Strangers)
 	if s.o.TLS != nil {
-		listener, handler = secureListener{listener, s.o.TLS}, secured(handler)
+		listener, handler = secureListener{listener, s.o.TLS, s.o.TLS.Config()}, secured(handler)
 	}
 	server := &http.Server{
 		Handler:           handler,

@@ -5,6 +5,7 @@ package rest
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"roundhouse/internal/door"
 	"roundhouse/internal/errs"
 	"roundhouse/internal/tlsx"
 )
@@ -22,6 +24,7 @@ import (
 // speaks plaintext is told so.
 type secureListener struct {
 	net.Listener
+	port   *tlsx.Server
 	config *tls.Config
 }
 
@@ -32,17 +35,19 @@ func (l secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &eitherConn{Peeked: tlsx.Peeked{Conn: c}, config: l.config}, nil
+	return &eitherConn{Peeked: tlsx.Peeked{Conn: c}, port: l.port, config: l.config}, nil
 }
 
 // eitherConn speaks TLS or plaintext, as its first byte says.
 type eitherConn struct {
 	tlsx.Peeked
+	port   *tlsx.Server
 	config *tls.Config
 	begin  sync.Once
 	failed error // of the beginning
-	// secure is nil for plaintext, and before the end of the handshake.
+	// secure is nil for plaintext, and before the end of the handshake; so is peer.
 	secure atomic.Pointer[tls.Conn]
+	peer   atomic.Pointer[tlsx.Peer]
 }
 
 // Read implements net.Conn. The deadline of the first one bounds the handshake.
@@ -61,6 +66,9 @@ func (c *eitherConn) start() error {
 	}
 	secure := tls.Server(&c.Peeked, c.config)
 	err = secure.Handshake()
+	if err == nil {
+		c.peer.Store(c.port.Peer(secure.ConnectionState()))
+	}
 	c.secure.Store(secure)
 	return err
 }
@@ -98,11 +106,30 @@ func (c *eitherConn) state() *tls.ConnectionState {
 	return &state
 }
 
+// certificate is the client's that is good now; nil without one.
+func (c *eitherConn) certificate() *x509.Certificate {
+	if peer := c.peer.Load(); peer != nil {
+		return peer.Certificate()
+	}
+	return nil
+}
+
 // connKey finds the connection of a call in its context.
 type connKey struct{}
 
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
+}
+
+// admitted tells the door that somebody is known on the connection of a call.
+func admitted(r *http.Request) {
+	conn, ok := r.Context().Value(connKey{}).(net.Conn)
+	if !ok { // a test's recorder
+		return
+	}
+	if peer, ok := conn.RemoteAddr().(door.Addr); ok {
+		peer.Known()
+	}
 }
 
 // engineRoutes begin the paths that engines call.

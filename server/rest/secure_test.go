@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,9 @@ func (byCertificate) Authenticate(ctx context.Context, r auth.Request) (auth.Ide
 	return auth.Identity{User: name, RealUser: name, Method: "CERTIFICATE"}, nil
 }
 
+// someStrangers may be connected with a secureServer.
+const someStrangers = 3
+
 // secureServer serves over TLS and returns the address and a client that may
 // show the certificate of alice.
 func secureServer(t *testing.T, w *world) (address string, caller func(certificate bool) *http.Client) {
@@ -47,7 +52,7 @@ func secureServer(t *testing.T, w *world) (address string, caller func(certifica
 	}, "REST", []string{"http/1.1"}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	o := options(w)
-	o.Authenticator, o.TLS, o.CA = byCertificate{}, made.Config(), authority.Files.Certificate
+	o.Authenticator, o.TLS, o.CA, o.Strangers = byCertificate{}, made, authority.Files.Certificate, someStrangers
 	o.Listener, err = net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s, err := New(o)
@@ -158,3 +163,38 @@ type addressed struct {
 
 func (a addressed) LocalAddr() net.Addr  { return a.local }
 func (a addressed) RemoteAddr() net.Addr { return a.remote }
+
+// TestCallersAreKnownAtTheDoor: who only opens connections closes no connection
+// of people or engines.
+func TestCallersAreKnownAtTheDoor(t *testing.T) {
+	address, caller := secureServer(t, aWorld())
+	alice, engine := caller(true), &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	t.Cleanup(engine.CloseIdleConnections)
+	ask := func() (reused []bool) {
+		trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = append(reused, i.Reused) }})
+		reply, _ := answerOf(t, alice, getRequest(t, "https://"+address+"/api/v1/sessions").WithContext(trace))
+		require.Equal(t, http.StatusOK, reply.StatusCode)
+		put, err := http.NewRequestWithContext(trace, http.MethodPut, "http://"+address+engineRoutes+aliceEngine, strings.NewReader(`{"path":"/p","node":"n"}`))
+		require.NoError(t, err)
+		put.Header.Set("Authorization", macScheme+"good")
+		reply, _ = answerOf(t, engine, put)
+		require.Equal(t, http.StatusOK, reply.StatusCode)
+		return reused
+	}
+	require.Equal(t, []bool{false, false}, ask())
+	var idle []net.Conn
+	for range 2 * someStrangers {
+		c, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		idle = append(idle, c)
+	}
+	for _, c := range idle[:someStrangers] {
+		_, err := io.Copy(io.Discard, c)
+		require.NoError(t, err, "the oldest strangers make room")
+	}
+	require.Equal(t, []bool{true, true}, ask())
+	require.NoError(t, idle[someStrangers].SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+	_, err := idle[someStrangers].Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the newer ones stay")
+}

@@ -97,7 +97,7 @@ func (s *Server) openSession(c *call) error {
 	if err != nil {
 		return err
 	}
-	session, err := s.o.Sessions.Open(c.r.Context(), caller, remoteHost(c.r), options)
+	session, err := s.o.Sessions.Open(c.r.Context(), caller, c.caller.Address, options)
 	if err != nil {
 		return err
 	}
@@ -140,6 +140,7 @@ func (s *Server) closeSession(c *call) error {
 	if err := s.mayEnd(c, c.session); err != nil {
 		return err
 	}
+	c.others = c.session.User != c.caller.User && c.session.OpenedBy != c.caller.User
 	err := s.o.Sessions.Close(c.r.Context(), c.session.User, c.session.ID,
 		fmt.Sprintf("User %s closed it over REST.", c.caller.User))
 	if err != nil {

@@ -24,7 +24,8 @@ type Tokens interface {
 	List(user string) []TokenView
 	// Revoke ends a token of the caller, for an administrator one of anybody.
 	Revoke(ctx context.Context, by auth.Identity, id string) error
-	// RevokeUser ends all tokens of a user and says how many were good.
+	// RevokeUser ends all tokens of a user, and those that the user made for
+	// others, and says how many were good.
 	RevokeUser(ctx context.Context, by auth.Identity, user string) (int, error)
 }
 

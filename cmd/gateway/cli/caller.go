@@ -4,12 +4,9 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +21,6 @@ import (
 
 	"roundhouse/conf"
 	"roundhouse/internal/daemon"
-	"roundhouse/internal/errs"
 	"roundhouse/internal/krb5"
 	"roundhouse/internal/secret"
 	"roundhouse/server"
@@ -59,52 +55,58 @@ func (f *access) define(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("user", "negotiate", "oidc")
 }
 
+// nobody says that the flags name no credentials.
+func (f access) nobody() bool {
+	return f.user == "" && !f.negotiate && !f.oidc && f.passwordFile == ""
+}
+
 // caller calls the REST API of a gateway.
 type caller struct {
 	base string
-	// ca is the file of the authority that it trusts beside the system's, or "".
-	ca            string
+	// roots is the file of the authority that Spark's clients need to trust the
+	// gateway, or "".
+	roots         string
 	authorization string
 	http          *http.Client
 }
 
 // caller makes a caller. Without credentials among the flags it acts for the
-// operating system user who runs the gateway here.
+// operating system user who runs the gateway here, and calls that one alone.
 func (a *app) caller(ctx context.Context, f access) (*caller, error) {
-	service := "" // of tickets, if it is not the host of the URL
-	if f.url == "" {
-		local, err := a.here()
-		if err != nil {
+	var local here
+	if f.url == "" || f.nobody() {
+		var err error
+		if local, err = a.here(); err != nil && f.url == "" {
 			return nil, err
 		}
-		f.url, service = local.url, local.service
-		if f.ca == "" {
-			f.ca = local.ca
-		}
 	}
-	base, err := url.Parse(strings.TrimRight(f.url, "/"))
+	f.url = strings.TrimRight(cmp.Or(f.url, local.url), "/")
+	base, err := url.Parse(f.url)
 	if err != nil || base.Hostname() == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, &exitError{code: ExitUsage, err: fmt.Errorf("%q is no address of a gateway such as https://gateway:10099", f.url)}
 	}
-	if service == "" {
-		service = base.Hostname()
+	if f.url != local.url {
+		local = here{}
+		switch {
+		case f.nobody():
+			return nil, &exitError{code: ExitUsage, err: fmt.Errorf("%s is not the gateway that runs here, so say who you are: --user <name>, --negotiate or --oidc", f.url)}
+		case !confidential(base):
+			return nil, &exitError{code: ExitUsage, err: fmt.Errorf("%s would send credentials in clear text: write https://", f.url)}
+		}
 	}
-	config, err := trusting(f.ca)
+	client, err := client(cmp.Or(f.ca, local.ca), local.url)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
-	// Credentials follow no redirection to somewhere else.
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c := &caller{base: base.String(), ca: f.ca, http: &http.Client{Transport: transport, Timeout: callTime, CheckRedirect: stay}}
-	c.authorization, err = a.credentials(ctx, f, c, service)
+	c := &caller{base: f.url, roots: cmp.Or(f.ca, local.roots), http: client}
+	c.authorization, err = a.credentials(ctx, f, c, cmp.Or(local.service, base.Hostname()))
 	return c, err
 }
 
 // here is the gateway of this installation: its REST address, the file of the
-// authority of its certificate, and the host that its Kerberos principal names;
-// the latter two are "" if it has none.
-type here struct{ url, ca, service string }
+// authority of its certificate, that which Spark's clients need to trust it, and
+// the host that its Kerberos principal names; "" for those that there are not.
+type here struct{ url, ca, roots, service string }
 
 func (a *app) here() (here, error) {
 	files, err := a.files()
@@ -128,6 +130,7 @@ func (a *app) here() (here, error) {
 	if _, err := os.Stat(c.CAFile()); err == nil {
 		h.ca = c.CAFile()
 	}
+	h.roots, _ = c.ClientRoots()
 	if h.url == "" {
 		return here{}, errors.New("the gateway does not serve yet: wait until `gateway status` says so")
 	}
@@ -141,26 +144,6 @@ func (a *app) load() (*conf.Conf, error) {
 		return nil, err
 	}
 	return conf.Load(conf.LoadOptions{Home: home, Getenv: a.getenv})
-}
-
-func trusting(ca string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca == "" {
-		return config, nil
-	}
-	text, err := os.ReadFile(ca)
-	if err != nil {
-		return nil, fmt.Errorf("the authority of the gateway's certificate: %w", err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", ca)
-	}
-	config.RootCAs = roots
-	return config, nil
 }
 
 // credentials are the Authorization header of one call.
@@ -216,61 +199,4 @@ func (a *app) password(f access) (string, error) {
 		return "", errors.New("the password is empty")
 	}
 	return line, nil
-}
-
-// call sends a request and reads the answer into out, if that is not nil.
-func (c *caller) call(ctx context.Context, method, path string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("encoding the request: %w", err)
-	}
-	if in == nil {
-		body = nil
-	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	if c.authorization != "" {
-		r.Header.Set("Authorization", c.authorization)
-	}
-	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	reply, err := c.http.Do(r)
-	if err != nil {
-		return explainCall(err)
-	}
-	defer func() { _ = reply.Body.Close() }() // it has been read
-	text, err := io.ReadAll(io.LimitReader(reply.Body, maxAnswer))
-	switch {
-	case err != nil:
-		return fmt.Errorf("the answer of the gateway: %w", err)
-	case reply.StatusCode != http.StatusOK:
-		return refusal(reply.Status, text)
-	case out == nil:
-		return nil
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s does not answer as a gateway does: %w", c.base, err)
-	}
-	return nil
-}
-
-// refusal is what the gateway says.
-func refusal(status string, text []byte) error {
-	var said errs.Body
-	if json.Unmarshal(text, &said) == nil && said.Message != "" {
-		return errors.New(said.Message)
-	}
-	return fmt.Errorf("the gateway answers %s", status)
-}
-
-// explainCall says what to do where TLS fails.
-func explainCall(err error) error {
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
-		return fmt.Errorf("%w; give the file of the authority that signed its certificate with --ca (an administrator has it, REST gives it at /ca.pem)", err)
-	}
-	return err
 }

@@ -4,13 +4,18 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,7 +65,7 @@ func TestLoginTrustsAndTellsOnlyTheGateway(t *testing.T) {
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: gateway.Certificate().Raw}), 0o600))
 	stdout, stderr, code = person(t, "login", "--url", gateway.URL+"/", "--user", "alice", "--ca", ca)
 	require.Zero(t, code, stderr)
-	require.Equal(t, "export SPARK_REMOTE=\"sc://h:15002/;use_ssl=true;token=rht_x\"\nexport "+rootsVariable+"=\""+ca+"\"\n", stdout)
+	require.Equal(t, "export SPARK_REMOTE='sc://h:15002/;use_ssl=true;token=rht_x'\nexport "+rootsVariable+"='"+ca+"'\n", stdout)
 
 	_, stderr, code = person(t, "login", "--url", gateway.URL, "--user", "bob", "--ca", ca)
 	require.Equal(t, ExitFailure, code)
@@ -70,4 +75,91 @@ func TestLoginTrustsAndTellsOnlyTheGateway(t *testing.T) {
 	require.Equal(t, ExitFailure, code)
 	require.Contains(t, stderr, "307")
 	require.False(t, told, "credentials follow no redirection")
+}
+
+// answering is a gateway, or an issuer, that answers with one text; it counts
+// the credentials that it is sent.
+func answering(t *testing.T, answer string) (address string, sent *atomic.Int32) {
+	t.Helper()
+	sent = new(atomic.Int32)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			sent.Add(1)
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, sent
+}
+
+// TestNothingOfAnAnswerIsRun by a shell that evaluates what login prints, nor by
+// the terminal.
+func TestNothingOfAnAnswerIsRun(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	remote := "sc://h:1/;x=$(touch " + run + ")`touch " + run + "`';touch " + run + ";'\";token=rht_x"
+	answer, err := json.Marshal(map[string]any{"user": "al\x1b[2Jice", "token": "rht_x", "remote": remote, "hint": "\x1b]0;x\a\u009b2J"})
+	require.NoError(t, err)
+	gateway, _ := answering(t, string(answer))
+	stdout, stderr, code := person(t, "login", "--url", gateway, "--user", "alice")
+	require.Zero(t, code, stderr)
+	require.NotContains(t, stderr, "\x1b")
+	require.NotContains(t, stderr, "\u009b")
+	shell := exec.Command("sh", "-c", `eval "$1" && printf %s "$SPARK_REMOTE"`, "sh", stdout)
+	out, err := shell.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Equal(t, remote, string(out))
+	require.NoFileExists(t, run)
+
+	for _, token := range []string{"", "touch " + run, "rht_$(touch)", "rht_x;ls", "rht_x\nls"} {
+		answer, err := json.Marshal(map[string]string{"token": token})
+		require.NoError(t, err)
+		gateway, _ := answering(t, string(answer))
+		stdout, stderr, code := person(t, "login", "--url", gateway, "--user", "alice")
+		require.Equal(t, ExitFailure, code, token)
+		require.Contains(t, stderr, "is no token")
+		require.Empty(t, stdout)
+	}
+}
+
+// TestCredentialsStayAmongThoseTheyAreFor: passwords do not cross the network in
+// clear text, and the gateway's own credentials go to the gateway alone.
+func TestCredentialsStayAmongThoseTheyAreFor(t *testing.T) {
+	for _, address := range []string{"http://192.0.2.1:10099", "http://gateway.example", "http://localhost.example:1"} {
+		_, stderr, code := person(t, "login", "--url", address, "--user", "alice")
+		require.Equal(t, ExitUsage, code, stderr)
+		require.Contains(t, stderr, "would send credentials in clear text")
+	}
+	m := newMachine(t, "fine")
+	secret := filepath.Join(m.home, "data", "cluster.secret")
+	require.NoError(t, os.MkdirAll(filepath.Dir(secret), 0o700))
+	require.NoError(t, os.WriteFile(secret, []byte(strings.Repeat("ab", 32)), 0o600))
+	elsewhere, sent := answering(t, "[]")
+	refused := func() {
+		require.Contains(t, m.requireRun(ExitUsage, "token", "list", "--url", elsewhere).stderr, "say who you are")
+	}
+	refused()
+	m.requireRun(ExitOK, "start")
+	refused()
+	require.Zero(t, sent.Load())
+}
+
+func TestLoginsAtIssuersAreConfidential(t *testing.T) {
+	const provider = `{"issuer": "%s", "device_authorization_endpoint": "%s", "token_endpoint": "%s"}`
+	for _, bad := range [][3]string{
+		{"http://192.0.2.1/realm"},
+		{"", "http://192.0.2.1/device", "https://192.0.2.1/token"},
+		{"", "https://192.0.2.1/device", "http://192.0.2.1/token"},
+	} {
+		issuer := bad[0]
+		if issuer == "" {
+			var text string
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }))
+			defer s.Close()
+			issuer, text = s.URL, fmt.Sprintf(provider, s.URL, bad[1], bad[2])
+		}
+		gateway, _ := answering(t, fmt.Sprintf(`{"issuer": "%s", "clientId": "cli"}`, issuer))
+		_, stderr, code := person(t, "login", "--url", gateway, "--oidc")
+		require.Equal(t, ExitFailure, code)
+		require.Contains(t, stderr, "is no https:// address", bad)
+	}
 }

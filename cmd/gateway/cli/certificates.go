@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"roundhouse/auth"
 	"roundhouse/conf"
 	"roundhouse/internal/tlsx"
 )
@@ -46,6 +47,11 @@ takes the new one within seconds, and clients go on to trust it.`
 }
 
 func (a *app) certificates(f certificatesFlags) error {
+	for _, user := range f.users {
+		if err := auth.ValidUser(user); err != nil {
+			return &exitError{code: ExitUsage, err: fmt.Errorf("--client: %w", err)}
+		}
+	}
 	home, err := a.home()
 	if err != nil {
 		return err

@@ -54,6 +54,11 @@ func TestCertificates(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fs.FileMode(0o600), info.Mode(), path)
 	}
-	require.Contains(t, m.requireRun(ExitFailure, "certificates", "--client", "../alice").stderr, "the name of no user")
+	before, err := os.ReadFile(m.path("data/tls/server.pem"))
+	require.NoError(t, err)
+	require.Contains(t, m.requireRun(ExitUsage, "certificates", "--client", "bob", "--client", "../alice").stderr, `"../alice" cannot be used`)
+	after, err := os.ReadFile(m.path("data/tls/server.pem"))
+	require.NoError(t, err)
+	require.Equal(t, before, after, "names are looked at first")
 	require.Contains(t, m.requireRun(ExitUsage, "certificates", "--host", "a:443").stderr, "without a port")
 }

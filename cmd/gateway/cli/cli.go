@@ -80,7 +80,7 @@ func run(ctx context.Context, a *app, args []string) int {
 		exit = &exitError{code: ExitUsage, err: fmt.Errorf("%w; see gateway help", err)}
 	}
 	if exit.err != nil {
-		fmt.Fprintf(a.stderr, "gateway: %v\n", exit.err)
+		fmt.Fprintf(a.stderr, "gateway: %s\n", printable(exit.err.Error()))
 	}
 	return exit.code
 }

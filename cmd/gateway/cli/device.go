@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -51,7 +52,7 @@ func (a *app) signIn(ctx context.Context, c *caller) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the issuer %s: %w", ways.Issuer, err)
 	}
-	fmt.Fprintf(a.stderr, "Open %s in a browser and enter the code %s\n", code.VerificationURI, code.UserCode)
+	fmt.Fprintf(a.stderr, "Open %s in a browser and enter the code %s\n", printable(code.VerificationURI), printable(code.UserCode))
 	token, err := flow.DeviceAccessToken(ctx, code)
 	if err != nil {
 		return "", fmt.Errorf("you are not logged in at %s: %w", ways.Issuer, err)
@@ -63,8 +64,12 @@ func (a *app) signIn(ctx context.Context, c *caller) (string, error) {
 	return id, nil
 }
 
-// discover reads what a provider says of itself, which must name itself.
+// discover reads what a provider says of itself, which must name itself, and
+// addresses to which nobody on the way listens.
 func discover(ctx context.Context, client *http.Client, issuer string) (p provider, err error) {
+	if err := requireConfidential(issuer); err != nil {
+		return p, err
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(issuer, "/")+"/.well-known/openid-configuration", nil)
 	if err != nil {
 		return p, err
@@ -83,5 +88,12 @@ func discover(ctx context.Context, client *http.Client, issuer string) (p provid
 	case p.Device == "" || p.Token == "":
 		return p, errors.New("it has no login by device code")
 	}
-	return p, nil
+	return p, errors.Join(requireConfidential(p.Device), requireConfidential(p.Token))
+}
+
+func requireConfidential(address string) error {
+	if u, err := url.Parse(address); err != nil || !confidential(u) {
+		return fmt.Errorf("%q is no https:// address, so the login could be read on the way", address)
+	}
+	return nil
 }

@@ -81,7 +81,7 @@ func (a *app) change(ctx context.Context, f access, user, what string, in any) e
 	if err := c.call(ctx, http.MethodPost, usersPath+url.PathEscape(user)+"/"+what, in, &out); err != nil {
 		return err
 	}
-	a.say("%s", out.Message)
+	a.say("%s", printable(out.Message))
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (a *app) userListCommand() *cobra.Command {
 		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "DISABLED\tSINCE\tBY\tREASON")
 		for _, u := range all {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%q\n", u.User, time.UnixMilli(u.Since).UTC().Format(time.DateTime), u.By, u.Reason)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%q\n", printable(u.User), time.UnixMilli(u.Since).UTC().Format(time.DateTime), printable(u.By), u.Reason)
 		}
 		return table.Flush()
 	})

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -100,30 +102,52 @@ the line that lets Spark Connect clients use it:
 	return cmd
 }
 
-// issue gets a token. Standard output has nothing but lines for a shell.
+// issuedToken is the text of a token that a gateway issues.
+var issuedToken = regexp.MustCompile(`^rht_[A-Za-z0-9._-]+$`)
+
+// issue gets a token. Standard output has nothing but lines for a shell, in
+// which nothing of the answer is run; a token that does not open the Spark Connect
+// port stands there alone, for scripts.
 func (a *app) issue(ctx context.Context, c *caller, wish tokenRequest) error {
 	var t newToken
 	if err := c.call(ctx, http.MethodPost, tokensPath, wish, &t); err != nil {
 		return err
 	}
 	switch {
+	case !issuedToken.MatchString(t.Token):
+		return fmt.Errorf("%s does not answer as a gateway does: what it sent is no token", c.base)
 	case t.Remote == "":
 		a.say("%s", t.Token)
 	default:
-		a.say("export SPARK_REMOTE=%q", t.Remote)
+		a.say("export SPARK_REMOTE=%s", quoted(t.Remote))
 	}
-	if c.ca != "" {
-		path, err := filepath.Abs(c.ca)
+	if c.roots != "" {
+		path, err := filepath.Abs(c.roots)
 		if err != nil {
 			return err
 		}
-		a.say("export %s=%q", rootsVariable, path)
+		a.say("export %s=%s", rootsVariable, quoted(path))
 	}
-	fmt.Fprintf(a.stderr, "The token of %s is good until %s%s.\n", t.User, moment(t.ExpireTime), sliding(t.tokenData))
-	if t.Hint != "" && c.ca == "" {
-		fmt.Fprintln(a.stderr, t.Hint)
+	fmt.Fprintf(a.stderr, "The token of %s is good until %s%s.\n", printable(t.User), moment(t.ExpireTime), sliding(t.tokenData))
+	if t.Hint != "" && c.roots == "" {
+		fmt.Fprintln(a.stderr, printable(t.Hint))
 	}
 	return nil
+}
+
+// quoted is a text as one word for a shell that expands nothing in it.
+func quoted(text string) string {
+	return "'" + strings.ReplaceAll(printable(text), "'", `'\''`) + "'"
+}
+
+// printable is a text of a server without what a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
 }
 
 func sliding(t tokenData) string {
@@ -179,7 +203,7 @@ func (a *app) showTokens(all []tokenData) {
 		case time.UnixMilli(t.ExpireTime).Before(time.Now()):
 			until = "expired " + until
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.User, t.Name, strings.Join(t.Scope, ","), until, moment(t.UseTime))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(t.ID), printable(t.User), printable(t.Name), printable(strings.Join(t.Scope, ",")), until, moment(t.UseTime))
 	}
 	_ = table.Flush() // standard output
 }

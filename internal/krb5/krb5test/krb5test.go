@@ -44,6 +44,17 @@ func Keytab(t testing.TB, principals ...string) string {
 	return path
 }
 
+// Keys are the keys of a keytab.
+func Keys(t testing.TB, path string) (all [][]byte) {
+	t.Helper()
+	keys, err := keytab.Load(path)
+	require.NoError(t, err)
+	for _, entry := range keys.Entries {
+		all = append(all, entry.Key.KeyValue)
+	}
+	return all
+}
+
 // Forgery describes a ticket that no KDC issued.
 type Forgery struct {
 	// Client and Service are principals with their realms.
@@ -139,6 +150,8 @@ func Issued(t testing.TB, krb5Conf, keytabFile, person, service string) Ticket {
 type Token struct {
 	// Off is how far the clock of the caller is off.
 	Off time.Duration
+	// Cusec are the microseconds beside the time of the caller; 0 leaves the true ones.
+	Cusec int
 	// Mutual asks the service to prove itself.
 	Mutual bool
 	// Bare leaves SPNEGO out.
@@ -166,6 +179,9 @@ func (k Ticket) Token(t testing.TB, o Token) Sent {
 	made, err := types.NewAuthenticator(k.realm, k.client)
 	require.NoError(t, err)
 	made.CTime = made.CTime.Add(o.Off)
+	if o.Cusec != 0 {
+		made.Cusec = o.Cusec
+	}
 	if o.Client != "" {
 		made.CName, made.CRealm = types.ParseSPNString(o.Client)
 	}
