@@ -8,7 +8,7 @@
 // address decides about everything. Whom none fits is refused. Nothing here
 // gives anybody more than the settings do, except that operators may see and
 // end the sessions and engines of the users that they are named for. See
-// auth/DESIGN.md for the format.
+// docs/security.md for the format.
 package rules
 
 import (
