@@ -203,6 +203,12 @@ func (s *Server) load() error {
 	return err
 }
 
+// Trusted says whether clients that trust the authorities of roots, PEM text,
+// would trust the port as it is now.
+func (s *Server) Trusted(roots []byte) bool {
+	return TrustedBy(roots, &s.current.Load().Certificates[0])
+}
+
 // TrustedBy says whether clients that trust the authorities of roots, PEM text,
 // would trust a certificate; nil stands for the authorities of this machine.
 func TrustedBy(roots []byte, pair *tls.Certificate) bool {

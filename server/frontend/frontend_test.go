@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -386,6 +387,14 @@ func TestHealth(t *testing.T) {
 	r, err := healthpb.NewHealthClient(h.conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
 	require.NoError(t, err)
 	require.Equal(t, healthpb.HealthCheckResponse_SERVING, r.Status)
+	long := &healthpb.HealthCheckRequest{Service: strings.Repeat("x", 2<<20)}
+	r, err = healthpb.NewHealthClient(h.conn).Check(t.Context(), long)
+	require.NoError(t, err, "what is too large for this server is not even read")
+	require.Equal(t, healthpb.HealthCheckResponse_SERVING, r.Status)
+	watch, err := healthpb.NewHealthClient(h.conn).Watch(t.Context(), long)
+	require.NoError(t, err)
+	_, err = watch.Recv()
+	require.Equal(t, codes.Unimplemented, status.Code(err))
 }
 
 func (h *house) interrupt(t *testing.T, client string) (*pb.InterruptResponse, error) {

@@ -69,6 +69,11 @@ func (t *tally) give(user string) {
 // name of a user has a space in it, and one client is in nobody's way but its own.
 const connectionMark = "connection from "
 
+// unnamedCalls of a connection may be open whose first message has not come.
+// Clients send it at once, so few ever are; whoever sends none pays nothing for
+// the memory of a call.
+const unnamedCalls = 100
+
 // place is the one of a call among those of its user.
 type place struct {
 	d    *Director
@@ -110,19 +115,23 @@ func (p *place) claimedBy(user, method string) error {
 
 func (d *Director) takeCall(user, method string) error {
 	most := d.Limits.Calls
+	if strings.HasPrefix(user, connectionMark) {
+		if most == 0 || most > unnamedCalls {
+			most = unnamedCalls
+		}
+		if open, ok := d.calls.take(user, most); !ok {
+			return errs.New(errs.LimitExceeded, "The %s has %d calls open whose request message has not come, and may have no more. Try again when some have sent it.", user, open)
+		}
+		return nil
+	}
 	if most > 0 && endsSomething(method) {
 		most += wayOutRoom
 	}
-	open, ok := d.calls.take(user, most)
-	if ok {
-		return nil
+	if open, ok := d.calls.take(user, most); !ok {
+		return errs.New(errs.LimitExceeded, "User %s has %d calls open and may have %d (%s). Wait until some end, or interrupt them.",
+			user, open, d.Limits.Calls, conf.LimitCallsPerUser.Key)
 	}
-	who := "User " + user + " has"
-	if strings.HasPrefix(user, connectionMark) {
-		who = "The " + user + ", which has not named its user yet, has"
-	}
-	return errs.New(errs.LimitExceeded, "%s %d calls open and may have %d (%s). Wait until some end, or interrupt them.",
-		who, open, d.Limits.Calls, conf.LimitCallsPerUser.Key)
+	return nil
 }
 
 func endsSomething(method string) bool {

@@ -4,6 +4,7 @@ package frontend
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -185,9 +186,15 @@ func TestUploadsAreCutAtTheirLimits(t *testing.T) {
 
 // TestCallsCountBeforeTheirFirstMessage: what came of it is in memory already.
 func TestCallsCountBeforeTheirFirstMessage(t *testing.T) {
-	h := newHouse(t, nil, Limits{Calls: 2})
+	for limit, most := range map[int]int{2: 2, 500: unnamedCalls, 0: unnamedCalls} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) { silentCalls(t, limit, most) })
+	}
+}
+
+func silentCalls(t *testing.T, limit, most int) {
+	h := newHouse(t, nil, Limits{Calls: limit})
 	silent, endAll := context.WithCancel(t.Context())
-	for range 2 {
+	for range most {
 		_, err := h.AddArtifacts(silent)
 		require.NoError(t, err)
 	}
@@ -195,7 +202,7 @@ func TestCallsCountBeforeTheirFirstMessage(t *testing.T) {
 		h.director.calls.mu.Lock()
 		defer h.director.calls.mu.Unlock()
 		for who, open := range h.director.calls.open {
-			if open == 2 {
+			if open == most {
 				return strings.HasPrefix(who, "connection from 127.0.0.1:")
 			}
 		}

@@ -12,8 +12,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // compressed requests are read before they are stamped
-	"google.golang.org/grpc/health"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
 	"roundhouse/internal/door"
@@ -59,7 +57,7 @@ type Server struct {
 	opts   ServerOptions
 	listen net.Listener
 	grpc   *grpc.Server
-	health *health.Server
+	health *health
 }
 
 // Listen binds the address, so that a taken port is known before anything else
@@ -75,8 +73,8 @@ func Listen(o ServerOptions) (*Server, error) {
 	if o.Tokens != nil {
 		o.Tokens.register(g)
 	}
-	h := health.NewServer()
-	healthpb.RegisterHealthServer(g, h)
+	h := &health{}
+	h.register(g)
 	return &Server{opts: o, listen: door.New(l, o.Strangers), grpc: g, health: h}, nil
 }
 
@@ -97,7 +95,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) drain() {
-	s.health.Shutdown()
+	s.health.draining.Store(true)
 	timer := time.AfterFunc(s.opts.DrainTimeout, s.grpc.Stop)
 	defer timer.Stop()
 	s.grpc.GracefulStop()

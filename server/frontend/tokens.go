@@ -26,7 +26,7 @@ const (
 	strangersReading = 16
 	// strangersMessage is how long each may be, in bytes.
 	strangersMessage = 16 << 10
-	// tokenMessageTime is how long the message of a call may take.
+	// tokenMessageTime is how long the request of a stranger may take.
 	tokenMessageTime = 5 * time.Second
 )
 
@@ -48,15 +48,17 @@ type Tokens interface {
 type TokenDoor struct {
 	d       *Director
 	reading tally // by network
+	// patience is how long a request message may take.
+	patience time.Duration
 }
 
 // NewTokenDoor serves the tokens of a director behind its authentication.
 func NewTokenDoor(d *Director) *TokenDoor {
-	return &TokenDoor{d: d}
+	return &TokenDoor{d: d, patience: tokenMessageTime}
 }
 
-// tokenCall is one of the calls; decode reads the request.
-type tokenCall func(ctx context.Context, c *proxy.Call, decode func(any) error) (any, error)
+// tokenCall is one of the calls.
+type tokenCall func(ctx context.Context, c *proxy.Call) (any, error)
 
 func (t *TokenDoor) register(s *grpc.Server) {
 	desc := &grpc.ServiceDesc{ServiceName: pb.SparkConnectAuthService_ServiceDesc.ServiceName}
@@ -67,9 +69,12 @@ func (t *TokenDoor) register(s *grpc.Server) {
 }
 
 func (t *TokenDoor) handler(name string, serve tokenCall) grpc.MethodHandler {
-	return func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	return func(_ any, ctx context.Context, _ func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		c := proxy.NewCall(ctx, name)
-		reply, err := serve(ctx, c, decode)
+		reply, err := serve(ctx, c)
+		if c.Left != nil {
+			defer c.Left()
+		}
 		t.d.Observer.CallDone("/"+pb.SparkConnectAuthService_ServiceDesc.ServiceName+"/"+name, errs.Status(err).Code().String())
 		if err != nil {
 			return nil, t.d.clientError(c, err)
@@ -78,12 +83,9 @@ func (t *TokenDoor) handler(name string, serve tokenCall) grpc.MethodHandler {
 	}
 }
 
-// get issues a token. The caller is known before the message is read.
-func (t *TokenDoor) get(ctx context.Context, c *proxy.Call, decode func(any) error) (any, error) {
+// get issues a token. Its message says nothing and is not read.
+func (t *TokenDoor) get(ctx context.Context, c *proxy.Call) (any, error) {
 	by, err := t.caller(ctx, c)
-	if err == nil {
-		err = within(tokenMessageTime, func() error { return decode(&pb.GetTokenRequest{}) })
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func (t *TokenDoor) get(ctx context.Context, c *proxy.Call, decode func(any) err
 	return &pb.GetTokenResponse{Token: text, ExpiresAtMs: expires.UnixMilli()}, nil
 }
 
-func (t *TokenDoor) renew(ctx context.Context, c *proxy.Call, _ func(any) error) (any, error) {
+func (t *TokenDoor) renew(ctx context.Context, c *proxy.Call) (any, error) {
 	by, err := t.holder(ctx, c, &pb.RenewTokenRequest{})
 	if err != nil {
 		return nil, err
@@ -106,7 +108,7 @@ func (t *TokenDoor) renew(ctx context.Context, c *proxy.Call, _ func(any) error)
 	return &pb.RenewTokenResponse{ExpiresAtMs: expires.UnixMilli()}, nil
 }
 
-func (t *TokenDoor) revoke(ctx context.Context, c *proxy.Call, _ func(any) error) (any, error) {
+func (t *TokenDoor) revoke(ctx context.Context, c *proxy.Call) (any, error) {
 	by, err := t.holder(ctx, c, &pb.RevokeTokenRequest{})
 	if err != nil {
 		return nil, err
@@ -124,7 +126,9 @@ func (t *TokenDoor) caller(ctx context.Context, c *proxy.Call) (auth.Identity, e
 		return auth.Identity{}, err
 	}
 	by.Address = host(c.Peer)
-	c.Admitted = &place{d: t.d, id: by, user: by.User} // refusals name the user
+	if err := t.d.enter(ctx, c, by); err != nil {
+		return auth.Identity{}, err
+	}
 	return by, t.d.Denied(by.User, by.Address)
 }
 
@@ -142,7 +146,11 @@ func (t *TokenDoor) holder(ctx context.Context, c *proxy.Call, in tokenMessage) 
 		return auth.Identity{}, errs.New(errs.LimitExceeded, "Too many tokens are being renewed or revoked from %s at the moment. Try again in a second.", network)
 	}
 	defer t.reading.give(network)
-	if err := within(tokenMessageTime, func() error { return readSmall(ctx, in) }); err != nil {
+	late, err := proxy.Within(t.patience, func() error { return readSmall(ctx, in) })
+	if late {
+		err = errs.New(errs.LimitExceeded, "The request message was not complete within %v. Try again.", t.patience)
+	}
+	if err != nil {
 		return auth.Identity{}, err
 	}
 	c.Header = metadata.Pairs("authorization", "Bearer "+in.GetToken())
@@ -186,19 +194,4 @@ func readSmall(ctx context.Context, in proto.Message) error {
 		return errs.Wrap(errs.InvalidRequest, err, "The request message cannot be read.")
 	}
 	return nil
-}
-
-// within reads a message, or gives up; what reads ends with the call at the
-// latest, and the call ends where this gives up.
-func within(most time.Duration, read func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- read() }() // ends with the call, see above
-	late := time.NewTimer(most)
-	defer late.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-late.C:
-		return errs.New(errs.LimitExceeded, "The request message was not complete within %v. Try again.", most)
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -115,9 +114,9 @@ func TestTheIssuerHearsWhichTokenHasWhichSession(t *testing.T) {
 	require.Equal(t, "t1 bob "+h.id, <-d.used, "the session is his")
 }
 
-// tokenClient is a client of the service for tokens.
+// tokenClient is a connection to the service for tokens.
 // refused hears what is refused to known callers; mallory may do nothing.
-func tokenClient(t *testing.T, d desk, refused func(Refusal)) (kyuubi.SparkConnectAuthServiceClient, *TokenDoor) {
+func tokenClient(t *testing.T, d desk, refused func(Refusal)) (*grpc.ClientConn, *TokenDoor) {
 	t.Helper()
 	h := newHouse(t, nil)
 	h.director.Auth, h.director.Tokens = byToken{}, d
@@ -137,13 +136,14 @@ func tokenClient(t *testing.T, d desk, refused func(Refusal)) (kyuubi.SparkConne
 	conn, err := grpc.NewClient(server.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(); cancel(); require.NoError(t, <-over) })
-	return kyuubi.NewSparkConnectAuthServiceClient(conn), door
+	return conn, door
 }
 
 func TestTokensOverGRPC(t *testing.T) {
 	d := newDesk()
 	var refused []Refusal
-	c, door := tokenClient(t, d, func(r Refusal) { refused = append(refused, r) })
+	conn, door := tokenClient(t, d, func(r Refusal) { refused = append(refused, r) })
+	c := kyuubi.NewSparkConnectAuthServiceClient(conn)
 	got, err := c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
 	require.NoError(t, err)
 	require.Equal(t, "token of alice", got.GetToken())
@@ -200,11 +200,23 @@ func TestTokensOverGRPC(t *testing.T) {
 	require.Equal(t, codes.ResourceExhausted, status.Code(err), "what strangers make us read is bounded")
 	_, err = c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
 	require.NoError(t, err)
+
+	door.d.Limits.Calls = 1
+	_, ok := door.d.calls.take("alice", 1)
+	require.True(t, ok)
+	_, err = c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
+	require.Equal(t, codes.ResourceExhausted, status.Code(err), "it is a call of its user like others")
+	door.d.calls.give("alice")
+	_, err = c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
+	require.NoError(t, err)
+	_, err = c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
+	require.NoError(t, err, "it has given its place back")
 }
 
 // TestStrangersSendLittle: what is long or compressed is not read.
 func TestStrangersSendLittle(t *testing.T) {
-	c, _ := tokenClient(t, newDesk(), func(Refusal) {})
+	conn, _ := tokenClient(t, newDesk(), func(Refusal) {})
+	c := kyuubi.NewSparkConnectAuthServiceClient(conn)
 	_, err := c.RenewToken(t.Context(), &kyuubi.RenewTokenRequest{Token: strings.Repeat("x", strangersMessage-5)})
 	require.NoError(t, err)
 	_, err = c.RenewToken(t.Context(), &kyuubi.RenewTokenRequest{Token: strings.Repeat("x", strangersMessage)})
@@ -227,11 +239,11 @@ func (u *unread) ReadMessageHeader(to []byte) error { copy(to, u.head); return n
 func (*unread) Read(int) (mem.BufferSlice, error)   { panic("the message was read") }
 
 func TestAMessageThatDoesNotComeIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		began, stalled := time.Now(), make(chan struct{})
-		err := within(tokenMessageTime, func() error { <-stalled; return nil })
-		require.True(t, errs.Is(err, errs.LimitExceeded))
-		require.Equal(t, tokenMessageTime, time.Since(began))
-		close(stalled)
-	})
+	conn, door := tokenClient(t, newDesk(), func(Refusal) {})
+	door.patience = 50 * time.Millisecond
+	s, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, kyuubi.SparkConnectAuthService_RenewToken_FullMethodName)
+	require.NoError(t, err)
+	err = s.RecvMsg(&kyuubi.RenewTokenResponse{})
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.ErrorContains(t, err, "was not complete within 50ms")
 }

@@ -93,24 +93,17 @@ func NewCall(ctx context.Context, method string) *Call {
 // first receives the first message of a call.
 func (p *Proxy) first(method string, receive func(any) error) ([]byte, error) {
 	var in Frame
-	received := make(chan error, 1)
-	// Ends with the call at the latest, and the call ends where this gives up.
-	go func() { received <- receive(&in) }()
-	late := time.NewTimer(p.patience)
-	defer late.Stop()
-	select {
-	case err := <-received:
-		if errors.Is(err, io.EOF) {
-			return nil, errs.Status(errs.New(errs.InvalidRequest, "The %s call ended without a request message.", method)).Err()
-		}
-		if err != nil {
-			return nil, err
-		}
-		return in.Bytes(), nil
-	case <-late.C:
+	late, err := Within(p.patience, func() error { return receive(&in) })
+	switch {
+	case late:
 		return nil, errs.Status(errs.New(errs.LimitExceeded, "The request message of the %s call was not complete within %v and the call was ended. "+
 			"Try again; large local data travels better as a file.", method, p.patience)).Err()
+	case errors.Is(err, io.EOF):
+		return nil, errs.Status(errs.New(errs.InvalidRequest, "The %s call ended without a request message.", method)).Err()
+	case err != nil:
+		return nil, err
 	}
+	return in.Bytes(), nil
 }
 
 // route scans the first message and asks the director.

@@ -16,7 +16,9 @@ import (
 // (RFC 8555 section 9.1 names the type). Nothing but certificates is ever sent.
 func (s *Server) authority(c *call) error {
 	text, err := tlsx.ReadCertificates(s.o.CA)
-	if errors.Is(err, fs.ErrNotExist) {
+	// One of a trial may be left over: who trusts it can be deceived by whoever finds its key.
+	stale := err == nil && s.o.TLS != nil && !s.o.TLS.Trusted(text)
+	if stale || errors.Is(err, fs.ErrNotExist) {
 		return errs.New(errs.NotFound, "This gateway has no authority of its own to give: its certificate is one that everybody trusts, or its administrator hands it out elsewhere.")
 	}
 	if err != nil {

@@ -39,6 +39,7 @@ func (bearerIsUser) Authenticate(_ context.Context, r auth.Request) (auth.Identi
 
 // world plays sessions, engines and the registrar.
 type world struct {
+	ca       string // of a secureServer: the file of its authority
 	mu       sync.Mutex
 	sessions []SessionView
 	engines  []EngineView

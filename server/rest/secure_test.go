@@ -47,12 +47,13 @@ func secureServer(t *testing.T, w *world) (address string, caller func(certifica
 	require.NoError(t, err)
 	alice, err := authority.Client("alice")
 	require.NoError(t, err)
+	w.ca = authority.Files.Certificate
 	made, err := tlsx.NewServer(tlsx.Options{
 		Files: tlsx.Files{Certificate: files.Certificate, Key: files.Key}, Clients: tlsx.ClientsOptional, Authorities: authority.Files.Certificate,
 	}, "REST", []string{"http/1.1"}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	o := options(w)
-	o.Authenticator, o.TLS, o.CA, o.Strangers = byCertificate{}, made, authority.Files.Certificate, someStrangers
+	o.Authenticator, o.TLS, o.CA, o.Strangers = byCertificate{}, made, w.ca, someStrangers
 	o.Listener, err = net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s, err := New(o)
@@ -94,7 +95,8 @@ func getRequest(t *testing.T, url string) *http.Request {
 }
 
 func TestTLS(t *testing.T) {
-	address, caller := secureServer(t, aWorld())
+	w := aWorld()
+	address, caller := secureServer(t, w)
 	reply, body := answerOf(t, caller(true), getRequest(t, "https://"+address+"/api/v1/sessions"))
 	require.Equal(t, http.StatusOK, reply.StatusCode, body)
 	require.Contains(t, body, aliceSession)
@@ -105,6 +107,14 @@ func TestTLS(t *testing.T) {
 	require.Equal(t, http.StatusOK, reply.StatusCode)
 	require.True(t, x509.NewCertPool().AppendCertsFromPEM([]byte(body)))
 	require.NotContains(t, body, "PRIVATE")
+
+	left, err := tlsx.OpenAuthority(t.TempDir(), "of a trial")
+	require.NoError(t, err)
+	text, err := os.ReadFile(left.Files.Certificate)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(w.ca, text, 0o600))
+	reply, _ = answerOf(t, caller(false), getRequest(t, "https://"+address+"/ca.pem"))
+	require.Equal(t, http.StatusNotFound, reply.StatusCode, "an authority that vouches for nothing here is not given away")
 }
 
 // TestPlaintextOnATLSPort: engines of this machine alone are served.
