@@ -70,7 +70,7 @@ var (
 
 	// LDAPCustomQuery is kyuubi.authentication.ldap.customLDAPQuery.
 	LDAPCustomQuery = Entry[string]{Meta{Key: "kyuubi.authentication.ldap.customLDAPQuery", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "An LDAP filter below `baseDN` that alone decides who comes in: those whose entry, or whose DN in the attribute `groupMembershipKey` of an entry, it finds; or, with the user in place of `%s`, those for whom it finds exactly one entry."}, textKind()}
+		Doc: "An LDAP filter below `baseDN` that alone decides who comes in: those whose entry, or whose DN in the attribute `groupMembershipKey` of an entry, it finds; or, with the user in place of `%s`, those for whom it finds exactly one entry. Of a list that is longer than the directory gives at once, or than 1000 entries, only those in the part that comes get in: such a filter needs `%s`."}, textKind()}
 
 	// LDAPGroups is kyuubi.authentication.ldap.groups.enabled.
 	LDAPGroups = Entry[bool]{Meta{Key: "kyuubi.authentication.ldap.groups.enabled", Default: "false", Ours: true, Since: "0.1.0", Scope: ScopeServer,
@@ -89,7 +89,7 @@ var (
 
 	// LDAPTimeout is kyuubi.authentication.ldap.timeout.
 	LDAPTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.authentication.ldap.timeout", Default: "PT5S", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "All that is asked of the directory for one login must be answered within so long, connecting included. A login waits for a free connection for so long at most before."}, positiveKind()}
+		Doc: "All that is asked of the directory for one login must be answered within so long, connecting included. Where a connection that lay idle does not answer within half of it, all is asked once more on a new one: one and a half times as long at most. A login waits for a free connection for so long at most before."}, positiveKind()}
 
 	// LDAPConnections is kyuubi.authentication.ldap.connections.
 	LDAPConnections = Entry[int]{Meta{Key: "kyuubi.authentication.ldap.connections", Default: "8", Ours: true, Since: "0.1.0", Scope: ScopeServer,

@@ -8,7 +8,7 @@ import "time"
 var (
 	// ThrottleUserFailures is kyuubi.authentication.throttle.user.failures.
 	ThrottleUserFailures = Entry[int]{Meta{Key: "kyuubi.authentication.throttle.user.failures", Default: "5", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Different wrong passwords for one user from one address that are looked at at once. After that every further one doubles the wait, from a second on. The user is not affected at other addresses, nor on connections with a good login. 0 means no limit."}, limitKind()}
+		Doc: "Different wrong passwords for one user from one address that are looked at at once. After that every further one doubles the wait, from a second on. The user is not affected at other addresses, nor on connections with a good login. 0 means no limit but that of the address, also for users who came in from there before."}, limitKind()}
 
 	// ThrottleAddressFailures is kyuubi.authentication.throttle.address.failures.
 	ThrottleAddressFailures = Entry[int]{Meta{Key: "kyuubi.authentication.throttle.address.failures", Default: "50", Ours: true, Since: "0.1.0", Scope: ScopeServer,

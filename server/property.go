@@ -32,6 +32,8 @@ type property struct {
 	calls    *frontend.Director
 	sessions *session.Manager
 	engines  *engine.Manager
+	// revoke ends all tokens of a user.
+	revoke func(ctx context.Context, user string) (int, error)
 }
 
 // EndAll implements people.Property, for the name in any case of letters: a
@@ -43,13 +45,16 @@ func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, e
 	var total people.Ended
 	var err error
 	for range passes {
-		one := people.Ended{Calls: p.calls.Cut(user, errs.New(errs.PermissionDenied, "%s", why))}
+		var one people.Ended
+		var notRevoked, notKilled error
+		one.Tokens, notRevoked = p.revoke(ctx, user)
+		one.Calls = p.calls.Cut(user, errs.New(errs.PermissionDenied, "%s", why))
 		sessions, closed := p.endSessions(ctx, user, why)
 		one.Sessions = sessions
-		one.Engines, err = p.killEngines(ctx, user, why) // meanwhile: an engine of somebody else may take its time
+		one.Engines, notKilled = p.killEngines(ctx, user, why) // meanwhile: an engine of somebody else may take its time
 		closed.Wait()
-		total.Calls, total.Sessions, total.Engines = total.Calls+one.Calls, total.Sessions+one.Sessions, total.Engines+one.Engines
-		if one == (people.Ended{}) || err != nil {
+		total.Calls, total.Sessions, total.Engines, total.Tokens = total.Calls+one.Calls, total.Sessions+one.Sessions, total.Engines+one.Engines, total.Tokens+one.Tokens
+		if err = errors.Join(notRevoked, notKilled); one == (people.Ended{}) || err != nil {
 			break
 		}
 	}
@@ -108,15 +113,11 @@ type restPeople struct {
 
 // Disable refuses the user and ends all that the user has, tokens too.
 func (r restPeople) Disable(ctx context.Context, by auth.Identity, user, reason string) (string, error) {
-	ended, err := r.people.Disable(ctx, r.property, user, by.User, reason)
-	revoked := 0
-	if r.people.Denied(user) != nil {
-		var fault error
-		revoked, fault = r.tokens.RevokeUser(ctx, by, user)
-		err = errors.Join(err, fault)
-	}
+	p := r.property
+	p.revoke = func(ctx context.Context, user string) (int, error) { return r.tokens.RevokeUser(ctx, by, user) }
+	ended, err := r.people.Disable(ctx, p, user, by.User, reason)
 	return fmt.Sprintf("User %s is disabled. Ended: %d calls, %d sessions, %d engines; revoked: %d tokens.", user,
-		ended.Calls, ended.Sessions, ended.Engines, revoked), err
+		ended.Calls, ended.Sessions, ended.Engines, ended.Tokens), err
 }
 
 // Enable lets a user in again.

@@ -292,7 +292,7 @@ func (p *parts) makeREST() (err error) {
 		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds},
 		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
 		Denied: p.access.Denied, Access: p.access, OnCall: p.auditCall,
-		People:   restPeople{p.access.people, property{p.director, p.sessions, p.engines}, p.tokens},
+		People:   restPeople{p.access.people, property{calls: p.director, sessions: p.sessions, engines: p.engines}, p.tokens},
 		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
 		Ready:     p.readyErr,
 		Hosts:     hosts(p.c),

@@ -95,8 +95,8 @@ func (p *Provider) All(ctx context.Context, user string) ([]string, error) {
 }
 
 // What id(1) of GNU says beside groups or instead of them. A reason behind the
-// first, as in "no such user: Connection refused", is that of a directory service
-// which is away.
+// first, as in "no such user: Connection refused", or a line before it is that of a
+// directory service which is away.
 const (
 	saysNoUser   = ": no such user"
 	saysNameless = "cannot find name for group ID"
@@ -118,7 +118,7 @@ func fromSystem(ctx context.Context, user string) (groups []string, err error) {
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s -Gnz %s did not answer: %w", program, user, context.Cause(ctx))
-	case err != nil && len(out) == 0 && strings.HasSuffix(complaint, saysNoUser):
+	case err != nil && len(out) == 0 && strings.HasSuffix(complaint, saysNoUser) && !strings.Contains(complaint, "\n"):
 		return nil, errNoUser
 	case err != nil && (len(out) == 0 || !onlyNameless(complaint)):
 		return nil, fmt.Errorf("%s -Gnz %s did not answer: %w: %.300s", program, user, err, complaint)

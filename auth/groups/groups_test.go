@@ -100,6 +100,7 @@ func TestWhatTheSystemSays(t *testing.T) {
 		"groups":              {`printf 'staff\0Domain Guests\0'`, []string{"staff", "Domain Guests"}, ""},
 		"nobody":              {`echo "id: 'x': no such user" >&2; exit 1`, nil, "there is no such user"},
 		"a service away":      {`echo "id: 'x': no such user: Connection refused" >&2; exit 1`, nil, "Connection refused"},
+		"away, a line before": {`echo "nss: cannot reach the directory" >&2; echo "id: 'x': no such user" >&2; exit 1`, nil, "cannot reach the directory"},
 		"a nameless group":    {`printf 'staff\0004711\0'; echo "id: cannot find name for group ID 4711" >&2; exit 1`, []string{"staff", "4711"}, ""},
 		"a list that is cut":  {`printf 'staff\0'; echo "id: failed to get groups for user 'x'" >&2; exit 1`, nil, "failed to get groups"},
 		"half, and no reason": {`printf 'staff\0'; exit 1`, nil, "did not answer"},

@@ -363,7 +363,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"an administrator":       {root, Wish{User: "alice", Groups: []string{"g"}}, nil},
 		"groups of one's own":    {alice, Wish{Groups: []string{"admins"}}, errs.InvalidRequest},
 		"no user name":           {root, Wish{User: "../x"}, errs.InvalidRequest},
-		"no group name":          {root, Wish{User: "alice", Groups: []string{"a b"}}, errs.InvalidRequest},
+		"no group name":          {root, Wish{User: "alice", Groups: []string{"a\nb"}}, errs.InvalidRequest},
+		"a directory's group":    {root, Wish{User: "alice", Groups: []string{"Domain Guests"}}, nil},
 		"a refused user":         {root, Wish{User: "mallory"}, errs.PermissionDenied},
 		"in another's name":      {auth.Identity{User: "alice", RealUser: "bob"}, Wish{}, errs.PermissionDenied},
 		"the host for nobody":    {host, Wish{}, errs.InvalidRequest},
@@ -392,7 +393,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	require.NoError(t, i.Revoke(t.Context(), root, own.ID))
 	n, err := i.RevokeUser(t.Context(), root, "alice")
 	require.NoError(t, err)
-	require.Equal(t, 4, n)
+	require.Equal(t, 5, n)
 	for _, r := range i.List("alice") {
 		require.False(t, r.good(time.Now()))
 	}

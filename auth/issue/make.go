@@ -160,9 +160,12 @@ func (i *Issuer) whom(by auth.Identity, w Wish) (user string, groups []string, e
 	if !own {
 		user, groups = w.User, w.Groups
 	}
-	for _, name := range append([]string{user}, w.Groups...) {
-		if err := auth.ValidUser(name); err != nil {
-			return "", nil, err
+	if err := auth.ValidUser(user); err != nil {
+		return "", nil, err
+	}
+	for _, group := range w.Groups {
+		if !auth.ValidGroup(group) {
+			return "", nil, errs.New(errs.InvalidRequest, "The group %q cannot be used: a group has 1 to 256 bytes of printable text.", group)
 		}
 	}
 	if err := i.o.Denied(user); err != nil {

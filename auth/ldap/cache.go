@@ -21,7 +21,7 @@ const (
 	// password must not lock its owner's account.
 	firstBad, longestBad = 5 * time.Second, time.Minute
 	// staleTTL is how long the directory is not asked again about an answer that
-	// stood in for its own.
+	// stands in for its own.
 	staleTTL = 10 * time.Second
 )
 
@@ -77,6 +77,15 @@ func (c *cache) goOn(key digest, a answer) answer {
 	if a.awayUntil.Before(a.until) {
 		a.until = a.awayUntil
 	}
+	c.answers.Add(key, a)
+	return a
+}
+
+// unknown remembers for a while that the directory cannot tell, although it was
+// asked. It is no refusal: those before go on to count.
+func (c *cache) unknown(key digest, err error) answer {
+	before, _ := c.answers.Get(key)
+	a := answer{err: err, until: time.Now().Add(staleTTL), wait: before.wait}
 	c.answers.Add(key, a)
 	return a
 }

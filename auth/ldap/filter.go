@@ -3,6 +3,7 @@
 package ldap
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ const (
 	// noAttributes asks for entries without attributes (RFC 4511 section 4.5.1.8).
 	noAttributes = "1.1"
 )
+
+// errCut is an answer, but only a part of it, and it will be the next time.
+var errCut = errors.New("the list is longer than what the directory gives or the gateway takes")
 
 // admit applies the filters of the settings, in Kyuubi's order, and tells the
 // groups of the user if they are asked for.
@@ -227,7 +231,10 @@ func (d *directory) search(r *ldap.SearchRequest) (found []*ldap.Entry, err erro
 	switch {
 	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject):
 		return nil, nil
-	case err != nil:
+	case ldap.IsErrorAnyOf(err, ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded):
+		err = fmt.Errorf("%w: %w", errCut, err)
+	}
+	if err != nil {
 		return found, fmt.Errorf("search %s below %s: %w", r.Filter, r.BaseDN, err)
 	}
 	return found, nil

@@ -50,7 +50,8 @@ const (
 type Options struct {
 	Servers Servers
 	Rules   Rules
-	// Timeout bounds all that one login asks, and the wait for its turn before.
+	// Timeout bounds all that one login asks, and the wait for its turn before. Where
+	// a connection that lay idle is dead, the login has half of it more.
 	Timeout time.Duration
 	// CacheTTL is how long an answer stays good, CacheAwayTTL how long while the
 	// directory cannot be asked.
@@ -64,7 +65,8 @@ type Authenticator struct {
 	pool    *pool
 	cache   *cache
 	flights singleflight.Group
-	told    atomic.Int64 // when the log was told last, in Unix nanoseconds
+
+	toldAway, toldCut atomic.Int64 // when the log was told last, in Unix nanoseconds
 }
 
 // New makes the method; nothing is asked before the first login. Errors are
@@ -123,8 +125,8 @@ func (a *Authenticator) login(ctx context.Context, c auth.Credentials) (auth.Ide
 	if answer, fresh := a.cache.fresh(key); fresh {
 		return answer.identity()
 	}
-	// The goroutine of a flight ends within two Timeouts; the pool waits at the end for
-	// those that have a connection.
+	// The goroutine of a flight ends within one Timeout of waiting for its turn and one
+	// and a half with a connection; the pool waits at the end for those that have one.
 	flight := a.flights.DoChan(string(key[:]), func() (any, error) {
 		return a.ask(key, user, password).identity()
 	})
@@ -162,14 +164,21 @@ func (a *Authenticator) ask(key digest, user, password string) answer {
 	if known, still := a.cache.stale(key); still {
 		return a.cache.goOn(key, known)
 	}
+	if errors.Is(err, errCut) {
+		return a.cache.unknown(key, tooLong(err))
+	}
 	return answer{err: unavailable(err)}
 }
 
 // tell logs a fault now and then: every login meets it.
 func (a *Authenticator) tell(user string, err error) {
-	now, before := time.Now(), a.told.Load()
-	if now.Sub(time.Unix(0, before)) >= tellEvery && a.told.CompareAndSwap(before, now.UnixNano()) {
-		a.o.Log.Warn("the directory cannot be asked; this is said once a minute", "user", user, "error", err)
+	told, what := &a.toldAway, "the directory cannot be asked"
+	if errors.Is(err, errCut) {
+		told, what = &a.toldCut, "the directory gives only a part of a list, so nobody can tell who may sign in: narrow the filter, or raise the directory's limit"
+	}
+	now, before := time.Now(), told.Load()
+	if now.Sub(time.Unix(0, before)) >= tellEvery && told.CompareAndSwap(before, now.UnixNano()) {
+		a.o.Log.Warn(what+"; this is said once a minute", "user", user, "error", err)
 	}
 }
 
@@ -177,6 +186,12 @@ func unavailable(err error) error {
 	return errs.Wrap(errs.AuthUnavailable, err,
 		"The directory that decides about user names and passwords cannot be asked at the moment. Try again in a minute; "+
 			"if it goes on, tell an administrator of this gateway.")
+}
+
+func tooLong(err error) error {
+	return errs.Wrap(errs.AuthUnavailable, err,
+		"The list of people or groups that decides about this login is longer than the directory gives, and trying again does not help. "+
+			"Ask an administrator of this gateway: its log names the list.")
 }
 
 // refusal is an answer of the directory or of a rule: this login is not good.

@@ -282,6 +282,39 @@ func TestKnownWhileSilent(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "the directory cannot be asked"))
 }
 
+// TestListThatIsCut is no outage: who waits for it comes in no sooner, the log has the
+// reason, and the directory is not asked again at once.
+func TestListThatIsCut(t *testing.T) {
+	s := env.StartSlapd(t)
+	s.Limit(1)
+	for name, set := range map[string]func(*ldap.Options){
+		"directly":   func(*ldap.Options) {},
+		"by account": byAccount,
+	} {
+		o := options(s)
+		o.Rules.CustomQuery = "(objectClass=person)"
+		set(&o)
+		var log strings.Builder
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		a, before := ask(t, o), strings.Count(s.Log(), "SRCH base")
+		var searches int
+		for range 3 {
+			_, err := a.login("bob", env.LDAPPassword("bob"))
+			require.True(t, errs.Is(err, errs.AuthUnavailable), "%s: %v", name, err)
+			require.ErrorContains(t, err, "longer than the directory gives", name)
+			require.NotContains(t, err.Error(), "minute", name)
+			if searches == 0 {
+				searches = strings.Count(s.Log(), "SRCH base")
+				require.Greater(t, searches, before)
+			}
+		}
+		require.Equal(t, searches, strings.Count(s.Log(), "SRCH base"), name)
+		require.Equal(t, 1, strings.Count(log.String(), "only a part of a list"), name)
+		require.Contains(t, log.String(), o.Rules.CustomQuery, name)
+		require.NotContains(t, log.String(), "the directory cannot be asked", name)
+	}
+}
+
 // TestNewAuthorities hold for the next connection.
 func TestNewAuthorities(t *testing.T) {
 	s := env.StartSlapd(t)

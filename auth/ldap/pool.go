@@ -104,7 +104,8 @@ var (
 
 // do lends a connection for work, which has the timeout from then on. Errors of
 // the way to the server are tried once more on a new connection if that was an old
-// one, because servers close idle ones.
+// one, because servers close idle ones; what the old one took of the time is given
+// back, so all of it takes one and a half timeouts at most.
 func (p *pool) do(work func(*conn) error) error {
 	queue := time.NewTimer(p.timeout)
 	defer queue.Stop()
@@ -118,12 +119,13 @@ func (p *pool) do(work func(*conn) error) error {
 	if err != nil {
 		return err
 	}
-	end := time.Now().Add(p.timeout)
+	started := time.Now()
+	end := started.Add(p.timeout)
 	if c != nil {
 		err = p.use(c, end, work)
 		if broken(err) && time.Now().Before(end) {
 			p.drop(c.server) // those that lay beside it are no better
-			c = nil
+			c, end = nil, end.Add(min(time.Since(started), p.timeout/2))
 		}
 	}
 	if c == nil {
@@ -235,7 +237,7 @@ func (p *pool) dial(end time.Time) (*conn, error) {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	fault := errNoServer
-	for range p.servers {
+	for tried := range p.servers {
 		p.mu.Lock()
 		server := p.first
 		p.mu.Unlock()
@@ -244,10 +246,13 @@ func (p *pool) dial(end time.Time) (*conn, error) {
 			return c, nil
 		}
 		fault = fmt.Errorf("%w; %s: %w", fault, p.servers[server].Host, err)
-		if ctx.Err() != nil { // it had no time
+		over := !time.Now().Before(end)
+		if !over || tried == 0 { // else it had only the time that others left
+			p.pass(server)
+		}
+		if over {
 			break
 		}
-		p.pass(server)
 	}
 	return nil, fault
 }
@@ -310,7 +315,7 @@ func (p *pool) run(ctx context.Context) {
 			p.closed = true
 			p.mu.Unlock()
 			for range cap(p.slots) {
-				p.slots <- struct{}{} // within the timeout of the work that has it
+				p.slots <- struct{}{} // within one and a half timeouts of the work that has it
 			}
 			p.endIdle(func(*conn) bool { return true })
 			return

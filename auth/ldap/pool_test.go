@@ -110,6 +110,42 @@ func TestDeadConnections(t *testing.T) {
 	require.Len(t, p.idle, 1)
 }
 
+// TestSlowAfterIdle: a directory that needs more than half of the timeout is no dead
+// connection, and the login after a pause does as well as one without.
+func TestSlowAfterIdle(t *testing.T) {
+	p := lending(t, 2*time.Second, 1, "ldap://"+env.StartSlapd(t).Plain)
+	for range 2 {
+		require.NoError(t, p.do(func(c *conn) error {
+			<-time.After(p.timeout * 6 / 10)
+			return bind(c)
+		}))
+		require.NoError(t, p.fault)
+		require.Len(t, p.idle, 1)
+		p.idle[0].used = p.idle[0].used.Add(-2 * pause)
+	}
+}
+
+// TestServerThatTakesAllTheTime of a login, or nearly all, before there is a connection
+// has not the next login, too. One that had no time for it has.
+func TestServerThatTakesAllTheTime(t *testing.T) {
+	s := env.StartSlapd(t)
+	for name, timeout := range map[string]time.Duration{"all": 1500 * time.Millisecond, "nearly all": dialTimeout + 200*time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := env.NewLink(t, s.Secure), env.NewLink(t, s.Secure)
+			first.Darken()
+			second.Darken()
+			p := lending(t, timeout, 1, "ldaps://"+first.Addr, "ldaps://"+second.Addr)
+			p.caFile = s.CA
+			require.ErrorIs(t, p.do(bind), errNoServer)
+			require.Equal(t, 1, p.first)
+			second.Open(t)
+			<-time.After(pause)
+			require.NoError(t, p.do(bind))
+		})
+	}
+}
+
 // TestAccountThatIsRefused: the directory is not asked again and again.
 func TestAccountThatIsRefused(t *testing.T) {
 	s := env.StartSlapd(t)
@@ -142,6 +178,7 @@ func TestCutLists(t *testing.T) {
 		require.Len(t, found, 3)
 		found, err = d.search(d.request(env.LDAPBase, 2, groups, noAttributes))
 		require.ErrorContains(t, err, "Size Limit Exceeded")
+		require.ErrorIs(t, err, errCut)
 		require.False(t, broken(err))
 		require.Len(t, found, 2)
 		found, err = d.find([]string{env.LDAPBase}, groups)

@@ -43,26 +43,27 @@ type count struct {
 	at place
 }
 
-// wait is how long an attempt with credentials key has to wait; 0 lets it
-// through. Beyond the limit guesses are looked at one at a time, so that many at
+// wait is how long an attempt with credentials key has to wait, and for what; 0
+// lets it through. Beyond the limit guesses are looked at one at a time, so that many at
 // once are no way around it. It makes no account: attempts that are refused must
 // not push out the accounts of others.
-func (c count) wait(key digest, now time.Time) time.Duration {
+func (c count) wait(key digest, now time.Time) refusal {
 	if c.in == nil {
-		return 0
+		return refusal{}
 	}
 	a, known := c.in.accounts.Peek(c.at)
 	if !known {
-		return 0
+		return refusal{}
 	}
 	if wait := a.until.Sub(now); wait > 0 {
-		return wait
+		return refusal{wait: wait}
 	}
+	failures, free := c.in.level(a, now), float64(c.in.free)
 	others := len(a.pending)
-	if a.pending[key] > 0 || others == 0 || c.in.level(a, now)+c.in.share*float64(others) < float64(c.in.free) {
-		return 0
+	if a.pending[key] > 0 || others == 0 || failures+c.in.share*float64(others) < free {
+		return refusal{}
 	}
-	return firstWait
+	return refusal{wait: firstWait, busy: failures < free}
 }
 
 // fail counts a failure.

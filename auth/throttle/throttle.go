@@ -5,17 +5,18 @@
 // Failures count for an address, and for a user at an address, never for a user
 // alone: whoever fails in alice's name elsewhere cannot keep alice out. Up to a
 // limit failures cost nothing; after that each doubles the wait, and meanwhile
-// calls are refused before any method sees them. The same credentials are one
-// guess, however often they fail.
+// calls are refused before any method sees them. The same password is one guess,
+// however often it fails.
 //
 // Two things keep those unaffected who share an address with an attacker. What
 // was good before on the same connection always passes. And a user who came in
-// from an address before does not wait for what others failed there. Neither
-// lets anybody try further passwords, as letting good ones pass everywhere would,
-// or forgetting failures after a good login.
+// from an address before does not wait for what others failed there, as long as
+// failures of users are limited. Neither lets anybody try further passwords, as
+// letting good ones pass everywhere would, or forgetting failures after a good
+// login.
 //
 // Tokens and tickets cannot be guessed. They have accounts of their own, which
-// bound the work alone.
+// bound the work alone: there each failure counts.
 package throttle
 
 import (
@@ -68,7 +69,7 @@ type Throttle struct {
 	// connections and callers are what came in. They are two tables, so that a
 	// script with a connection for each call pushes no caller out.
 	connections, callers *simplelru.LRU[place, struct{}]
-	// failed is when credentials were counted at an address.
+	// failed is when a password was counted at an address.
 	failed *simplelru.LRU[place, time.Time]
 	// users and passwords count failed passwords of a user at an address and of an
 	// address, unguessable what else fails there.
@@ -102,7 +103,10 @@ func table[V any]() *simplelru.LRU[place, V] {
 }
 
 // refusal is the cause of a refusal by this package.
-type refusal struct{ wait time.Duration }
+type refusal struct {
+	wait time.Duration
+	busy bool // for attempts under way, not for failures
+}
 
 func (r refusal) Error() string { return fmt.Sprintf("throttled for %v", r.wait) }
 
@@ -116,9 +120,9 @@ func (t *Throttle) Watch(r auth.Request, c auth.Credentials, decide func() (auth
 		return decide()
 	}
 	a := t.attempt(r, c)
-	proven, wait := t.begin(a)
-	if wait > 0 {
-		return auth.Identity{}, refused(a, wait)
+	proven, no := t.begin(a)
+	if no.wait > 0 {
+		return auth.Identity{}, refused(a, no)
 	}
 	if !proven {
 		defer t.settle(a) // after a panic, too
@@ -130,27 +134,35 @@ func (t *Throttle) Watch(r auth.Request, c auth.Credentials, decide func() (auth
 
 // begin says whether an attempt is known to be good, else how long it has to
 // wait, and notes it as under way if it has not to.
-func (t *Throttle) begin(a attempt) (proven bool, wait time.Duration) {
+func (t *Throttle) begin(a attempt) (proven bool, no refusal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, proven := t.connections.Get(a.connection); proven {
-		return true, 0
+		return true, refusal{}
 	}
 	now := time.Now()
-	wait = a.user.wait(a.key, now)
-	if !t.callers.Contains(a.caller) {
-		wait = max(wait, a.address.wait(a.key, now))
+	no = a.user.wait(a.key, now)
+	unlimited := a.guessable && a.user.in == nil // but by the address
+	if unlimited || !t.callers.Contains(a.caller) {
+		if address := a.address.wait(a.key, now); address.wait > no.wait {
+			no = address
+		}
 	}
-	if wait == 0 {
+	if no.wait == 0 {
 		a.user.begin(a.key)
 		a.address.begin(a.key)
 	}
-	return false, wait
+	return false, no
 }
 
-func refused(a attempt, wait time.Duration) error {
-	seconds := max(1, int(math.Ceil(wait.Seconds())))
-	return errs.Wrap(errs.LimitExceeded, refusal{time.Duration(seconds) * time.Second},
+func refused(a attempt, no refusal) error {
+	seconds := max(1, int(math.Ceil(no.wait.Seconds())))
+	no.wait = time.Duration(seconds) * time.Second
+	if no.busy {
+		return errs.Wrap(errs.LimitExceeded, no, "Many logins from %s are being checked at the moment; try again in %d s.",
+			a.address.at.address, seconds)
+	}
+	return errs.Wrap(errs.LimitExceeded, no,
 		"Too many logins from %s failed, so this one was not looked at. Correct the user name, password or token, "+
 			"and try again in %d s; until then further attempts change nothing.", a.address.at.address, seconds)
 }
@@ -175,31 +187,41 @@ func (t *Throttle) decided(a attempt, err error) {
 		t.callers.Add(a.caller, struct{}{})
 	case errs.Is(err, errs.Unauthenticated):
 		t.connections.Remove(a.connection)
-		if counted, ok := t.failed.Get(a.guess); ok && now.Sub(counted) < t.longest {
+		if a.guessable && t.again(a.guess, now) {
 			return
 		}
-		t.failed.Add(a.guess, now)
 		a.user.fail(now)
 		a.address.fail(now)
 	}
 }
 
+// again says whether a guess was counted before, else notes that it is now.
+func (t *Throttle) again(guess place, now time.Time) bool {
+	if counted, ok := t.failed.Get(guess); ok && now.Sub(counted) < t.longest {
+		return true
+	}
+	t.failed.Add(guess, now)
+	return false
+}
+
 // attempt is a call with credentials, by what it is counted and known by.
 type attempt struct {
-	key  digest // of the credentials
-	once bool   // they are good for one call
+	key       digest // of the credentials
+	once      bool   // they are good for one call
+	guessable bool   // they are a password
 	// connection are the credentials on this very connection, guess those at this
 	// address, caller the user they name at this address, or else they themselves.
 	connection, guess, caller place
-	user, address             count // no user if they name none
+	user, address             count // no user if they name none or users have no limit
 }
 
 func (t *Throttle) attempt(r auth.Request, c auth.Credentials) attempt {
 	key, here := t.hash(c.Scheme+" "+c.Value), network(r.Peer)
 	guess := place{here, key}
-	a := attempt{key: key, once: c.Scheme == auth.SchemeNegotiate, connection: place{fmt.Sprint(r.Peer), key}, guess: guess, caller: guess,
+	a := attempt{key: key, once: c.Scheme == auth.SchemeNegotiate, guessable: c.Scheme == auth.SchemeBasic,
+		connection: place{fmt.Sprint(r.Peer), key}, guess: guess, caller: guess,
 		address: count{t.unguessable, place{address: here}}}
-	if c.Scheme == auth.SchemeBasic {
+	if a.guessable {
 		a.address.in = t.passwords
 	}
 	if name, _, ok := c.Basic(); ok { // spellings of one name count as one

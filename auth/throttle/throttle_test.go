@@ -256,6 +256,76 @@ func TestAttemptsUnderWay(t *testing.T) {
 	})
 }
 
+// TestUsersWithoutALimit: their addresses bound the guesses at them, also where
+// they came in before.
+func TestUsersWithoutALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(throttle.Options{AddressFailures: 10, LongestWait: time.Minute})
+		require.NoError(t, g.login(here, "alice", "good"))
+		require.NoError(t, g.try(here, "Bearer good"))
+		looked := 0
+		for i := range 1000 {
+			if refused(g.login(alsoHere, "alice", fmt.Sprint(i))) {
+				looked++
+			}
+		}
+		require.Equal(t, 11, looked)
+		require.NoError(t, g.login(here, "alice", "good"), "her connection goes on")
+		for i := range 1000 {
+			_ = g.try(alsoHere, fmt.Sprint("Bearer forged", i))
+		}
+		require.True(t, throttled(g.try(alsoHere, "Bearer good and new")))
+		require.NoError(t, g.try(alsoHere, "Bearer good"), "a token has no user's limit and needs none")
+	})
+}
+
+// TestForgedTokensCountEachTime: the work they make is the same each time.
+func TestForgedTokensCountEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		for range 1000 {
+			_ = g.try(here, "Bearer forged")
+		}
+		require.EqualValues(t, 201, g.asked.Load())
+
+		g = newGate(throttle.Options{UserFailures: 3, LongestWait: time.Minute})
+		for range 1000 {
+			require.True(t, refused(g.login(here, "alice", "old")), "a password is one guess without an address's limit, too")
+		}
+	})
+}
+
+// TestCrowds: who comes while many others are being checked did nothing wrong,
+// and is not told so.
+func TestCrowds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(limits)
+		g.slow = 3 * time.Second
+		var all sync.WaitGroup
+		for i := range 40 {
+			all.Go(func() { require.NoError(t, g.login(here, fmt.Sprint("u", i), "good")) })
+		}
+		synctest.Wait()
+		err := g.login(here, "bob", "good")
+		require.True(t, throttled(err))
+		require.ErrorContains(t, err, "Many logins from 192.0.2.1 are being checked at the moment; try again in 1 s")
+		require.NotContains(t, err.Error(), "failed")
+		all.Wait()
+		require.NoError(t, g.login(here, "bob", "good"))
+
+		g = newGate(throttle.Options{UserFailures: 1, LongestWait: time.Minute})
+		for i := range 2 {
+			require.True(t, refused(g.login(here, "alice", fmt.Sprint(i))))
+		}
+		g.slow = 3 * time.Second
+		time.Sleep(time.Second)
+		all.Go(func() { require.NoError(t, g.login(here, "alice", "good")) })
+		synctest.Wait()
+		require.ErrorContains(t, g.login(here, "alice", "2"), "Too many logins from 192.0.2.1 failed", "one at a time after failures")
+		all.Wait()
+	})
+}
+
 // TestPanics: an attempt whose method panics is over.
 func TestPanics(t *testing.T) {
 	g := newGate(limits)

@@ -109,7 +109,7 @@ func addWord(id *auth.Identity, word string) error {
 		return fmt.Errorf("a word after the user is not understood; a line is: %s", usage)
 	}
 	for group := range strings.SplitSeq(list, ",") {
-		if auth.ValidUser(group) != nil {
+		if !auth.ValidGroup(group) {
 			return errors.New("a group has a name that is not allowed")
 		}
 		id.Groups = append(id.Groups, group)

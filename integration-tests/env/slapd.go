@@ -111,6 +111,16 @@ func (s *Slapd) Stop() {
 	}
 }
 
+// Limit starts the server anew, so that it gives that many entries of a list at most.
+func (s *Slapd) Limit(entries int) {
+	s.t.Helper()
+	s.Stop()
+	conf, err := os.ReadFile(s.path("slapd.conf"))
+	require.NoError(s.t, err)
+	s.write("slapd.conf", fmt.Sprintf("%ssizelimit %d\n", conf, entries))
+	s.Start()
+}
+
 // Log is what the server wrote so far: a line for each connection and operation.
 func (s *Slapd) Log() string {
 	text, _ := os.ReadFile(s.path("slapd.log"))

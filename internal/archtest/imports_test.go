@@ -69,7 +69,7 @@ var clients = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/gateway/cli"},
 	"github.com/prometheus/client_golang": {"server/metrics"},
 	"github.com/prometheus/client_model":  {"server/metrics"},
-	"github.com/hashicorp/golang-lru/v2":  {"session", "auth/throttle", "auth/ldap", "auth/jwt"},
+	"github.com/hashicorp/golang-lru/v2":  {"session", "auth/throttle", "auth/ldap", "auth/jwt", "internal/recall"},
 	"github.com/coreos/go-oidc/v3":        {"auth/jwt"},
 	"github.com/go-jose/go-jose/v4":       {"auth/jwt", "auth/issue", "integration-tests/..."},
 	"github.com/go-ldap/ldap/v3":          {"auth/ldap"},

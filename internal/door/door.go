@@ -54,8 +54,10 @@ func (d *Listener) enter(g *Guest) (oldest *Guest) {
 	defer d.mu.Unlock()
 	all := append(d.strangers[g.from], g)
 	if d.most > 0 && len(all) > d.most {
-		oldest = all[0]
-		all = slices.Delete(all, 0, 1)
+		// One that becomes known at this moment stays.
+		i := slices.IndexFunc(all, func(one *Guest) bool { return one.signed.CompareAndSwap(false, true) })
+		oldest = all[i] // g at the latest
+		all = slices.Delete(all, i, i+1)
 	}
 	d.strangers[g.from] = all
 	return oldest

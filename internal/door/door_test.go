@@ -44,4 +44,8 @@ func TestStrangersMakeRoomForOneAnother(t *testing.T) {
 	meet()
 	require.False(t, closed(third), "one that left makes room")
 	require.Len(t, d.strangers["127.0.0.1"], 2)
+	d.strangers["127.0.0.1"][0].signed.Store(true) // it becomes known at this moment
+	last, _ := meet()
+	require.False(t, closed(third), "it is not closed for the next one")
+	require.False(t, closed(last))
 }

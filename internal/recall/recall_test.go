@@ -5,6 +5,7 @@ package recall
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,10 +91,115 @@ func TestOneQuestionAtATime(t *testing.T) {
 	})
 }
 
-func TestMemoryIsBounded(t *testing.T) {
-	m := &Memory[int]{Keep: time.Minute}
-	for i := range maxKept + 1 {
-		m.note(string(rune(i)), answer[int]{value: i})
+// hanging is a Memory with answers about keys that are due again at once, whose next
+// questions have no answer; asked counts these.
+func hanging(t *testing.T, keys ...string) (m *Memory[string], asked *atomic.Int64) {
+	t.Helper()
+	asked = new(atomic.Int64)
+	m = &Memory[string]{Timeout: 5 * time.Second, Hold: time.Hour, Ask: func(context.Context, string) (string, error) {
+		return "old", nil
+	}}
+	for _, key := range keys {
+		_, err := m.Get(t.Context(), key)
+		require.NoError(t, err)
 	}
-	require.Len(t, m.kept, 1)
+	m.Ask = func(ctx context.Context, _ string) (string, error) {
+		asked.Add(1)
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return m, asked
+}
+
+// TestNobodyWaitsLongForAnotherAnswer while there is one that holds; only who has none
+// waits all the time of a question.
+func TestNobodyWaitsLongForAnotherAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, asked := hanging(t, "a")
+		get := func(key, want string, wantErr error, took time.Duration) {
+			t.Helper()
+			started := time.Now()
+			got, err := m.Get(t.Context(), key)
+			require.ErrorIs(t, err, wantErr)
+			require.Equal(t, want, got)
+			require.Equal(t, took, time.Since(started))
+		}
+		get("a", "old", nil, patience)
+		get("a", "old", nil, patience)
+		require.EqualValues(t, 1, asked.Load())
+		get("b", "", context.DeadlineExceeded, m.Timeout)
+		get("a", "old", nil, 0) // the question has failed, which is remembered
+		require.EqualValues(t, 2, asked.Load())
+		time.Sleep(m.Hold)
+		get("a", "", context.DeadlineExceeded, m.Timeout)
+	})
+}
+
+// TestLateAnswer: one that nobody waited for holds.
+func TestLateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := hanging(t, "a")
+		m.Ask = func(context.Context, string) (string, error) {
+			time.Sleep(time.Second)
+			return "new", nil
+		}
+		for _, want := range []string{"old", "new"} {
+			got, err := m.Get(t.Context(), "a")
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// TestQuestionsThatNobodyWaitsForAreBounded.
+func TestQuestionsThatNobodyWaitsForAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := make([]string, 2*maxAsked)
+		for i := range keys {
+			keys[i] = string(rune('a' + i))
+		}
+		m, asked := hanging(t, keys...)
+		for _, key := range keys {
+			go func() { _, _ = m.Get(t.Context(), key) }() // waited for by the bubble
+			synctest.Wait()
+		}
+		require.EqualValues(t, maxAsked, asked.Load())
+		require.Equal(t, asked.Load(), m.asked.Load())
+		time.Sleep(m.Timeout)
+		synctest.Wait()
+		require.Zero(t, m.asked.Load())
+	})
+}
+
+// TestMemoryIsBounded: an answer that is asked for stays however many others there
+// are, and names that nobody knows push none out.
+func TestMemoryIsBounded(t *testing.T) {
+	nobody := errors.New("nobody")
+	m := &Memory[string]{Timeout: time.Second, Keep: time.Minute, Hold: time.Hour}
+	for range 2 {
+		for i := range maxKept {
+			m.note(string(rune(i)), answer[string]{err: nobody})
+		}
+		m.note("known", answer[string]{value: "one"})
+		m.note("known too", answer[string]{value: "two"})
+	}
+	for i := range maxKept + 1 {
+		m.note("!"+string(rune(i)), answer[string]{err: nobody})
+	}
+	require.Equal(t, 2, m.answers.Len())
+	require.Equal(t, maxKept, m.failures.Len())
+	for i := range maxKept {
+		_, err := m.Get(t.Context(), "known")
+		require.NoError(t, err)
+		m.note("?"+string(rune(i)), answer[string]{})
+	}
+	require.Equal(t, maxKept, m.answers.Len())
+	_, known := m.known("known")
+	require.True(t, known)
+	_, known = m.known("known too")
+	require.False(t, known)
+	m.note("known", answer[string]{err: nobody})
+	a, _ := m.known("known")
+	require.NoError(t, a.err, "a failure does not replace an answer that holds")
 }

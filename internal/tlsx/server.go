@@ -127,7 +127,7 @@ func (s *Server) check(w *watch) {
 	w.read, w.at = now, time.Now()
 	if err := s.load(); err != nil {
 		if err.Error() != w.fault {
-			s.log.Error("the new certificate files cannot be used, those read before stay in use", "port", s.port, "err", err)
+			s.log.Error("new certificate files cannot be used: what has no fault is in use, the rest stays as it was", "port", s.port, "err", err)
 		}
 		w.fault = err.Error()
 		return
@@ -186,7 +186,7 @@ func (s *Server) load() error {
 	}
 	if s.o.Clients != ClientsNone {
 		authorities, fault := LoadAuthorities(s.o.Authorities)
-		if fault == nil {
+		if fault == nil && !authorities.Equal(config.ClientCAs) { // another pool has every certificate judged again
 			config.ClientCAs = authorities
 		}
 		err = errors.Join(err, fault)

@@ -158,7 +158,7 @@ func TestFaultsThatTimeCures(t *testing.T) {
 		time.Sleep(10*time.Second + retryInterval)
 		synctest.Wait()
 		require.Equal(t, der, server.leaf().Raw)
-		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("cannot be used, those read before stay in use")), log.String())
+		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("new certificate files cannot be used")), log.String())
 		stop()
 		require.NoError(t, <-over)
 	})
@@ -183,7 +183,7 @@ func TestNewFilesAreTaken(t *testing.T) {
 
 		require.NoError(t, os.WriteFile(s.pair.Key, []byte("broken"), 0o600))
 		turns()
-		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("cannot be used, those read before stay in use")), log.String())
+		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("new certificate files cannot be used")), log.String())
 		require.Equal(t, first.Raw, server.leaf().Raw)
 
 		require.NoError(t, os.WriteFile(s.pair.Key, key, 0o600))

@@ -134,8 +134,13 @@ func (d *Director) takeCall(user, method string) error {
 	return nil
 }
 
+// endsSomething says whether a method is a way back, or keeps somebody in who works.
 func endsSomething(method string) bool {
-	return method == "Interrupt" || method == "ReleaseSession" || method == "ReleaseExecute"
+	switch method {
+	case "Interrupt", "ReleaseSession", "ReleaseExecute", "RenewToken", "RevokeToken":
+		return true
+	}
+	return false
 }
 
 // Holds count what of each user waits for engines: calls, and sessions that are

@@ -24,8 +24,8 @@ const (
 	// strangersReading bounds the requests of one network that are read before
 	// anybody is known: in two of the three calls the token is the message.
 	strangersReading = 16
-	// strangersMessage is how long each may be, in bytes.
-	strangersMessage = 16 << 10
+	// strangersMessage is how long each may be, in bytes; tokens have 16 KiB at most.
+	strangersMessage = 17 << 10
 	// tokenMessageTime is how long the request of a stranger may take.
 	tokenMessageTime = 5 * time.Second
 )

@@ -206,6 +206,9 @@ func TestTokensOverGRPC(t *testing.T) {
 	require.True(t, ok)
 	_, err = c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
 	require.Equal(t, codes.ResourceExhausted, status.Code(err), "it is a call of its user like others")
+	for _, method := range []string{"RenewToken", "RevokeToken"} {
+		require.True(t, endsSomething(method), "who is at the limit can still keep or withdraw a token")
+	}
 	door.d.calls.give("alice")
 	_, err = c.GetToken(with(t, "Basic alice"), &kyuubi.GetTokenRequest{})
 	require.NoError(t, err)
@@ -223,7 +226,7 @@ func TestStrangersSendLittle(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 	_, err = c.RevokeToken(t.Context(), &kyuubi.RevokeTokenRequest{Token: strings.Repeat("x", 100)}, grpc.UseCompressor("gzip"))
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
-	for _, head := range []string{"\x00\x00\x00\x40\x01", "\x01\x00\x00\x00\x09", "\x00\xff\xff\xff\xff"} {
+	for _, head := range []string{"\x00\x00\x00\x44\x01", "\x01\x00\x00\x00\x09", "\x00\xff\xff\xff\xff"} {
 		ctx := grpc.NewContextWithServerTransportStream(t.Context(), &unread{head: head})
 		require.True(t, errs.Is(readSmall(ctx, &kyuubi.RenewTokenRequest{}), errs.InvalidRequest), "%x", head)
 	}

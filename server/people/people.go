@@ -25,14 +25,14 @@ const maxReason = 512
 
 // Ended says what of a user is there to end.
 type Ended struct {
-	// Calls, Sessions and Engines are how many were ended.
-	Calls, Sessions, Engines int
+	// Calls, Sessions, Engines and Tokens are how many were ended.
+	Calls, Sessions, Engines, Tokens int
 }
 
 // Property is what users have in this gateway.
 type Property interface {
-	// EndAll ends the calls, sessions and engines of a user, and what the user
-	// opened for others; why is a sentence for those concerned. An error says
+	// EndAll ends the tokens, calls, sessions and engines of a user, and what the
+	// user made and opened for others; why is a sentence for those concerned. An error says
 	// what goes on all the same.
 	EndAll(ctx context.Context, user, why string) (Ended, error)
 }

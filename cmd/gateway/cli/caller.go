@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	// callTime bounds a call to a gateway.
-	callTime = 30 * time.Second
+	// callTime bounds a call to a gateway: `user disable` waits for engines.
+	callTime = 2 * time.Minute
 	// maxAnswer bounds what is read of an answer, in bytes.
 	maxAnswer = 8 << 20
 )
