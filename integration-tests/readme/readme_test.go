@@ -77,7 +77,7 @@ func newCheckout(t *testing.T, environ ...string) *checkout {
 		"kyuubi.engineEnv.PYSPARK_PYTHON="+python,
 		"kyuubi.session.engine.initialize.timeout=PT4M",
 		"spark.master=local[1]", "spark.ui.enabled=false", "spark.driver.memory=1g")
-	program := "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\nprint('rows', spark.range(42).count())\nspark.stop()\n"
+	program := "import os\nfrom pyspark.sql import SparkSession\nspark = SparkSession.builder.remote(os.environ['SPARK_REMOTE']).getOrCreate()\nprint('rows', spark.range(42).count())\nspark.stop()\n"
 	require.NoError(t, os.WriteFile(filepath.Join(c.home, "your_program.py"), []byte(program), 0o600))
 	c.environ = append(append(os.Environ(), "GATEWAY_HOME="+c.home, "KYUUBI_HOME=", "KYUUBI_CONF_DIR=", "KYUUBI_LOG_DIR=", "KYUUBI_PID_DIR=",
 		"KYUUBI_WORK_DIR_ROOT=", "SPARK_HOME=", "SPARK_REMOTE=", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH="), environ...)

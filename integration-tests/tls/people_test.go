@@ -60,7 +60,7 @@ func TestRESTOverTLSWithCurl(t *testing.T) {
 func TestPeopleAreToldHowToTrust(t *testing.T) {
 	h := start(t)
 	needed := "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=" + h.authority.Files.Certificate
-	require.Contains(t, h.Log(), needed)
+	env.Eventually(t, patience, "the gateway tells it", func() bool { return strings.Contains(h.Log(), needed) })
 	status := exec.Command(h.Binary, "status")
 	status.Env = h.Env()
 	said := env.Run(t, status)
