@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"roundhouse/internal/typo"
 )
 
 var (
@@ -61,7 +63,7 @@ func nearest(key string) string {
 		if strings.HasSuffix(name, "*") || len(name) > len(key)+least || len(key) > len(name)+least {
 			return
 		}
-		d := distance(strings.ToLower(key), strings.ToLower(name))
+		d := typo.Distance(strings.ToLower(key), strings.ToLower(name))
 		if d < least || (d == least && best != "" && name < best) {
 			best, least = name, d
 		}
@@ -83,30 +85,9 @@ func meantOption(key string) string {
 		if len(name)-len(lower) >= least || len(lower)-len(name) >= least {
 			continue
 		}
-		if d := distance(lower, name); d > 0 && (d < least || d == least && best != "" && k.key < best) {
+		if d := typo.Distance(lower, name); d > 0 && (d < least || d == least && best != "" && k.key < best) {
 			best, least = k.key, d
 		}
 	}
 	return best
-}
-
-// distance is the number of inserted, removed or exchanged bytes between a and b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

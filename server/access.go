@@ -77,7 +77,7 @@ func (a *access) admit(ctx context.Context, r auth.Request, id auth.Identity) er
 func (a *access) decide(ctx context.Context, id auth.Identity, from netip.Addr, w rules.Wish) error {
 	d, err := a.decision(ctx, id, from, w)
 	if err == nil && !d.Allowed {
-		return errs.New(errs.PermissionDenied, "The rules of this gateway do not allow it: %s. Ask its administrator.", d.Why)
+		return errs.New(errs.PermissionDenied, "The rules of this gateway do not allow it: %s.%s", d.Why, advice(id))
 	}
 	return err
 }
@@ -124,7 +124,7 @@ func (a *access) Act(ctx context.Context, id auth.Identity, peer net.Addr, user 
 	if err := a.proxies.Check(ctx, id.User, user, from); errs.Is(err, errs.AuthUnavailable) {
 		return auth.Identity{}, err
 	} else if err != nil {
-		return auth.Identity{}, errs.New(errs.PermissionDenied, "User %s cannot act for %s: %v. Ask the administrator of this gateway.", id.User, user, err)
+		return auth.Identity{}, errs.New(errs.PermissionDenied, "User %s cannot act for %s: %v.%s", id.User, user, err, advice(id))
 	}
 	if err := a.decide(ctx, id, from, rules.Wish{ProxyUser: user}); err != nil {
 		return auth.Identity{}, err
@@ -137,6 +137,14 @@ func (a *access) Act(ctx context.Context, id auth.Identity, peer net.Addr, user 
 	return acting, a.decide(ctx, acting, from, rules.Wish{})
 }
 
+// advice is what a caller who is refused does next; administrators know.
+func advice(id auth.Identity) string {
+	if id.Admin {
+		return ""
+	}
+	return " Ask the administrator of this gateway."
+}
+
 // permit asks the rules about the options of a session.
 func (a *access) permit(w session.Wishes, o conf.Options) error {
 	now := a.rules.Rules()
@@ -144,9 +152,14 @@ func (a *access) permit(w session.Wishes, o conf.Options) error {
 		return nil
 	}
 	from, _ := netip.ParseAddr(w.Address) // of sockets there is none
-	wish := rules.Wish{ShareLevel: o.ShareLevel, Profiles: strings.FieldsFunc(o.Choices[conf.SessionProfile.Key], func(r rune) bool { return r == ',' })}
 	// Nobody is asked for groups for longer than package groups allows.
-	return a.decide(context.Background(), w.Caller, from.Unmap().WithZone(""), wish)
+	return a.decide(context.Background(), w.Caller, from.Unmap().WithZone(""), wishOf(o))
+}
+
+// wishOf is what the rules judge of the options of a session.
+func wishOf(o conf.Options) rules.Wish {
+	profiles := strings.FieldsFunc(o.Choices[conf.SessionProfile.Key], func(r rune) bool { return r == ',' })
+	return rules.Wish{ShareLevel: o.ShareLevel, Profiles: profiles}
 }
 
 // Operates says whether a caller may see, or end, what belongs to a user.

@@ -36,14 +36,16 @@ operators:
 // testAccess reads settings and rules.
 func testAccess(t *testing.T) (*access, *conf.Conf) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "rules.yaml")
-	require.NoError(t, os.WriteFile(path, []byte(someRules), 0o600))
-	c, err := conf.New(map[string]string{
-		"kyuubi.authentication": "TOKEN", "kyuubi.server.rules.file": path,
-		"hadoop.proxyuser.portal.users": "alice,carol,lost,denied,root", "hadoop.proxyuser.portal.hosts": "192.0.2.7",
-		"hadoop.user.group.static.mapping.overrides":     "alice=staff;carol=staff;bob=;lost=;denied=staff;portal=;admin=;guest=;kate=helpers;lead=",
-		"kyuubi.server.limit.connections.user.deny.list": "denied",
-	})
+	dir := t.TempDir()
+	for name, text := range map[string]string{"rules.yaml": someRules, "kyuubi-session-small.conf": "", "kyuubi-session-large.conf": ""} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	c, err := conf.Load(conf.LoadOptions{ConfDir: dir, Overrides: []string{
+		"kyuubi.authentication=TOKEN", "kyuubi.server.rules.file=" + filepath.Join(dir, "rules.yaml"),
+		"hadoop.proxyuser.portal.users=alice,carol,lost,denied,root", "hadoop.proxyuser.portal.hosts=192.0.2.7",
+		"hadoop.user.group.static.mapping.overrides=alice=staff;carol=staff;bob=;lost=;denied=staff;portal=;admin=;guest=;kate=helpers;lead=",
+		"kyuubi.server.limit.connections.user.deny.list=denied",
+	}})
 	require.NoError(t, err)
 	a, err := newAccess(c, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -70,6 +72,11 @@ func TestActNeedsAllOfThem(t *testing.T) {
 		_, err := a.Act(t.Context(), portal, from(tt.from), tt.user)
 		require.ErrorContains(t, err, tt.says, name)
 	}
+	_, err = a.Act(t.Context(), portal, from("192.0.2.8"), "alice")
+	require.NotContains(t, err.Error(), "Ask the administrator", "the caller is one")
+	portal.Admin = false
+	_, err = a.Act(t.Context(), portal, from("192.0.2.8"), "alice")
+	require.ErrorContains(t, err, "Ask the administrator")
 	_, err = a.Act(t.Context(), auth.Identity{User: "portal", Method: auth.MethodNone}, from("192.0.2.7"), "alice")
 	require.True(t, errs.Is(err, errs.PermissionDenied))
 }
@@ -175,6 +182,9 @@ func TestExplain(t *testing.T) {
 		"acting":          {Question{User: "portal", From: "192.0.2.7", ProxyUser: "alice"}, true, "portal may act for alice"},
 		"acting, level":   {Question{User: "portal", From: "192.0.2.7", ProxyUser: "alice", ShareLevel: "connection"}, false, `"CONNECTION", only USER`},
 		"acting for bob":  {Question{User: "portal", From: "192.0.2.7", ProxyUser: "bob"}, false, "neither hadoop.proxyuser.portal.users"},
+		"no such profile": {Question{User: "admin", Profiles: []string{"small", "huge"}}, false, "there is no profile huge (file kyuubi-session-huge.conf"},
+		"several":         {Question{User: "admin", Profiles: []string{"small", "large"}}, true, "the profiles [small large]"},
+		"no such level":   {Question{User: "admin", ShareLevel: "all"}, false, "kyuubi.engine.share.level"},
 		"a denied user":   {Question{User: "denied"}, false, "deny.list"},
 		"a system user":   {Question{User: "hdfs"}, false, "account of the system"},
 		"an operator":     {Question{User: "kate"}, false, `operator "leads"`},

@@ -3,7 +3,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -29,6 +28,17 @@ type Question struct {
 	Profiles   []string
 	ShareLevel string
 	ProxyUser  string
+}
+
+// options are what a client would send.
+func (q Question) options() (pairs []conf.Pair) {
+	if len(q.Profiles) > 0 {
+		pairs = append(pairs, conf.Pair{Key: conf.SessionProfile.Key, Value: strings.Join(q.Profiles, ",")})
+	}
+	if q.ShareLevel != "" {
+		pairs = append(pairs, conf.Pair{Key: conf.EngineShareLevel.Key, Value: q.ShareLevel})
+	}
+	return pairs
 }
 
 // Answer is what the gateway would decide.
@@ -65,8 +75,7 @@ func Explain(ctx context.Context, c *conf.Conf, q Question) (Answer, error) {
 		id, allowed = e.act(ctx, id, q.ProxyUser)
 	}
 	if allowed {
-		level := cmp.Or(strings.ToUpper(q.ShareLevel), conf.EngineShareLevel.Get(c.ForUser(id.User)))
-		e.session(ctx, id, rules.Wish{Profiles: q.Profiles, ShareLevel: level})
+		e.session(ctx, c, id, q)
 	}
 	e.operations(ctx, asker)
 	return e.Answer, nil
@@ -104,7 +113,15 @@ func (e *explanation) act(ctx context.Context, id auth.Identity, user string) (a
 	return acting, e.note(true, "%s may act for %s: hadoop.proxyuser.%s allows it.", id.User, user, id.User)
 }
 
-func (e *explanation) session(ctx context.Context, id auth.Identity, w rules.Wish) {
+// session resolves the options as the gateway does, which knows no profile without a
+// file, and asks the rules.
+func (e *explanation) session(ctx context.Context, c *conf.Conf, id auth.Identity, q Question) {
+	o, err := conf.NewResolver(c).Resolve(id.User, q.options())
+	if err != nil {
+		e.note(false, "No: %v.", err)
+		return
+	}
+	w := wishOf(o)
 	what := "may have a session with share level " + w.ShareLevel
 	if len(w.Profiles) > 0 {
 		what += fmt.Sprintf(" and the profiles %v", w.Profiles)

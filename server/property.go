@@ -116,7 +116,7 @@ func (r restPeople) Disable(ctx context.Context, by auth.Identity, user, reason 
 	p := r.property
 	p.revoke = func(ctx context.Context, user string) (int, error) { return r.tokens.RevokeUser(ctx, by, user) }
 	ended, err := r.people.Disable(ctx, p, user, by.User, reason)
-	return fmt.Sprintf("User %s is disabled. Ended: %d calls, %d sessions, %d engines; revoked: %d tokens.", user,
+	return fmt.Sprintf("User %s is disabled. Ended: calls %d, sessions %d, engines %d; tokens revoked: %d.", user,
 		ended.Calls, ended.Sessions, ended.Engines, ended.Tokens), err
 }
 
@@ -126,7 +126,7 @@ func (r restPeople) Enable(ctx context.Context, by auth.Identity, user string) (
 	if err == nil && !was {
 		return fmt.Sprintf("User %s was not disabled.", user), nil
 	}
-	return fmt.Sprintf("User %s may come in again.", user), err
+	return fmt.Sprintf("User %s may come in again. Tokens that were revoked stay revoked.", user), err
 }
 
 // List are those who are disabled.

@@ -35,6 +35,7 @@ func (p *parts) makeTokens() (err error) {
 		Secrets: func() ([][]byte, error) { return secret.Load(file) }, Store: tokenStore{p.store},
 		Lifetime: conf.TokenLifetime.Get(p.c), SlideMax: conf.TokenSlideMax.Get(p.c), JobLifetime: conf.TokenJobLifetime.Get(p.c),
 		Grace: conf.TokenGrace.Get(p.c), Denied: func(user string) error { return p.access.Denied(user, "") },
+		Refused: conf.RefusedUsers.Get(p.c),
 		Open: func(user, id string) bool {
 			open, _ := p.sessions.Lookup(session.Key{User: user, ID: id})
 			return open != nil

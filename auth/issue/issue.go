@@ -62,6 +62,9 @@ type Options struct {
 	Grace time.Duration
 	// Denied says, with an error, that a user may not use the gateway. May be nil.
 	Denied func(user string) error
+	// Refused are accounts of the system, as in auth.Chain: they never come in, so
+	// no tokens are made for them.
+	Refused []string
 	// Open says whether a session of a user is open.
 	Open func(user, session string) bool
 	// Renew is where people get tokens, a URL.

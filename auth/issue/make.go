@@ -5,6 +5,7 @@ package issue
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -168,6 +169,9 @@ func (i *Issuer) whom(by auth.Identity, w Wish) (user string, groups []string, e
 			return "", nil, errs.New(errs.InvalidRequest, "The group %q cannot be used: a group has 1 to 256 bytes of printable text.", group)
 		}
 	}
+	if auth.IsRefused(i.o.Refused, user) {
+		return "", nil, errs.New(errs.InvalidRequest, "User %s is an account of the system (kyuubi.authentication.refused.users), whom no token lets in. To administer, name a person in kyuubi.server.administrators.", user)
+	}
 	if err := i.o.Denied(user); err != nil {
 		return "", nil, err
 	}
@@ -197,9 +201,23 @@ func (i *Issuer) lifetime(w Wish) (time.Duration, error) {
 	}
 	life, least := cmp.Or(w.Lifetime, min(i.o.Lifetime, most)), min(leastLifetime, most)
 	if life < least || life > most {
-		return 0, errs.New(errs.InvalidRequest, "The lifetime of %s is between %v and %v here, not %v.", why, least, most, life)
+		return 0, errs.New(errs.InvalidRequest, "The lifetime of %s is between %s and %s here, not %s.", why, short(least), short(most), short(life))
 	}
 	return life, nil
+}
+
+// short is a duration as people write it: 90d, 12h, 5m.
+func short(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d > 0 && d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	case d > 0 && d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d > 0 && d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
 }
 
 // bound keeps a token that a token asks for within that one.

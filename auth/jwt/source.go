@@ -37,26 +37,35 @@ func newSource(i Issuer) (source, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) ([]jose.JSONWebKey, error) {
-		client, err := newClient(i.CAFile) // new authorities hold at once
-		if err != nil {
-			return nil, err
+		keys, err := i.ask(ctx)
+		if errors.As(err, new(x509.UnknownAuthorityError)) {
+			err = fmt.Errorf("%w; kyuubi.authentication.jwt.ssl.ca.path (of several issuers, that of this one) names the file of its authority", err)
 		}
-		address := i.KeysURL
-		if address == "" {
-			provider, err := oidc.NewProvider(oidc.ClientContext(ctx, client), i.URL)
-			if err != nil { // it may quote the whole answer
-				return nil, fmt.Errorf("discovery: %.300w", err)
-			}
-			var document struct {
-				KeysURL string `json:"jwks_uri"`
-			}
-			if err := provider.Claims(&document); err != nil {
-				return nil, fmt.Errorf("discovery: %w", err)
-			}
-			address = document.KeysURL
-		}
-		return fetchKeys(ctx, client, address)
+		return keys, err
 	}, nil
+}
+
+// ask asks the issuer for its keys.
+func (i Issuer) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
+	client, err := newClient(i.CAFile) // new authorities hold at once
+	if err != nil {
+		return nil, err
+	}
+	address := i.KeysURL
+	if address == "" {
+		provider, err := oidc.NewProvider(oidc.ClientContext(ctx, client), i.URL)
+		if err != nil { // it may quote the whole answer
+			return nil, fmt.Errorf("discovery: %.300w", err)
+		}
+		var document struct {
+			KeysURL string `json:"jwks_uri"`
+		}
+		if err := provider.Claims(&document); err != nil {
+			return nil, fmt.Errorf("discovery: %w", err)
+		}
+		address = document.KeysURL
+	}
+	return fetchKeys(ctx, client, address)
 }
 
 // newClient makes a client that follows nobody elsewhere and keeps no

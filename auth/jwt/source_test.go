@@ -77,10 +77,13 @@ func TestKeysOfAnAddress(t *testing.T) {
 	keys, err := fetch(t.Context())
 	require.NoError(t, err)
 	require.Len(t, keys, 1)
-	fetch, err = newSource(Issuer{URL: i.URL})
-	require.NoError(t, err)
-	_, err = fetch(t.Context())
-	require.ErrorContains(t, err, "certificate")
+	for _, stranger := range []Issuer{{URL: i.URL}, {URL: "https://issuer.example", KeysURL: i.URL + "/keys"}} {
+		fetch, err = newSource(stranger)
+		require.NoError(t, err)
+		_, err = fetch(t.Context())
+		require.ErrorContains(t, err, "certificate")
+		require.ErrorContains(t, err, "kyuubi.authentication.jwt.ssl.ca.path")
+	}
 }
 
 // TestNewAuthorities hold for the next fetch.

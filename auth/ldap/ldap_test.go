@@ -333,6 +333,23 @@ func TestNewAuthorities(t *testing.T) {
 	}, 5*time.Second, 50*time.Millisecond)
 }
 
+// TestUnknownAuthority: the log names the setting for it, by either way to TLS.
+func TestUnknownAuthority(t *testing.T) {
+	s := env.StartSlapd(t)
+	other, _ := env.Certificate(t)
+	for _, url := range []string{"ldaps://" + s.Secure, "ldap://" + s.Plain} {
+		for _, file := range []string{other, ""} {
+			var log strings.Builder
+			o := options(s)
+			o.Log = slog.New(slog.NewTextHandler(&log, nil))
+			o.Servers.URLs, o.Servers.StartTLS, o.Servers.CAFile = []string{url}, true, file
+			_, err := ask(t, o).login("alice", env.LDAPPassword("alice"))
+			require.True(t, errs.Is(err, errs.AuthUnavailable), "%v", err)
+			require.Contains(t, log.String(), "kyuubi.authentication.ldap.ssl.ca.path", "%s %q", url, file)
+		}
+	}
+}
+
 // TestSilence: a directory that takes connections and says nothing, and one that
 // is not who it should be, hold nobody up.
 func TestSilence(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -280,7 +281,7 @@ func (p *pool) connect(ctx context.Context, index int) (*conn, error) {
 		secure := tls.Client(raw, encryption)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
-			return nil, fmt.Errorf("TLS: %w", err)
+			return nil, fmt.Errorf("TLS: %w", advise(err))
 		}
 		through = secure
 	}
@@ -290,10 +291,19 @@ func (p *pool) connect(ctx context.Context, index int) (*conn, error) {
 	if server.Scheme == "ldap" && p.start {
 		if err := c.StartTLS(encryption); err != nil {
 			c.end()
-			return nil, fmt.Errorf("StartTLS: %w", err)
+			return nil, fmt.Errorf("StartTLS: %w", advise(err))
 		}
 	}
 	return c, nil
+}
+
+// advise says what to do about a server that nobody vouches for. The library keeps
+// only the text of errors of StartTLS.
+func advise(err error) error {
+	if strings.Contains(err.Error(), x509.UnknownAuthorityError{}.Error()) {
+		return fmt.Errorf("%w; kyuubi.authentication.ldap.ssl.ca.path names the file of its authority", err)
+	}
+	return err
 }
 
 // end closes the connection without waiting for the server.

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"roundhouse/auth"
+	"roundhouse/internal/typo"
 )
 
 // document, entry, who and operatorEntry are the file as written. Words that
@@ -47,6 +49,14 @@ type (
 		line int
 	}
 )
+
+// wordsOf are the words of each type, for messages. It is immutable.
+var wordsOf = map[string][]string{
+	"document":      {"rules", "operators"},
+	"ruleEntry":     {"name", "users", "groups", "everyone", "from", "refuse", "profiles", "share-levels", "proxy-users"},
+	"operatorEntry": {"name", "users", "groups", "everyone", "of", "may"},
+	"who":           {"users", "groups", "everyone"},
+}
 
 // line notes where each entry begins, for messages.
 func (d *document) notice(root *yaml.Node) {
@@ -102,18 +112,37 @@ func Parse(text []byte) (*Rules, error) {
 	return d.build()
 }
 
+// unknownWord is how the library names a word that a type does not have.
+var unknownWord = regexp.MustCompile(`field (.*) not found in type rules\.(\w+)`)
+
 // explainYAML puts errors of the library, of which each has its line, into one
 // line of text.
 func explainYAML(err error) error {
 	var several *yaml.TypeError
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if errors.As(err, &several) {
-		text = strings.Join(several.Errors, "; ")
+	if !errors.As(err, &several) {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	for _, internal := range []string{"rules.document", "rules.ruleEntry", "rules.operatorEntry", "rules.who"} {
-		text = strings.ReplaceAll(text, " in type "+internal, ", which is no word of this file")
+	var texts []string
+	for _, text := range several.Errors {
+		if found := unknownWord.FindStringSubmatch(text); found != nil {
+			text = strings.Replace(text, found[0], explainWord(found[1], wordsOf[found[2]]), 1)
+		}
+		texts = append(texts, text)
 	}
-	return errors.New(strings.ReplaceAll(text, "field ", "there is "))
+	return errors.New(strings.Join(texts, "; "))
+}
+
+func explainWord(word string, known []string) string {
+	best, least := "", min(3, len(word)/2+1)
+	for _, name := range known {
+		if d := typo.Distance(strings.ToLower(word), name); d < least {
+			best, least = name, d
+		}
+	}
+	if best == "" {
+		return fmt.Sprintf("unknown word %.40q; the words here are %s", word, strings.Join(known, ", "))
+	}
+	return fmt.Sprintf("unknown word %q; did you mean %s?", word, best)
 }
 
 func (d *document) build() (*Rules, error) {

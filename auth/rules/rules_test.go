@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -102,8 +103,8 @@ func TestFaultsHaveTheirLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                     "nobody could connect",
 		"rules: []":                            "nobody could connect",
-		"rules:\n  - {name: x, user: [a]}":     "line 2: there is user not found, which is no word of this file",
-		everyone + "limits: 3":                 "line 3: there is limits not found",
+		"rules:\n  - {name: x, user: [a]}":     `line 2: unknown word "user"; did you mean users?`,
+		everyone + "limits: 3":                 `line 3: unknown word "limits"; the words here are rules, operators`,
 		everyone + "rules: []":                 "already defined",
 		"rules:\n  - {everyone: true}":         `line 2: rule "": it has no name`,
 		"rules:\n  - {name: x}":                `line 2: rule "x": it is for nobody`,
@@ -122,7 +123,7 @@ func TestFaultsHaveTheirLine(t *testing.T) {
 		everyone + "operators:\n  - {name: o, users: [a], may: [see]}":                                 "of: it is for nobody",
 		everyone + "operators:\n  - {name: o, users: [a], of: {everyone: true}, may: [end]}":           "it needs see",
 		everyone + "operators:\n  - {name: o, users: [a], of: {everyone: true}, may: [see, kill]}":     `there is no "kill"`,
-		everyone + "operators:\n  - {name: o, users: [a], of: {everybody: true}, may: [see]}":          "everybody not found",
+		everyone + "operators:\n  - {name: o, users: [a], of: {everybody: true}, may: [see]}":          `line 4: unknown word "everybody"; the words here are users, groups, everyone`,
 		everyone + "---\nrules: []":                                                                    "second document",
 		"rules: {a: b}":                                                                                "line 1",
 		"rules:\n\t- x":                                                                                "line 2",
@@ -130,6 +131,25 @@ func TestFaultsHaveTheirLine(t *testing.T) {
 	} {
 		_, err := Parse([]byte(text))
 		require.ErrorContains(t, err, want, "%.60s", text)
+	}
+	_, err := Parse([]byte("rules:\n  - {name: x, everyon: true, form: [a], z: 1}"))
+	require.EqualError(t, err, `line 2: unknown word "everyon"; did you mean everyone?; line 2: unknown word "form"; did you mean from?; `+
+		`line 2: unknown word "z"; the words here are name, users, groups, everyone, from, refuse, profiles, share-levels, proxy-users`)
+}
+
+// TestMessagesKnowEveryWord: a word that they list is known, and one is listed that
+// is known.
+func TestMessagesKnowEveryWord(t *testing.T) {
+	for _, of := range []reflect.Type{reflect.TypeFor[document](), reflect.TypeFor[ruleEntry](), reflect.TypeFor[operatorEntry](), reflect.TypeFor[who]()} {
+		var words []string
+		for _, field := range reflect.VisibleFields(of) {
+			if tag := field.Tag.Get("yaml"); tag == ",inline" {
+				words = append(words, wordsOf[field.Type.Name()]...)
+			} else if tag != "" {
+				words = append(words, tag)
+			}
+		}
+		require.Equal(t, words, wordsOf[of.Name()], of.Name())
 	}
 }
 

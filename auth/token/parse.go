@@ -93,8 +93,8 @@ func parseToken(field string) (digest, error) {
 		return digest(raw), nil
 	}
 	if len(field) < minToken || len(field) > maxToken {
-		return digest{}, fmt.Errorf("a token has %d to %d characters, this one has %d; make one with: openssl rand -hex 32",
-			minToken, maxToken, len(field))
+		return digest{}, fmt.Errorf("a token has %d to %d characters, this one has %d; make one with: openssl rand -hex 32; a line is: %s",
+			minToken, maxToken, len(field), usage)
 	}
 	return sha256.Sum256([]byte(field)), nil
 }

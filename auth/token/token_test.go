@@ -118,7 +118,7 @@ func TestNewRefusesFaults(t *testing.T) {
 		bobToken + " bob groups=a,\n" + aliceToken + " alice\n" + aliceToken + " eve\n"
 	_, err := New(newFile(t, text), slog.New(slog.DiscardHandler))
 	for _, want := range []string{
-		"line 1: a token has 16 to 4096 characters", "line 2: a line is", "line 3: the second word is no user name",
+		"line 1: a token has 16 to 4096 characters, this one has 5; make one with: openssl rand -hex 32; a line is: " + usage, "line 2: a line is", "line 3: the second word is no user name",
 		"line 4: a word after the user is not understood", "line 5: sha256: must be followed by 64", "line 6: a group has a name that is not allowed",
 		"line 8: the token is that of line 7",
 	} {

@@ -78,7 +78,7 @@ func TestAPersonWhoLeaves(t *testing.T) {
 	said, code := h.command("user", "disable", "bob", "--reason", "left the company")
 	took := time.Since(began)
 	require.Zero(t, code, said)
-	require.Contains(t, said, "User bob is disabled. Ended: 2 calls, 2 sessions, 1 engines; revoked: 1 tokens.")
+	require.Contains(t, said, "User bob is disabled. Ended: calls 2, sessions 2, engines 1; tokens revoked: 1.")
 	for _, ended := range []<-chan error{query, forCarol} {
 		require.ErrorContains(t, within(t, ended, offIn-time.Since(began)), "User bob was disabled by")
 	}
@@ -135,7 +135,7 @@ func TestAnEngineOfAnotherThatHangs(t *testing.T) {
 	t.Logf("bob's driver was gone after %v", time.Since(began))
 	require.Empty(t, said, "the command waits for carol's engine")
 	thaw()
-	require.Contains(t, <-said, "Ended: 0 calls, 2 sessions, 1 engines")
+	require.Contains(t, <-said, "Ended: calls 0, sessions 2, engines 1")
 	require.Equal(t, []string{"carol"}, h.owners())
 }
 

@@ -66,7 +66,10 @@ func TestRulesAndTheirExplanation(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, reply.StatusCode, "REST has the same rules: %s", text)
 	said, _ := h.command("explain", "--user", "olga")
 	require.Contains(t, said, `operator "support": may [see end] what belongs to users alice`)
-	said, code := h.command("explain", "--user", "root")
+	said, code := h.command("explain", "--user", "bob", "--profile", "huge")
+	require.Equal(t, 1, code)
+	require.Contains(t, said, "there is no profile huge")
+	said, code = h.command("explain", "--user", "root")
 	require.Equal(t, 1, code)
 	require.Contains(t, said, "root is an account of the system and never comes in")
 }
@@ -85,7 +88,7 @@ func TestRulesAreReadAgain(t *testing.T) {
 		return status.Code(alice.Version(h.as("alice"))) == codes.PermissionDenied
 	})
 	require.Equal(t, 1, strings.Count(h.Log(), "rules file not usable"), "it is said once")
-	require.Contains(t, h.Log(), "line 2: there is form not found")
+	require.Contains(t, h.Log(), "did you mean from?")
 	h.writeRules(everyday)
 	env.Eventually(t, 5*time.Second, "alice is back, in her session", func() bool { return alice.Version(h.as("alice")) == nil })
 }

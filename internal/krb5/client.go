@@ -3,16 +3,19 @@
 package krb5
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/jcmturner/gokrb5/v8/client"
 	"github.com/jcmturner/gokrb5/v8/config"
 	"github.com/jcmturner/gokrb5/v8/credentials"
+	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
 	"github.com/jcmturner/gokrb5/v8/spnego"
 )
 
@@ -28,7 +31,7 @@ func Negotiate(host string, getenv func(string) string) (string, error) {
 	if err != nil && !errors.As(err, new(config.UnsupportedDirective)) {
 		return "", fmt.Errorf("the Kerberos configuration %s cannot be used (KRB5_CONFIG names another): %w", path, err)
 	}
-	cache, err := loadCache(getenv("KRB5CCNAME"))
+	cache, err := loadCache(cmp.Or(getenv("KRB5CCNAME"), defaultCache(path)))
 	if err != nil {
 		return "", err
 	}
@@ -43,7 +46,7 @@ func Negotiate(host string, getenv func(string) string) (string, error) {
 	}
 	token, err := negotiation.InitSecContext()
 	if err != nil {
-		return "", fmt.Errorf("no ticket for HTTP/%s, as the gateway must be called: %w", host, err)
+		return "", noTicket(host, err)
 	}
 	sent, err := token.Marshal()
 	if err != nil {
@@ -52,12 +55,37 @@ func Negotiate(host string, getenv func(string) string) (string, error) {
 	return base64.StdEncoding.EncodeToString(sent), nil
 }
 
-// loadCache reads a credential cache; name is the value of KRB5CCNAME.
+// noTicket says why there is no ticket for a gateway.
+func noTicket(host string, err error) error {
+	unknown := errorcode.Lookup(errorcode.KDC_ERR_S_PRINCIPAL_UNKNOWN)
+	if strings.Contains(err.Error(), unknown) { // gokrb5 wraps no errors
+		return fmt.Errorf("the KDC does not know HTTP/%s: call the gateway by the name in its kyuubi.spnego.principal: %s", host, unknown)
+	}
+	return fmt.Errorf("no ticket for HTTP/%s, as the gateway must be called: %w", host, err)
+}
+
+// defaultCache is default_ccache_name in a krb5.conf, which gokrb5 does not keep, or
+// the default of MIT, whatever TMPDIR says.
+func defaultCache(path string) string {
+	name, section := "FILE:/tmp/krb5cc_%{uid}", ""
+	text, _ := os.ReadFile(path) // gokrb5 has read it
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			section = line
+		}
+		if key, value, _ := strings.Cut(line, "="); section == "[libdefaults]" && strings.TrimSpace(key) == "default_ccache_name" {
+			name = strings.Trim(strings.TrimSpace(value), `"`)
+			break // the first one counts
+		}
+	}
+	return strings.ReplaceAll(name, "%{uid}", strconv.Itoa(os.Getuid()))
+}
+
+// loadCache reads a credential cache; name is a value of KRB5CCNAME.
 func loadCache(name string) (*credentials.CCache, error) {
 	kind, path, found := strings.Cut(name, ":")
 	switch {
-	case name == "":
-		path = fmt.Sprintf("/tmp/krb5cc_%d", os.Getuid()) // the default of MIT, whatever TMPDIR says
 	case !found:
 		path = name
 	case kind != "FILE":

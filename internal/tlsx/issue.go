@@ -29,6 +29,9 @@ const (
 	clockSkew      = 5 * time.Minute
 )
 
+// serverName is that of the files of the certificate of this gateway.
+const serverName = "server"
+
 // Pair are the files of a certificate and its key, both PEM and of mode 0600.
 type Pair struct{ Certificate, Key string }
 
@@ -90,6 +93,20 @@ func (a *Authority) found(machine string) error {
 	return a.sign(a.Files, template)
 }
 
+// Present are the files of the certificate of this gateway, and the host names and
+// addresses that it is for: none if there is no certificate of this authority.
+func (a *Authority) Present() (files Pair, hosts []string) {
+	files = pairIn(a.dir, serverName)
+	present, _ := a.issued(files)
+	if present == nil {
+		return files, nil
+	}
+	for _, ip := range present.IPAddresses {
+		hosts = append(hosts, ip.String())
+	}
+	return files, append(hosts, present.DNSNames...)
+}
+
 // Server makes the certificate of this gateway, for these host names and
 // addresses. It replaces the last one, which a running gateway notices, but
 // none of another authority.
@@ -105,7 +122,7 @@ func (a *Authority) Server(hosts []string) (Pair, error) {
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	return a.issue("server", template)
+	return a.issue(serverName, template)
 }
 
 // Client makes a certificate for a user: the name, one of auth.ValidUser, is its
@@ -119,26 +136,29 @@ func (a *Authority) Client(user string) (Pair, error) {
 
 func (a *Authority) issue(name string, template *x509.Certificate) (Pair, error) {
 	files := pairIn(a.dir, name)
-	if !a.mayReplace(files) {
+	if _, replaceable := a.issued(files); !replaceable {
 		return Pair{}, fmt.Errorf("%s or its key is not of this authority and is not replaced; move both away first", files.Certificate)
 	}
 	return files, a.sign(files, template)
 }
 
-// mayReplace says whether a certificate is of this authority, or neither it nor
-// its key is there.
-func (a *Authority) mayReplace(files Pair) bool {
+// issued is a certificate of this authority, nil if there is none. The files can be
+// replaced if there is, and if neither certificate nor key is there.
+func (a *Authority) issued(files Pair) (present *x509.Certificate, replaceable bool) {
 	text, err := ReadCertificates(files.Certificate)
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err := os.Lstat(files.Key)
-		return errors.Is(err, fs.ErrNotExist)
+		return nil, errors.Is(err, fs.ErrNotExist)
 	}
 	block, _ := pem.Decode(text)
 	if err != nil || block == nil {
-		return false
+		return nil, false
 	}
 	old, err := x509.ParseCertificate(block.Bytes)
-	return err == nil && old.CheckSignatureFrom(a.certificate) == nil
+	if err != nil || old.CheckSignatureFrom(a.certificate) != nil {
+		return nil, false
+	}
+	return old, true
 }
 
 // sign makes a key and its certificate. The first one is the authority's own.

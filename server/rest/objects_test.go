@@ -87,7 +87,8 @@ func TestOpenSession(t *testing.T) {
 	require.JSONEq(t, `{
 		"identifier": "11111111-1111-4111-8111-111111111111",
 		"kyuubiInstance": "127.0.0.1:15002",
-		"remote": "sc://127.0.0.1:15002/;session_id=11111111-1111-4111-8111-111111111111"
+		"remote": "sc://localhost:15002/;session_id=11111111-1111-4111-8111-111111111111",
+		"hint": "The line remote holds no credentials: add ;token=<your token> to it."
 	}`, reply.Body.String())
 	require.Contains(t, w.log, "open alice nightly")
 }
@@ -105,6 +106,10 @@ func TestRemoteLine(t *testing.T) {
 	nobody := auth.Identity{User: "a&b", Method: auth.MethodNone}
 	require.Equal(t, "sc://h:1/;use_ssl=true;session_id=x", Remote{Address: "h:1", TLS: true}.Line("x", auth.Identity{User: "alice", Method: "TOKEN"}))
 	require.Equal(t, "sc://h:1/;user_id=a%26b;session_id=x", Remote{Address: "h:1"}.Line("x", nobody))
+	require.Equal(t, "sc://127.0.0.1:1/;user_id=a%26b;session_id=x", Remote{Address: "127.0.0.1:1"}.Line("x", nobody))
+	trust := Remote{Address: "h:1", TLS: true, Hint: "Trust it."}
+	require.Equal(t, "Trust it.", trust.LineHint(nobody))
+	require.Equal(t, "The line remote holds no credentials: add ;token=<your token> to it. Trust it.", trust.LineHint(auth.Identity{User: "alice", Method: "LDAP"}))
 }
 
 func TestCloseSession(t *testing.T) {

@@ -105,7 +105,7 @@ func (s *Server) openSession(c *call) error {
 		Identifier:     session.ID,
 		KyuubiInstance: s.o.Remote.Address,
 		Remote:         s.o.Remote.Line(session.ID, c.caller),
-		Hint:           s.o.Remote.Hint,
+		Hint:           s.o.Remote.LineHint(c.caller),
 	})
 	return nil
 }

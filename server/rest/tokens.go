@@ -5,9 +5,7 @@ package rest
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -122,19 +120,6 @@ func (s *Server) issueToken(c *call) error {
 	}
 	writeJSON(c.w, http.StatusOK, out)
 	return nil
-}
-
-// TokenLine is the connection string for SPARK_REMOTE with a token. Clients send
-// tokens in plain to "localhost" only, by that name.
-func (r Remote) TokenLine(token string) string {
-	address, security := r.Address, ";use_ssl=true"
-	if !r.TLS {
-		security = ""
-		if host, port, err := net.SplitHostPort(address); err == nil && net.ParseIP(host).IsLoopback() {
-			address = net.JoinHostPort("localhost", port)
-		}
-	}
-	return "sc://" + address + "/" + security + ";token=" + url.QueryEscape(token)
 }
 
 // listTokens shows the caller's tokens. An administrator may name another user;

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -59,22 +60,106 @@ func TestLoginTrustsAndTellsOnlyTheGateway(t *testing.T) {
 	stdout, stderr, code := person(t, "login", "--url", gateway.URL, "--user", "alice")
 	require.Equal(t, ExitFailure, code)
 	require.Contains(t, stderr, "with --ca", "who the gateway is cannot be told")
-	require.Empty(t, stdout)
+	require.NotContains(t, stderr, askPort)
+	require.Equal(t, noLine, stdout)
 
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: gateway.Certificate().Raw}), 0o600))
 	stdout, stderr, code = person(t, "login", "--url", gateway.URL+"/", "--user", "alice", "--ca", ca)
 	require.Zero(t, code, stderr)
 	require.Equal(t, "export SPARK_REMOTE='sc://h:15002/;use_ssl=true;token=rht_x'\nexport "+rootsVariable+"='"+ca+"'\n", stdout)
+	require.NotContains(t, stderr, "Give ")
+	_, stderr, code = person(t, "token", "create", "--for", "carol", "--url", gateway.URL, "--user", "alice", "--ca", ca)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stderr, "Give carol a copy of "+ca+" too, and the path of that copy in "+rootsVariable+".")
 
 	_, stderr, code = person(t, "login", "--url", gateway.URL, "--user", "bob", "--ca", ca)
 	require.Equal(t, ExitFailure, code)
-	require.Equal(t, "gateway: [GATEWAY.UNAUTHENTICATED] No.\n", stderr)
+	require.Equal(t, "gateway: Wrong user name or password. [GATEWAY.UNAUTHENTICATED] No.\n", stderr)
 
 	_, stderr, code = person(t, "login", "--url", gateway.URL+"/moved", "--user", "alice", "--ca", ca)
 	require.Equal(t, ExitFailure, code)
 	require.Contains(t, stderr, "307")
 	require.False(t, told, "credentials follow no redirection")
+}
+
+// noLine is what a shell evaluates where a token was wanted and there is none.
+const noLine = "unset SPARK_REMOTE; false\n"
+
+// TestEvalFailsWithTheCommand, whatever is wrong, and nothing goes on with an old
+// line.
+func TestEvalFailsWithTheCommand(t *testing.T) {
+	gateway, _ := answering(t, "{}")
+	for _, args := range [][]string{
+		{"login", "--url", gateway, "--user", "alice"}, {"login"}, {"login", "--users", "alice"}, {"login", "alice"}, {"login", "--user", "alice", "--oidc"},
+		{"token", "create", "--url", gateway, "--user", "alice"}, {"token", "create", "--url", "x"},
+	} {
+		stdout, _, code := person(t, args...)
+		require.NotZero(t, code, args)
+		shell := exec.Command("sh", "-c", `if eval "$1"; then exit 3; fi; printf %s "${SPARK_REMOTE-gone}"`, "sh", stdout)
+		shell.Env = []string{"SPARK_REMOTE=sc://old"}
+		out, err := shell.CombinedOutput()
+		require.NoError(t, err, args)
+		require.Equal(t, "gone", string(out), args)
+	}
+	stdout, _, code := person(t, "token", "list", "--url", gateway, "--user", "alice")
+	require.NotZero(t, code)
+	require.Empty(t, stdout, "that is not for a shell")
+}
+
+// TestWrongPorts are asked about, whatever they answer.
+func TestWrongPorts(t *testing.T) {
+	say := func(status int, text string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, text)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	raw := func(text string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = l.Close() })
+		go func() { // ends with the listener
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				_, _ = conn.Read(make([]byte, 4096))
+				_, _ = io.WriteString(conn, text)
+				_ = conn.Close()
+			}
+		}()
+		return "http://" + l.Addr().String()
+	}
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for name, address := range map[string]string{
+		"nobody": closed.URL, "a page": say(http.StatusOK, "<html>"), "another server": say(http.StatusNotFound, "404 page not found"),
+		"EOF": raw(""), "HTTP/2": raw("\x00\x00\x06\x04\x00\x00\x00\x00\x00"), "no TLS": "https" + strings.TrimPrefix(say(http.StatusOK, ""), "http"),
+	} {
+		_, stderr, code := person(t, "login", "--url", address, "--user", "alice")
+		require.Equal(t, ExitFailure, code, name)
+		require.Contains(t, stderr, askPort, name)
+	}
+	_, stderr, _ := person(t, "login", "--url", say(http.StatusForbidden, `{"message": "No."}`), "--user", "alice")
+	require.Equal(t, "gateway: No.\n", stderr, "that is a gateway")
+}
+
+func TestRevokedTokensOfAUserAreCounted(t *testing.T) {
+	gateway, _ := answering(t, "Tokens of user carol that were good and are revoked: 0.\n")
+	stdout, stderr, code := person(t, "token", "revoke", "--of", "carol", "--url", gateway, "--user", "alice")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "Tokens of user carol that were good and are revoked: 0.\n", stdout)
+	gateway, _ = answering(t, "")
+	stdout, _, _ = person(t, "token", "revoke", "t-1", "--url", gateway, "--user", "alice")
+	require.Equal(t, "Revoked.\n", stdout)
+}
+
+func TestReasonsOfDisabledUsersStandWhereThereAreAny(t *testing.T) {
+	gateway, _ := answering(t, `[{"user": "bob"}, {"user": "carol", "reason": "left"}]`)
+	stdout, stderr, code := person(t, "user", "list", "--url", gateway, "--user", "alice")
+	require.Zero(t, code, stderr)
+	require.NotContains(t, stdout, `""`)
+	require.Contains(t, stdout, `"left"`)
 }
 
 // answering is a gateway, or an issuer, that answers with one text; it counts
@@ -117,7 +202,7 @@ func TestNothingOfAnAnswerIsRun(t *testing.T) {
 		stdout, stderr, code := person(t, "login", "--url", gateway, "--user", "alice")
 		require.Equal(t, ExitFailure, code, token)
 		require.Contains(t, stderr, "is no token")
-		require.Empty(t, stdout)
+		require.Equal(t, noLine, stdout)
 	}
 }
 

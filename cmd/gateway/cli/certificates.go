@@ -39,7 +39,8 @@ first call makes too. The settings to add are written to standard output:
   gateway certificates >> conf/kyuubi-defaults.conf
 
 Call it again to renew the certificate before it expires, after a year: a running gateway
-takes the new one within seconds, and clients go on to trust it.`
+takes the new one within seconds, and clients go on to trust it. It stays good for the
+names that it had; --client without --host leaves it as it is.`
 	cmd.Flags().StringVar(&f.dir, "dir", "", "folder for the files (default: tls in kyuubi.server.data.dir)")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "a further name or address by which clients reach this machine, may be repeated")
 	cmd.Flags().StringArrayVar(&f.users, "client", nil, "a user to make a client certificate for (method CERTIFICATE), may be repeated")
@@ -74,12 +75,11 @@ func (a *app) certificates(f certificatesFlags) error {
 	if err != nil {
 		return err
 	}
-	server, err := authority.Server(hosts)
+	server, err := a.serverCertificate(authority, hosts, len(f.users) > 0 && len(f.hosts) == 0)
 	if err != nil {
 		return err
 	}
 	a.certificateSettings(c, authority.Files, server, len(f.users) > 0)
-	fmt.Fprintf(a.stderr, "%s is the certificate of this gateway, for %v.\n", server.Certificate, hosts)
 	for _, user := range f.users {
 		pair, err := authority.Client(user)
 		if err != nil {
@@ -89,6 +89,26 @@ func (a *app) certificates(f certificatesFlags) error {
 	}
 	fmt.Fprint(a.stderr, trustSnippet(authority.Files.Certificate, certificateAddress(c, hosts[0])))
 	return nil
+}
+
+// serverCertificate makes or renews the certificate of this gateway, also for the
+// names that it had; one that is to be left is made only if there is none.
+func (a *app) serverCertificate(authority *tlsx.Authority, hosts []string, leave bool) (tlsx.Pair, error) {
+	server, had := authority.Present()
+	if leave && len(had) > 0 {
+		fmt.Fprintf(a.stderr, "%s, the certificate of this gateway, stays as it is.\n", server.Certificate)
+		return server, nil
+	}
+	for _, host := range had {
+		if !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	server, err := authority.Server(hosts)
+	if err == nil {
+		fmt.Fprintf(a.stderr, "%s is the certificate of this gateway, for %v.\n", server.Certificate, hosts)
+	}
+	return server, err
 }
 
 // certificateHosts are the names and addresses to certify: the one that clients

@@ -39,7 +39,10 @@ func TestCertificates(t *testing.T) {
 		require.NoError(t, err, host)
 	}
 
+	first := m.read("data/tls/server.pem")
 	again := m.requireRun(ExitOK, "certificates", "--client", "alice")
+	require.Contains(t, again.stderr, "server.pem, the certificate of this gateway, stays as it is.")
+	require.Equal(t, first, m.read("data/tls/server.pem"))
 	require.NotContains(t, again.stdout, "certificate.path", "that is set already")
 	require.Contains(t, again.stdout, "kyuubi.frontend.ssl.client.ca.path="+ca)
 	require.Contains(t, again.stderr, "client-alice.key.pem")
@@ -61,4 +64,24 @@ func TestCertificates(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after, "names are looked at first")
 	require.Contains(t, m.requireRun(ExitUsage, "certificates", "--host", "a:443").stderr, "without a port")
+}
+
+// TestRenewedCertificatesKeepTheirNames, and are renewed for more of them.
+func TestRenewedCertificatesKeepTheirNames(t *testing.T) {
+	m := newMachine(t, "fine")
+	m.requireRun(ExitOK, "certificates", "--client", "alice", "--host", "gateway.example", "--host", "192.0.2.7")
+	first := m.read("data/tls/server.pem")
+	m.requireRun(ExitOK, "certificates")
+	renewed := m.read("data/tls/server.pem")
+	require.NotEqual(t, first, renewed)
+	m.requireRun(ExitOK, "certificates", "--client", "alice", "--host", "other.example")
+	pair, err := tls.LoadX509KeyPair(m.path("data/tls/server.pem"), m.path("data/tls/server.key.pem"))
+	require.NoError(t, err)
+	for _, host := range []string{"localhost", "127.0.0.1", "gateway.example", "192.0.2.7", "other.example"} {
+		require.NoError(t, pair.Leaf.VerifyHostname(host))
+	}
+
+	fresh := newMachine(t, "fine")
+	fresh.requireRun(ExitOK, "certificates", "--client", "alice")
+	fresh.path("data/tls/server.pem")
 }

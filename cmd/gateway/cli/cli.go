@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"roundhouse/conf"
 	"roundhouse/internal/version"
@@ -71,9 +72,12 @@ func run(ctx context.Context, a *app, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return ExitOK
+	}
+	if cmd.Annotations[forShell] != "" && !isTerminal(a.stdout) {
+		a.say("unset SPARK_REMOTE; false")
 	}
 	var exit *exitError
 	if !errors.As(err, &exit) { // only cobra's own errors carry no code
@@ -83,6 +87,15 @@ func run(ctx context.Context, a *app, args []string) int {
 		fmt.Fprintf(a.stderr, "gateway: %s\n", printable(exit.err.Error()))
 	}
 	return exit.code
+}
+
+// forShell annotates commands that print lines for the eval of a shell. Where they
+// fail, what they print makes the eval fail, and no program goes on with an old line.
+const forShell = "for-shell"
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // exitError is an error with an exit code; err is nil when everything has been

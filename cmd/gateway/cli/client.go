@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 
 	"roundhouse/internal/errs"
 )
@@ -64,7 +65,11 @@ func trusting(ca string) (*tls.Config, error) {
 	return config, nil
 }
 
-// call sends a request and reads the answer into out, if that is not nil.
+// askPort ends what is said where no gateway answers.
+const askPort = "is this the REST port of the gateway (10099 by default)?"
+
+// call sends a request and reads the answer into out: JSON, or the text itself into
+// a string.
 func (c *caller) call(ctx context.Context, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -93,30 +98,39 @@ func (c *caller) call(ctx context.Context, method, path string, in, out any) err
 	case err != nil:
 		return fmt.Errorf("the answer of the gateway: %w", err)
 	case reply.StatusCode != http.StatusOK:
-		return refusal(reply.Status, text)
-	case out == nil:
+		return c.refusal(reply, text)
+	}
+	if said, plain := out.(*string); plain {
+		*said = string(text)
 		return nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s does not answer as a gateway does: %w", c.base, err)
+		return fmt.Errorf("%s does not answer as a gateway does: %w; %s", c.base, err, askPort)
 	}
 	return nil
 }
 
 // refusal is what the gateway says.
-func refusal(status string, text []byte) error {
+func (c *caller) refusal(reply *http.Response, text []byte) error {
 	var said errs.Body
-	if json.Unmarshal(text, &said) == nil && said.Message != "" {
-		return errors.New(said.Message)
+	switch {
+	case json.Unmarshal(text, &said) != nil || said.Message == "":
+		return fmt.Errorf("%s answers %s; %s", c.base, reply.Status, askPort)
+	case reply.StatusCode == http.StatusUnauthorized && strings.HasPrefix(c.authorization, "Basic "):
+		return errors.New("Wrong user name or password. " + said.Message)
 	}
-	return fmt.Errorf("the gateway answers %s", status)
+	return errors.New(said.Message)
 }
 
-// explainCall says what to do where TLS fails.
+// explainCall says what to do where TLS fails, or nobody answers in HTTP.
 func explainCall(err error) error {
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
 		return fmt.Errorf("%w; give the file of the authority that signed its certificate with --ca (an administrator has it, REST gives it at /ca.pem)", err)
 	}
-	return err
+	var failed net.Error // in time, or of the name
+	if errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(*net.DNSError)) || errors.Is(err, context.Canceled) || errors.As(err, &failed) && failed.Timeout() {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, askPort)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -99,12 +100,20 @@ func (a *app) userListCommand() *cobra.Command {
 		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "DISABLED\tSINCE\tBY\tREASON")
 		for _, u := range all {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%q\n", printable(u.User), time.UnixMilli(u.Since).UTC().Format(time.DateTime), printable(u.By), u.Reason)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(u.User), time.UnixMilli(u.Since).UTC().Format(time.DateTime), printable(u.By), reason(u))
 		}
 		return table.Flush()
 	})
 	f.define(cmd)
 	return cmd
+}
+
+// reason is why a user is disabled, if anybody said so, in one line.
+func reason(u disabledUser) string {
+	if u.Reason == "" {
+		return ""
+	}
+	return strconv.Quote(u.Reason)
 }
 
 func (a *app) explainCommand() *cobra.Command {

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,7 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 		}
 		return a.issue(ctx, c, wish)
 	})
+	cmd.Annotations = map[string]string{forShell: "yes"}
 	cmd.Long = `Make a token and print the line that lets clients use it. It is shown this once.
 A token with --name is for a job: it ends when it says, at most after
 kyuubi.authentication.token.job.lifetime.max. One without slides while it is used.`
@@ -93,6 +95,7 @@ func (a *app) loginCommand() *cobra.Command {
 		}
 		return a.issue(ctx, c, tokenRequest{})
 	})
+	cmd.Annotations = map[string]string{forShell: "yes"}
 	cmd.Long = `Get a token with a password, a Kerberos ticket or a login in a browser, and print
 the line that lets Spark Connect clients use it:
 
@@ -129,7 +132,10 @@ func (a *app) issue(ctx context.Context, c *caller, wish tokenRequest) error {
 		a.say("export %s=%s", rootsVariable, quoted(path))
 	}
 	fmt.Fprintf(a.stderr, "The token of %s is good until %s%s.\n", printable(t.User), moment(t.ExpireTime), sliding(t.tokenData))
-	if t.Hint != "" && c.roots == "" {
+	switch {
+	case c.roots != "" && wish.User != "":
+		fmt.Fprintf(a.stderr, "Give %s a copy of %s too, and the path of that copy in %s.\n", printable(wish.User), c.roots, rootsVariable)
+	case c.roots == "" && t.Hint != "":
 		fmt.Fprintln(a.stderr, printable(t.Hint))
 	}
 	return nil
@@ -232,6 +238,7 @@ func (a *app) revoke(ctx context.Context, f access, of string, ids []string) err
 		paths = append(paths, tokensPath+"/"+url.PathEscape(id))
 	}
 	var c *caller
+	var said string // of those of a user
 	for _, path := range paths {
 		var err error
 		if c == nil || f.negotiate { // a ticket is good for one call
@@ -240,10 +247,10 @@ func (a *app) revoke(ctx context.Context, f access, of string, ids []string) err
 		if err != nil {
 			return err
 		}
-		if err := c.call(ctx, http.MethodDelete, path, nil, nil); err != nil {
+		if err := c.call(ctx, http.MethodDelete, path, nil, &said); err != nil {
 			return err
 		}
 	}
-	a.say("Revoked.")
+	a.say("%s", cmp.Or(strings.TrimSpace(printable(said)), "Revoked."))
 	return nil
 }
