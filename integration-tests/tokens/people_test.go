@@ -199,7 +199,7 @@ func TestSingleSignOn(t *testing.T) {
 		if !allowed {
 			require.True(t, i.Deny(code), asked)
 			require.Error(t, cmd.Wait())
-			require.Empty(t, stdout.String())
+			require.Equal(t, "unset SPARK_REMOTE; false\n", stdout.String(), "eval fails, and no old line is used")
 			continue
 		}
 		require.True(t, i.Approve(code, "alice"), asked)
