@@ -16,6 +16,17 @@ import (
 // ErrNotFound is returned when a record does not exist.
 var ErrNotFound = errors.New("discovery: not found")
 
+// ErrExists is returned for a record that is there already.
+var ErrExists = errors.New("discovery: the record exists")
+
+// ErrConflict is returned for a record that contradicts the one that is there:
+// a session never changes its engine.
+var ErrConflict = errors.New("discovery: the record contradicts the stored one")
+
+// ErrAway is returned while the store cannot be reached. What is known stays
+// known; what was to be written has to be written again.
+var ErrAway = errors.New("discovery: the store cannot be reached")
+
 // ErrFull is returned when a store holds as many records as it may.
 var ErrFull = errors.New("discovery: the store is full")
 
@@ -46,9 +57,11 @@ type Watcher interface {
 	Watch(ctx context.Context, path string) (<-chan []Node, error)
 }
 
-// Locker serialises launches of one engine space between gateways.
+// Locker serialises what several gateways decide.
 type Locker interface {
-	// Lock waits for the lock of path or for ctx. Unlock may be called once.
+	// Lock waits for the lock of path or for ctx. When it returns, all that earlier
+	// holders wrote is known here: the followers have been told. Unlock may be called
+	// once.
 	Lock(ctx context.Context, path string) (unlock func(), err error)
 }
 
@@ -57,10 +70,15 @@ type Locker interface {
 type SessionRecord struct {
 	User string `json:"user"`
 	// RealUser is who opened the session for User; "" is User.
-	RealUser  string            `json:"realUser,omitempty"`
-	SessionID string            `json:"sessionId"`
-	EngineRef string            `json:"engineRef,omitempty"`
-	Options   map[string]string `json:"options,omitempty"`
+	RealUser  string `json:"realUser,omitempty"`
+	SessionID string `json:"sessionId"`
+	// Gateway is the id of the gateway process that opened the session.
+	Gateway string `json:"gateway,omitempty"`
+	// EngineRef is "" while the session waits for its engine, and never changes then.
+	EngineRef string `json:"engineRef,omitempty"`
+	// Spec says which engine the session is to get; nil in records of earlier versions.
+	Spec    *EngineSpec       `json:"spec,omitempty"`
+	Options map[string]string `json:"options,omitempty"`
 	// Runtime are the options that are set in the engine before the first call.
 	// Some hold secrets of clients, so they are sealed by package session.
 	Runtime []byte `json:"sealedRuntime,omitempty"`
@@ -71,11 +89,35 @@ type SessionRecord struct {
 	Address string    `json:"address,omitempty"`
 	Name    string    `json:"name,omitempty"`
 	Opened  time.Time `json:"opened"`
+	// Ended makes the record a tombstone.
+	Ended *SessionEnd `json:"ended,omitempty"`
 }
 
-// SessionStore keeps session records. A record that Put returned for is
+// SessionEnd is how a session ended.
+type SessionEnd struct {
+	// Cause is a word of package session.
+	Cause string    `json:"cause"`
+	Why   string    `json:"why,omitempty"`
+	At    time.Time `json:"at"`
+}
+
+// EngineSpec is an engine.Spec in a record.
+type EngineSpec struct {
+	ShareLevel string            `json:"shareLevel"`
+	Owner      string            `json:"owner"`
+	LaunchUser string            `json:"launchUser"`
+	Subdomain  string            `json:"subdomain"`
+	Options    map[string]string `json:"options,omitempty"`
+	Python     string            `json:"python,omitempty"`
+}
+
+// SessionStore keeps session records. A record that Add or Put returned for is
 // durable.
 type SessionStore interface {
+	// AddSession creates the record; ErrExists if there is one of (user, session id).
+	AddSession(ctx context.Context, r SessionRecord) error
+	// PutSession creates or replaces the record; ErrConflict if that would give the session
+	// another engine.
 	PutSession(ctx context.Context, r SessionRecord) error
 	// GetSession returns ErrNotFound for an unknown (user, session id).
 	GetSession(ctx context.Context, user, sessionID string) (SessionRecord, error)
@@ -95,6 +137,14 @@ type EngineRecord struct {
 	Options    map[string]string `json:"options,omitempty"`
 	// Session is the one session that a CONNECTION engine is for.
 	Session string `json:"session,omitempty"`
+	// Group is the primary group of User where it is known; Python the interpreter of the
+	// engine's workers.
+	Group  string `json:"group,omitempty"`
+	Python string `json:"python,omitempty"`
+	// Fingerprint tells the configuration that the engine was launched with from others.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Owner is the gateway that launches the engine. The process runs at the owner's place.
+	Owner Owner `json:"owner,omitzero"`
 	// PID and StartTime (clock ticks since boot, /proc/PID/stat field 22)
 	// identify the local process; both are 0 before the spawn.
 	PID       int       `json:"pid,omitempty"`

@@ -5,12 +5,26 @@ package embedded
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
 
 	"roundhouse/discovery"
 )
+
+// AddSession creates the record of (r.User, r.SessionID), or returns
+// discovery.ErrExists.
+func (s *Store) AddSession(ctx context.Context, r discovery.SessionRecord) error {
+	_, err := s.GetSession(ctx, r.User, r.SessionID) // nobody else writes
+	switch {
+	case err == nil:
+		return fmt.Errorf("%w: session %s of %s", discovery.ErrExists, r.SessionID, r.User)
+	case errors.Is(err, discovery.ErrNotFound):
+		return s.PutSession(ctx, r)
+	}
+	return err
+}
 
 // PutSession creates or replaces the record of (r.User, r.SessionID).
 func (s *Store) PutSession(ctx context.Context, r discovery.SessionRecord) error {

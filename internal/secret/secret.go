@@ -21,6 +21,9 @@ const (
 	LabelRPC      = "rpc"      // bearer token of the engine's Connect port
 	LabelRegister = "register" // MAC of registrations
 	LabelControl  = "control"  // bearer token of the engine's control endpoint
+	// LabelZooKeeper is that of the key with which an engine creates its node. The
+	// gateways' own key has no ref id (GatewaysID).
+	LabelZooKeeper = "zk"
 )
 
 // LabelToken is the label of the key that signs the tokens of users; it is
