@@ -158,23 +158,42 @@ func idleTimeout() canonical {
 	}
 }
 
-// shareLevel takes the levels that are built.
+// shareLevels are the levels at which ever more users share an engine. It is immutable.
+var shareLevels = []string{ShareConnection, ShareUser, ShareGroup, ShareServer}
+
+// shareLevel takes the levels that are built. A client cannot choose one at which more
+// users share: it would get the identity of a group or of the gateway.
 func shareLevel() canonical {
-	return func(text string, _ *Conf) (string, error) {
+	return func(text string, limits *Conf) (string, error) {
 		level, err := EngineShareLevel.kind.parse(text)
 		if err != nil {
-			return "", errors.New("want CONNECTION or USER")
+			return "", fmt.Errorf("want one of %s, got %q", strings.Join(shareLevels, ", "), text)
 		}
-		return level, checkShareLevel(level)
+		if err := checkShareLevel(level); err != nil || limits == nil {
+			return level, err
+		}
+		if own := EngineShareLevel.Get(limits); slices.Index(shareLevels, level) > slices.Index(shareLevels, own) {
+			return "", fmt.Errorf("at %s more users share an engine than at the level %s that you have; %s", level, own, askAdmin)
+		}
+		return level, nil
 	}
 }
 
-var madeSubdomain = regexp.MustCompile(`^o-[0-9a-f]{12}$`)
-
-// clientSubdomain refuses the names that the gateway makes of launch options.
-func clientSubdomain() canonical {
+// poolSize is any number: the server's threshold bounds it.
+func poolSize() canonical {
 	return func(text string, _ *Conf) (string, error) {
-		name, err := EngineSubdomain.kind.parse(text)
+		n, err := EnginePoolSize.kind.parse(text)
+		return strconv.Itoa(n), err
+	}
+}
+
+// madeSubdomain ends the names that the gateway makes of launch options.
+var madeSubdomain = regexp.MustCompile(`(^|-)o-[0-9a-f]{12}$`)
+
+// clientSubdomainOf refuses the names that the gateway makes of launch options.
+func clientSubdomainOf(e Entry[string]) canonical {
+	return func(text string, _ *Conf) (string, error) {
+		name, err := e.kind.parse(text)
 		switch {
 		case err != nil:
 			return "", err

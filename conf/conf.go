@@ -93,7 +93,8 @@ func (c *Conf) ClusterSecretFile() string {
 
 // Warnings are things to say once at start: deprecated names, doubled lines,
 // secrets on the command line. They are sentences with their place.
-func (c *Conf) Warnings() []string { return slices.Clone(c.warnings) }
+// They also tell what valid settings give up.
+func (c *Conf) Warnings() []string { return append(slices.Clone(c.warnings), c.remarks()...) }
 
 // Summary is one line about the settings that Kyuubi knows and this gateway has
 // no use for; "" when there are none.

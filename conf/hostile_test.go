@@ -121,7 +121,7 @@ var hostileValues = []string{
 
 func TestHostileValuesNeverReachTheLaunch(t *testing.T) {
 	r := resolver(t, "", nil)
-	free := map[string]bool{SessionName.Key: true, EngineSubdomain.Key: true} // a label on one line, a plain name
+	free := map[string]bool{SessionName.Key: true, EngineSubdomain.Key: true, EnginePoolName.Key: true} // a label on one line, a plain name
 	for _, k := range allowed {
 		for _, text := range hostileValues {
 			o, err := r.Resolve("alice", pairs(k.key, text))

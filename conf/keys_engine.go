@@ -12,7 +12,7 @@ const (
 	EnginePythonPrefix = "kyuubi.engine.spark.python."
 )
 
-// The share levels of kyuubi.engine.share.level. Validate tells which of them exist.
+// The share levels of kyuubi.engine.share.level. Validate refuses the last.
 const (
 	ShareConnection  = "CONNECTION"
 	ShareUser        = "USER"
@@ -24,15 +24,11 @@ const (
 // EngineTypeConnect is the one engine type of this gateway.
 const EngineTypeConnect = "SPARK_CONNECT"
 
-// What engines are, who shares them and as whom they run.
+// What engines are.
 var (
 	// EngineType is kyuubi.engine.type.
 	EngineType = Entry[string]{Meta{Key: "kyuubi.engine.type", Default: EngineTypeConnect, Since: "0.1.0", Scope: ScopeBoth,
 		Doc: "Always `SPARK_CONNECT`. Kyuubi's default `SPARK_SQL` is read as that, so that its files load; other engines are not offered."}, engineTypeKind()}
-
-	// EngineShareLevel is kyuubi.engine.share.level.
-	EngineShareLevel = Entry[string]{Meta{Key: "kyuubi.engine.share.level", Default: ShareUser, Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.session.engine.share.level"},
-		Doc: "Who shares an engine: `CONNECTION` one session, `USER` the sessions of one user. `GROUP` and `SERVER` come with a later version."}, enumKind(ShareConnection, ShareUser, ShareGroup, ShareServer, ShareServerLocal)}
 
 	// EngineSubdomain is kyuubi.engine.share.level.subdomain.
 	EngineSubdomain = Entry[string]{Meta{Key: "kyuubi.engine.share.level.subdomain", Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.engine.share.level.sub.domain"},
@@ -68,6 +64,10 @@ var (
 	// EngineMaxInitialWait is kyuubi.session.engine.spark.max.initial.wait.
 	EngineMaxInitialWait = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.spark.max.initial.wait", Default: "PT1M", Since: "0.1.0", Scope: ScopeBoth,
 		Doc: "An engine to which no session ever came stops after so long. Zero or less means never."}, durationKind()}
+
+	// EngineRelay is kyuubi.engine.spark.connect.relay.
+	EngineRelay = Entry[bool]{Meta{Key: "kyuubi.engine.spark.connect.relay", Default: "true", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "Whether engines can be reached from gateways on other machines, by a TLS port of their driver (`spark.driver.bindAddress`) whose certificate only gateways know and which takes no call without the keys of the engine. Used with `kyuubi.ha.addresses`; gateways on the machine of an engine go without."}, boolKind()}
 
 	// EngineMaxLifetime is kyuubi.session.engine.spark.max.lifetime.
 	EngineMaxLifetime = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.spark.max.lifetime", Default: "PT0S", Since: "0.1.0", Scope: ScopeBoth,

@@ -50,7 +50,7 @@ var (
 
 	// LimitEnginesPerUser is kyuubi.server.limit.engines.per.user.
 	LimitEnginesPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.engines.per.user", Default: "10", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Engines that one user may have at the same time, starting and draining ones included. 0 means no limit."}, limitKind()}
+		Doc: "Engines that one user may have at the same time, starting and draining ones included, and as many those of one group or of all users (`kyuubi.engine.share.level`). 0 means no limit."}, limitKind()}
 
 	// LimitEnginesPerGroup is kyuubi.server.limit.engines.per.group.
 	LimitEnginesPerGroup = Entry[int]{Meta{Key: "kyuubi.server.limit.engines.per.group", Default: "0", Ours: true, Since: "0.1.0", Scope: ScopeServer,

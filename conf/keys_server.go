@@ -19,11 +19,11 @@ var (
 
 	// ServerClusterSecretFile is kyuubi.server.cluster.secret.file; see Conf.ClusterSecretFile.
 	ServerClusterSecretFile = Entry[string]{Meta{Key: "kyuubi.server.cluster.secret.file", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "File (mode 0600) of the secret from which the keys of all engines, and the key that signs tokens, are derived. Unset means `cluster.secret` in the data folder, made at the first start. To change the secret put a new one (64 hexadecimal digits) on a line before it: new tokens are signed with the first within seconds, and new engines have keys of it after a restart. Tokens and engines of the second stay good until that line is removed."}, pathKind()}
+		Doc: "File (mode 0600) of the secret from which the keys of all engines, and the key that signs tokens, are derived. Unset means `cluster.secret` in the data folder, made at the first start. Several gateways on one ZooKeeper need the same one: copy it, it is not made for them. To change the secret put a new one (64 hexadecimal digits) on a line before it: new tokens are signed with the first within seconds, and new engines have keys of it after a restart. Tokens and engines of the second stay good until that line is removed."}, pathKind()}
 
-	// ServerShutdownTimeout is kyuubi.server.shutdown.timeout.
-	ServerShutdownTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.server.shutdown.timeout", Default: "PT30S", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "How long a stopping gateway waits for running calls. Engines and sessions outlive it."}, durationKind()}
+	// ServerShutdownTimeout is kyuubi.server.graceful.shutdown.timeout.
+	ServerShutdownTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.server.graceful.shutdown.timeout", Default: "PT30S", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "How long a gateway may take to end. It takes no new session then and sends clients elsewhere; calls that are still under way shortly before this time is over are cut, and their clients ask for the rest at another gateway, or at this one once it is back. Engines, queries and sessions outlive it."}, durationKind()}
 
 	// ServerRedaction is kyuubi.server.redaction.regex.
 	ServerRedaction = Entry[*regexp.Regexp]{Meta{Key: "kyuubi.server.redaction.regex", Default: `(?i)secret|password|token|access[.]key`, Since: "0.1.0", Scope: ScopeServer,

@@ -69,8 +69,11 @@ var choiceKeys = []struct {
 	{launchKey{SessionName.Key, "up to 256 characters", label()}, false},
 	{launchKey{SessionProfile.Key, "names", profileNames()}, false},
 	{launchKey{EngineType.Key, "`SPARK_CONNECT`", entryWord(EngineType)}, false},
-	{launchKey{EngineShareLevel.Key, "`CONNECTION` or `USER`", shareLevel()}, false},
-	{launchKey{EngineSubdomain.Key, "letters, digits and hyphens", clientSubdomain()}, false},
+	{launchKey{EngineShareLevel.Key, "`CONNECTION`, `USER`, `GROUP` or `SERVER`, at which no more share than at the server's", shareLevel()}, false},
+	{launchKey{EngineSubdomain.Key, "letters, digits and hyphens", clientSubdomainOf(EngineSubdomain)}, false},
+	{launchKey{EnginePoolSize.Key, "count; more than `kyuubi.engine.pool.size.threshold` means that many", poolSize()}, false},
+	{launchKey{EnginePoolName.Key, "letters, digits and hyphens", clientSubdomainOf(EnginePoolName)}, false},
+	{launchKey{EnginePoolPolicy.Key, "`RANDOM`, `POLLING` or `LEAST_SESSIONS`", entryWord(EnginePoolPolicy)}, false},
 	{launchKey{SessionIdleTimeout.Key, "duration", idleTimeout()}, true},
 	{launchKey{EngineIdleTimeout.Key, "duration", idleTimeout()}, true},
 }

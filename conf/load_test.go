@@ -125,7 +125,7 @@ func TestKyuubiFileLoads(t *testing.T) {
 		"kyuubi.frontend.thrift.binary.bind.port":            "10009",
 		"kyuubi.authentication.jdbc.password":                "hunter2",
 		"kyuubi.metrics.prometheus.port":                     "10019",
-		"kyuubi.engine.pool.size":                            "3",
+		"kyuubi.engine.flink.memory":                         "3",
 		"kyuubi.engine.type":                                 "SPARK_SQL",
 		"kyuubi.session.engine.launch.async":                 "true",
 		"kyuubi.batchConf.spark.spark.yarn.queue":            "q",
@@ -137,11 +137,11 @@ func TestKyuubiFileLoads(t *testing.T) {
 	require.NoError(t, c.Validate())
 	require.Equal(t, "10 settings of Kyuubi have no meaning here and are ignored: ___bob___.kyuubi.operation.language, "+
 		"kyuubi.authentication.jdbc.password, kyuubi.backend.server.event.kafka.bootstrap.server, kyuubi.batchConf.spark.spark.yarn.queue, "+
-		"kyuubi.engine.pool.size, kyuubi.frontend.protocols, kyuubi.frontend.thrift.binary.bind.port, "+
+		"kyuubi.engine.flink.memory, kyuubi.frontend.protocols, kyuubi.frontend.thrift.binary.bind.port, "+
 		"kyuubi.kubernetes.28.spark.master.address, kyuubi.metrics.prometheus.port, kyuubi.session.engine.launch.async", c.Summary())
-	one, err := New(map[string]string{"kyuubi.engine.pool.size": "3"})
+	one, err := New(map[string]string{"kyuubi.engine.flink.memory": "3"})
 	require.NoError(t, err)
-	require.Equal(t, "1 setting of Kyuubi has no meaning here and is ignored: kyuubi.engine.pool.size", one.Summary())
+	require.Equal(t, "1 setting of Kyuubi has no meaning here and is ignored: kyuubi.engine.flink.memory", one.Summary())
 }
 
 func TestDeprecatedNames(t *testing.T) {

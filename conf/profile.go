@@ -112,7 +112,7 @@ func (o *Options) applyKyuubi(l line) error {
 		return errors.New(unknownText(l.key))
 	case strings.HasPrefix(l.key, EnginePython.Key):
 		return errors.New("a profile cannot set this; it can set " + PythonVariable)
-	case isServerOnly(l.key) || !isEngineSetting(l.key):
+	case isServerOnly(l.key) || !isEngineSetting(l.key) || isAboutPlacing(l.key):
 		return errors.New("a profile cannot set this")
 	}
 	o.Launch[l.key] = l.text

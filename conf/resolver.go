@@ -35,13 +35,28 @@ type Options struct {
 	// Choices are the options of kind Launch that the profile or the client
 	// chose, canonical, with those of the gateway (share level, name, ...).
 	Choices map[string]string
-	// ShareLevel is CONNECTION or USER.
+	// ShareLevel is CONNECTION, USER, GROUP or SERVER.
 	ShareLevel string
+	// DoAs says that the engine runs in the name of its owner and not of the gateway.
+	DoAs bool
 	// Subdomain is the explicit one, or "o-" and 12 hex digits of Launch, or the
-	// user's or server's own, or "default".
+	// user's or server's own, or "default". Within a pool it is what follows the name of
+	// its member, "" or such an "o-".
 	Subdomain string
+	// Pool is the pool that the session gets an engine of.
+	Pool Pool
 	// Name is the label of the session; may be empty.
 	Name string
+}
+
+// Pool are engines of which a session gets one; Size 0 is none.
+type Pool struct {
+	// Name is kyuubi.engine.pool.name.
+	Name string
+	// Size is how many engines there are, at most kyuubi.engine.pool.size.threshold.
+	Size int
+	// Policy is kyuubi.engine.pool.selectPolicy.
+	Policy string
 }
 
 // DefaultSubdomain is the subdomain of sessions that ask for nothing special.
@@ -75,6 +90,10 @@ func (r *Resolver) Resolve(user string, client []Pair) (Options, error) {
 	o.choose(wished)
 	o.bound(c, wished)
 	o.settle(c)
+	o.DoAs = EngineDoAs.Get(c)
+	if o.ShareLevel == ShareGroup || o.ShareLevel == ShareServer {
+		o.DoAs = EngineDoAs.Get(r.conf) // nobody's own default decides for the others
+	}
 	return o, nil
 }
 
@@ -171,15 +190,29 @@ func (o *Options) settle(c *Conf) {
 	}
 	o.ShareLevel = EngineShareLevel.Get(&effective)
 	o.Name = SessionName.Get(&effective)
+	if o.Pool = poolOf(&effective); o.Pool.Size > 0 {
+		o.Subdomain = o.madeName()
+		return
+	}
 	o.Subdomain = o.subdomain(c)
+}
+
+// poolOf is the pool of a session with these settings.
+func poolOf(c *Conf) Pool {
+	named := EngineSubdomain.Get(c) != "" && !EnginePoolIgnoreSubdomain.Get(c)
+	size := min(EnginePoolSize.Get(c), EnginePoolThreshold.Get(c))
+	if size < 1 || named || EngineShareLevel.Get(c) == ShareConnection {
+		return Pool{}
+	}
+	return Pool{Name: EnginePoolName.Get(c), Size: size, Policy: EnginePoolPolicy.Get(c)}
 }
 
 func (o *Options) subdomain(c *Conf) string {
 	if name := o.Choices[EngineSubdomain.Key]; name != "" {
 		return name
 	}
-	if len(o.Launch) > 0 {
-		return madeName(o.Launch)
+	if name := o.madeName(); name != "" {
+		return name
 	}
 	if name := EngineSubdomain.Get(c); name != "" {
 		return name
@@ -187,12 +220,15 @@ func (o *Options) subdomain(c *Conf) string {
 	return DefaultSubdomain
 }
 
-// madeName is the subdomain of an engine with these launch options: the same
-// for equal options, whoever asked and in whatever order.
-func madeName(launch map[string]string) string {
+// madeName is the subdomain of an engine with the launch options: the same for
+// equal options, whoever asked and in whatever order; "" without any.
+func (o *Options) madeName() string {
+	if len(o.Launch) == 0 {
+		return ""
+	}
 	sum := sha256.New()
-	for _, key := range slices.Sorted(maps.Keys(launch)) {
-		io.WriteString(sum, key+"\x00"+launch[key]+"\x00") // a hash never fails to write
+	for _, key := range slices.Sorted(maps.Keys(o.Launch)) {
+		io.WriteString(sum, key+"\x00"+o.Launch[key]+"\x00") // a hash never fails to write
 	}
 	return "o-" + hex.EncodeToString(sum.Sum(nil))[:12]
 }

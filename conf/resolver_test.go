@@ -60,7 +60,7 @@ spark.sql.catalog.lake=x.Lake
 spark.sql.shuffle.partitions=9
 spark.executor.memory=100g
 kyuubi.engineEnv.FOO=bar
-kyuubi.engine.pool.size=1
+kyuubi.engine.flink.memory=1
 `})
 	o, err := r.Resolve("alice", pairs(
 		"kyuubi.session.conf.profile", "big",
@@ -123,6 +123,7 @@ func TestEqualWishesShareAnEngine(t *testing.T) {
 func TestSubdomains(t *testing.T) {
 	r := resolver(t, "kyuubi.engine.share.level.subdomain=Team\n___bob___.kyuubi.engine.share.level.subdomain=bobs\n",
 		map[string]string{"p": "kyuubi.engine.share.level.subdomain=prof", "q": "spark.driver.memory=1g"})
+	oneGig := (&Options{Launch: map[string]string{"spark.driver.memory": "1024m"}}).madeName()
 	for _, tc := range []struct {
 		user, want string
 		client     []Pair
@@ -131,8 +132,8 @@ func TestSubdomains(t *testing.T) {
 		{"bob", "bobs", nil},
 		{"bob", "mine", pairs("kyuubi.engine.share.level.subdomain", "MINE", "spark.driver.memory", "1g")},
 		{"bob", "prof", pairs("kyuubi.session.conf.profile", "p", "spark.driver.memory", "1g")},
-		{"bob", madeName(map[string]string{"spark.driver.memory": "1024m"}), pairs("spark.driver.memory", "1g")},
-		{"bob", madeName(map[string]string{"spark.driver.memory": "1024m"}), pairs("kyuubi.session.conf.profile", "q")},
+		{"bob", oneGig, pairs("spark.driver.memory", "1g")},
+		{"bob", oneGig, pairs("kyuubi.session.conf.profile", "q")},
 		{"bob", "own", pairs("kyuubi.session.conf.profile", "p,q", "kyuubi.engine.share.level.subdomain", "own")},
 	} {
 		o, err := r.Resolve(tc.user, tc.client)

@@ -23,7 +23,7 @@ type look func(c *Conf, getenv func(string) string) Faults
 
 // looks are all of them.
 var looks = []look{
-	checkEnvironment, checkOwnFiles, checkClearSecrets, checkProfiles, checkSecretFiles, checkCertificates, checkLDAPAuthorities, checkKerberosFiles, checkJWTFiles, checkPeopleFiles, checkFolders, checkSparkHomes,
+	checkEnvironment, checkOwnFiles, checkClearSecrets, checkProfiles, checkSecretFiles, checkCertificates, checkZooKeeperFiles, checkLDAPAuthorities, checkKerberosFiles, checkJWTFiles, checkPeopleFiles, checkFolders, checkSparkHomes,
 	checkJava, checkPrograms,
 }
 
@@ -149,13 +149,6 @@ func (d door) blame(c *Conf) string {
 	return FrontendBindHost.Key
 }
 
-func checkDiscovery(c *Conf) Faults {
-	if HAAddresses.Get(c) == "" {
-		return nil
-	}
-	return c.blame(HAAddresses.Key, "ZooKeeper discovery comes with a later version; remove the setting to run one gateway with embedded discovery")
-}
-
 func checkShareLevels(c *Conf) Faults {
 	faults := c.shareLevelFault(c.values[EngineShareLevel.Key], "")
 	for user, defaults := range c.users {
@@ -180,12 +173,8 @@ func (c *Conf) shareLevelFault(v value, user string) Faults {
 
 // checkShareLevel says why a share level cannot be used.
 func checkShareLevel(level string) error {
-	const use = "use CONNECTION or USER"
-	switch level {
-	case ShareServerLocal:
-		return fmt.Errorf("SERVER_LOCAL would tie an engine to one gateway, and no Spark engine supports it; %s", use)
-	case ShareGroup, ShareServer:
-		return fmt.Errorf("%s is not built yet: sessions of several users in one driver share its identity; %s", level, use)
+	if level == ShareServerLocal {
+		return fmt.Errorf("SERVER_LOCAL would tie an engine to one gateway, and its sessions would be lost with it; use %s", ShareServer)
 	}
 	return nil
 }

@@ -70,8 +70,12 @@ func checkSecretFiles(c *Conf, _ func(string) string) (faults Faults) {
 	if keytab, ok := c.Raw("spark.kerberos.keytab"); ok && filepath.IsAbs(keytab) {
 		faults = append(faults, c.secretFault("spark.kerberos.keytab", keytab, "copy the keytab there, and chmod 600")...)
 	}
-	_, err := secret.LoadOrCreate(c.ClusterSecretFile(), false)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the first start makes it
+	_, err := secret.Load(c.ClusterSecretFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.Clustered():
+		faults = append(faults, c.blame(ServerClusterSecretFile.Key, "gateways that share sessions need the same secret, and there is none in %[1]s: "+
+			"copy the file of another gateway there (mode 0600), or for the first one make it, as its user: (umask 077; openssl rand -hex 32 > %[1]s)", c.ClusterSecretFile())...)
+	case err != nil && !errors.Is(err, fs.ErrNotExist): // the first start of a lone gateway makes it
 		faults = append(faults, c.blame(ServerClusterSecretFile.Key, "the keys of all engines come from this file, and it cannot be used: %v", err)...)
 	}
 	return faults

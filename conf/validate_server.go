@@ -104,6 +104,7 @@ func checkApart(c *Conf) (faults Faults) {
 		{ServerDataDir.Key, ServerDataDir.Get(c)}, {ServerClusterSecretFile.Key, ServerClusterSecretFile.Get(c)},
 		{AuthTokenFile.Key, AuthTokenFile.Get(c)}, {SpnegoKeytab.Key, SpnegoKeytab.Get(c)}, {KerberosReplayDir.Key, c.ReplayDir()},
 		{RulesFile.Key, RulesFile.Get(c)}, {AuditFile.Key, c.AuditLog()},
+		{HAZooKeeperCA.Key, HAZooKeeperCA.Get(c)}, {HAZooKeeperKey.Key, HAZooKeeperKey.Get(c)},
 		{SSLClientCA.Key, SSLClientCA.Get(c)}, {SSLCA.Key, SSLCA.Get(c)}, {LDAPCAFile.Key, LDAPCAFile.Get(c)},
 		{"KYUUBI_CONF_DIR", c.dir}, {EngineMainResource.Key, EngineMainResource.Get(c)},
 	}

@@ -78,14 +78,24 @@ func TestValidate(t *testing.T) {
 		"none, that administrator": {[]string{"kyuubi.server.administrators=hdfs"}, nil},
 		"refused, but not here":    {with(token, []string{"kyuubi.server.administrators=hdfs", "kyuubi.authentication.refused.users=root"}), nil},
 		"certificates, no TLS":     {[]string{auth + "CERTIFICATE", asked + "OPTIONAL", ca}, []string{"clients can show certificates over TLS only"}},
-		"zookeeper":                {[]string{"kyuubi.ha.addresses=zk:2181"}, []string{"ZooKeeper discovery comes with a later version"}},
+		"zookeeper":                {[]string{"kyuubi.ha.addresses=zk:2181"}, nil},
+		"zookeeper, kerberos":      {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.auth.type=kerberos", "kyuubi.ha.zookeeper.engine.auth.type=KERBEROS"}, []string{"zookeeper.auth.type: the client of ZooKeeper", "engine.auth.type: the client of ZooKeeper"}},
+		"zookeeper, no digest":     {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.auth.type=DIGEST"}, []string{"auth.digest: kyuubi.ha.zookeeper.auth.type is DIGEST"}},
+		"zookeeper, digest of one": {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.auth.digest=hunter2"}, []string{"it is not of the form user:password"}},
+		"zookeeper, digest":        {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.auth.type=DIGEST", "kyuubi.ha.zookeeper.auth.digest=u:p"}, nil},
+		"zookeeper, in a hurry":    {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.session.timeout=500"}, []string{"any pause would be taken for the end"}},
+		"zookeeper, unused TLS":    {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.ssl.ca.path=/ca"}, []string{"would be in clear text"}},
+		"zookeeper, half a pair":   {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.ssl.enabled=true", "kyuubi.ha.zookeeper.ssl.client.certificate.path=/c"}, []string{"client.key.path: "}},
+		"zookeeper, other half":    {[]string{"kyuubi.ha.addresses=zk", "kyuubi.ha.zookeeper.ssl.enabled=true", "kyuubi.ha.zookeeper.ssl.client.key.path=/k"}, []string{"client.certificate.path: "}},
+		"no zookeeper, kerberos":   {[]string{"kyuubi.ha.zookeeper.auth.type=KERBEROS"}, nil},
 		"server local":             {[]string{"kyuubi.engine.share.level=SERVER_LOCAL"}, []string{"SERVER_LOCAL would tie an engine to one gateway"}},
-		"group":                    {[]string{"kyuubi.engine.share.level=GROUP"}, []string{"GROUP is not built yet"}},
-		"server, by a user":        {[]string{"___bob___.kyuubi.engine.share.level=SERVER"}, []string{"___bob___.kyuubi.engine.share.level: SERVER is not built yet"}},
+		"server local, by a user":  {[]string{"___bob___.kyuubi.engine.share.level=SERVER_LOCAL"}, []string{"___bob___.kyuubi.engine.share.level: SERVER_LOCAL would tie"}},
+		"group":                    {[]string{"kyuubi.engine.share.level=GROUP"}, nil},
+		"server":                   {[]string{"kyuubi.engine.share.level=SERVER", "kyuubi.engine.doAs.enabled=false"}, nil},
 		"connection":               {[]string{"kyuubi.engine.share.level=CONNECTION"}, nil},
 		"same ports":               {[]string{"kyuubi.frontend.rest.bind.port=15002"}, []string{"port 15002 is also the REST port"}},
 		"both ports free":          {[]string{"kyuubi.frontend.rest.bind.port=0", "kyuubi.frontend.spark.connect.bind.port=0"}, nil},
-		"everything":               {with(tls[:1], []string{auth + "LDAP", "kyuubi.ha.addresses=x", "kyuubi.engine.share.level=GROUP"}), []string{"LDAP", "GROUP", "certificate", "key.path", "ZooKeeper"}},
+		"everything":               {with(tls[:1], []string{auth + "LDAP", "kyuubi.ha.addresses=x", "kyuubi.ha.zookeeper.auth.type=KERBEROS", "kyuubi.engine.share.level=SERVER_LOCAL"}), []string{"LDAP", "SERVER_LOCAL", "certificate", "key.path", "ZooKeeper"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(serving(tc.changes...))
@@ -106,7 +116,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestValidateNamesTheLine(t *testing.T) {
-	c, err := Load(LoadOptions{ConfDir: confDir(t, "\nkyuubi.ha.addresses=zk:2181\n")})
+	c, err := Load(LoadOptions{ConfDir: confDir(t, "\nkyuubi.engine.share.level=SERVER_LOCAL\n")})
 	require.NoError(t, err)
-	require.ErrorContains(t, c.Validate(), DefaultsFile+":2: kyuubi.ha.addresses: ZooKeeper")
+	require.ErrorContains(t, c.Validate(), DefaultsFile+":2: kyuubi.engine.share.level: SERVER_LOCAL")
 }

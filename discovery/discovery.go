@@ -117,9 +117,10 @@ type SessionStore interface {
 	// AddSession creates the record; ErrExists if there is one of (user, session id).
 	AddSession(ctx context.Context, r SessionRecord) error
 	// PutSession creates or replaces the record; ErrConflict if that would give the session
-	// another engine.
+	// another engine, or bring back one that has ended.
 	PutSession(ctx context.Context, r SessionRecord) error
-	// GetSession returns ErrNotFound for an unknown (user, session id).
+	// GetSession returns ErrNotFound for an unknown (user, session id). It finds what any
+	// gateway wrote, also before followers are told.
 	GetSession(ctx context.Context, user, sessionID string) (SessionRecord, error)
 	// DeleteSession of an absent record is no error.
 	DeleteSession(ctx context.Context, user, sessionID string) error
@@ -184,7 +185,12 @@ type TokenRecord struct {
 // TokenStore keeps token records. A record that PutToken returned for is
 // durable.
 type TokenStore interface {
+	// PutToken creates or replaces the record. A Revoked that is stored stays, whatever r
+	// says: another gateway may have revoked the token meanwhile.
 	PutToken(ctx context.Context, r TokenRecord) error
+	// GetToken returns ErrNotFound for an unknown id. It finds what any gateway's PutToken
+	// returned for, also before followers are told.
+	GetToken(ctx context.Context, id string) (TokenRecord, error)
 	// DeleteToken of an absent record is no error.
 	DeleteToken(ctx context.Context, id string) error
 	Tokens(ctx context.Context) ([]TokenRecord, error)

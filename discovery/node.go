@@ -88,8 +88,8 @@ func (n *Node) set(key, value string) (err error) {
 	return err
 }
 
-// String is the node name: serverUri, version, the attributes by name, refId,
-// sequence. Equal nodes have equal names. An attribute that the format cannot
+// String is the node name: serverUri, version, the attributes by name, refId if
+// there is one, sequence. Equal nodes have equal names. An attribute that the format cannot
 // carry (a reserved or malformed key, ";" or a control character in the value)
 // is left out.
 func (n Node) String() string {
@@ -99,7 +99,10 @@ func (n Node) String() string {
 			pairs = append(pairs, key+"="+value)
 		}
 	}
-	pairs = append(pairs, keyRefID+"="+n.RefID, fmt.Sprintf("%s=%010d", keySequence, n.Sequence))
+	if n.RefID != "" {
+		pairs = append(pairs, keyRefID+"="+n.RefID)
+	}
+	pairs = append(pairs, fmt.Sprintf("%s=%010d", keySequence, n.Sequence))
 	return strings.Join(pairs, ";")
 }
 

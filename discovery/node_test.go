@@ -79,7 +79,7 @@ func TestStringLeavesOutWhatTheFormatCannotCarry(t *testing.T) {
 	n := Node{Address: "h:1", Attributes: map[string]string{
 		"good": "1", "bad": "a;refId=evil", "a=b": "1", "refId": "evil", "": "1", "nl": "a\nb",
 	}}
-	require.Equal(t, "serverUri=h:1;version=;good=1;refId=;sequence=0000000000", n.String())
+	require.Equal(t, "serverUri=h:1;version=;good=1;sequence=0000000000", n.String())
 }
 
 func FuzzParseNode(f *testing.F) {

@@ -31,7 +31,7 @@ func (m *Manager) Acquire(ctx context.Context, spec Spec) (*Lease, error) {
 	}
 	e, l, err := m.join(spec, refID)
 	if errors.Is(err, errNoGroup) {
-		if spec.Group, err = m.group(ctx, spec.LaunchUser); err == nil {
+		if spec.Group, err = m.group(ctx, spec.Owner); err == nil {
 			e, l, err = m.join(spec, refID)
 		}
 	}
@@ -92,12 +92,14 @@ func (m *Manager) join(spec Spec, refID string) (*Engine, *launch, error) {
 		l.join()
 		return nil, l, nil
 	}
-	if err := m.roomLocked(spec); err != nil {
+	if err := m.roomLocked(spec, refID, nil); err != nil {
 		return nil, nil, err
 	}
 	l := newLaunch(m.life, spec, refID)
 	l.workDir = m.opts.Launcher.WorkDir(spec.LaunchUser, refID)
-	l.ticket = m.queue.enter(spec.LaunchUser)
+	if !m.shared() {
+		l.ticket = m.queue.enter(spec.Owner)
+	}
 	l.join()
 	m.addLocked(l)
 	m.backgroundLocked(func() { m.run(l) })

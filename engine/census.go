@@ -100,17 +100,26 @@ func (m *Manager) CatchUp(ctx context.Context) {
 	_ = group.Wait() // no function returns an error
 }
 
-// catchUp compares the gateway's sessions on e with the driver's, instead of
-// the events that were missed. The events are read first: what happens between
-// the two questions is told by the events that follow.
-func (m *Manager) catchUp(ctx context.Context, e *Engine) error {
+// ask reads what a census is made of. The events are read first: what happens
+// between the two questions is told by the events that follow.
+func ask(ctx context.Context, e *Engine) (control.Events, control.Status, error) {
 	history, err := e.control.Events(ctx, 0, 0)
 	if err != nil {
-		return fmt.Errorf("read the events: %w", err)
+		return history, control.Status{}, fmt.Errorf("read the events: %w", err)
 	}
 	status, err := e.control.Status(ctx)
 	if err != nil {
-		return fmt.Errorf("read the status: %w", err)
+		return history, status, fmt.Errorf("read the status: %w", err)
+	}
+	return history, status, nil
+}
+
+// catchUp compares the gateway's sessions on e with the driver's, instead of
+// the events that were missed.
+func (m *Manager) catchUp(ctx context.Context, e *Engine) error {
+	history, status, err := ask(ctx, e)
+	if err != nil {
+		return err
 	}
 	for _, event := range history.Events {
 		if event.Type == control.Draining || event.Type == control.Stopping {

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 )
@@ -25,9 +26,14 @@ const (
 
 // dial makes the connection of an engine without connecting yet. Service
 // configuration and retries are off: only clients may repeat a call.
-func dial(address string, keys Keys, sparkVersion string, maxMessage int) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+func dial(at Endpoint, keys Keys, sparkVersion string, maxMessage int) (*grpc.ClientConn, error) {
+	transport := insecure.NewCredentials()
+	if at.TLS != nil {
+		transport = credentials.NewTLS(at.TLS)
+	}
+	conn, err := grpc.NewClient("passthrough:///"+at.Address,
+		grpc.WithTransportCredentials(transport),
+		grpc.WithContextDialer(at.dial),
 		grpc.WithPerRPCCredentials(bearer(keys.RPC)),
 		grpc.WithStaticStreamWindowSize(streamWindow),
 		grpc.WithStaticConnWindowSize(connWindow),
@@ -44,7 +50,7 @@ func dial(address string, keys Keys, sparkVersion string, maxMessage int) (*grpc
 		grpc.WithDisableRetry(),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("engine connection to %s: %w", address, err)
+		return nil, fmt.Errorf("engine connection to %s: %w", at.Address, err)
 	}
 	return conn, nil
 }
@@ -82,5 +88,5 @@ func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]strin
 	return map[string]string{"authorization": "Bearer " + string(b)}, nil
 }
 
-// RequireTransportSecurity is false: the hop is loopback.
+// RequireTransportSecurity is false: on its own machine an engine is on loopback.
 func (b bearer) RequireTransportSecurity() bool { return false }

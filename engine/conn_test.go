@@ -50,7 +50,7 @@ func serveConnect(t *testing.T) (*connectServer, string) {
 
 func TestConnectionCarriesTheTokenOnce(t *testing.T) {
 	service, address := serveConnect(t)
-	conn, err := dial(address, Keys{RPC: "token"}, "4.3.0", 1<<20)
+	conn, err := dial(Endpoint{Address: address}, Keys{RPC: "token"}, "4.3.0", 1<<20)
 	require.NoError(t, err)
 	defer conn.Close()
 	_, err = connect.NewSparkConnectServiceClient(conn).Config(t.Context(), &connect.ConfigRequest{})
@@ -60,7 +60,7 @@ func TestConnectionCarriesTheTokenOnce(t *testing.T) {
 
 func TestConnectionLimitsMessages(t *testing.T) {
 	_, address := serveConnect(t)
-	conn, err := dial(address, Keys{}, "4.3.0", 2000-messageMargin)
+	conn, err := dial(Endpoint{Address: address}, Keys{}, "4.3.0", 2000-messageMargin)
 	require.NoError(t, err)
 	defer conn.Close()
 	_, err = connect.NewSparkConnectServiceClient(conn).Config(t.Context(), &connect.ConfigRequest{})
@@ -68,7 +68,7 @@ func TestConnectionLimitsMessages(t *testing.T) {
 }
 
 func TestConnectionToNobodyFailsAtOnce(t *testing.T) {
-	conn, err := dial(closedPort(t), Keys{}, "4.3.0", 1<<20)
+	conn, err := dial(Endpoint{Address: closedPort(t)}, Keys{}, "4.3.0", 1<<20)
 	require.NoError(t, err)
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -139,9 +139,10 @@ func TestCheck(t *testing.T) {
 			why := ""
 			e := &Engine{
 				refID: "r", process: newFakeProcess(7), control: client,
-				node:   discovery.Node{Address: test.connect, Attributes: map[string]string{attrControl: test.control}},
-				done:   make(chan struct{}),
-				failed: func(_ *Engine, text string) { why = text },
+				node:    discovery.Node{Address: test.connect, Attributes: map[string]string{attrControl: test.control}},
+				connect: Endpoint{Address: test.connect},
+				done:    make(chan struct{}),
+				failed:  func(_ *Engine, text string) { why = text },
 			}
 			before := time.Now()
 			require.Equal(t, test.want, e.Check(t.Context()))
@@ -178,8 +179,9 @@ func TestCheckWithoutDescriptors(t *testing.T) {
 	defer client.Close()
 	e := &Engine{
 		refID: "r", process: newFakeProcess(7), control: client, done: make(chan struct{}),
-		node:   discovery.Node{Address: address, Attributes: map[string]string{attrControl: address}},
-		failed: func(*Engine, string) {},
+		node:    discovery.Node{Address: address, Attributes: map[string]string{attrControl: address}},
+		connect: Endpoint{Address: address},
+		failed:  func(*Engine, string) {},
 	}
 	var before unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))

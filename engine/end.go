@@ -31,11 +31,13 @@ func (m *Manager) watch(e *Engine) {
 	}
 	m.end(e, m.whyEnded(e, e.died()))
 	e.process.Release()
-	m.forget(e.refID, e.workDir)
+	m.forget(e.refID, m.folder(e))
 	m.mu.Lock()
 	delete(m.mu.engines, e.refID)
+	m.newsLocked()
 	m.mu.Unlock()
 	close(e.buried)
+	m.closeSpace(e.spec)
 	timer := time.NewTimer(closeDelay)
 	defer timer.Stop()
 	select {
@@ -43,6 +45,14 @@ func (m *Manager) watch(e *Engine) {
 	case <-m.life.Done():
 	}
 	m.disconnect(e)
+}
+
+// folder is that of e where it is on this machine, else "".
+func (m *Manager) folder(e *Engine) string {
+	if _, far := e.process.(*distant); far {
+		return ""
+	}
+	return e.workDir
 }
 
 // end takes e out of service for good and tells its sessions why.
@@ -68,6 +78,7 @@ func (m *Manager) foundDead(e *Engine, why string) {
 func (m *Manager) Stop(ctx context.Context, refID string, kill bool, reason string) error {
 	m.mu.Lock()
 	e, l := m.mu.engines[refID], m.mu.starting[refID]
+	_, other := m.mu.others[refID]
 	if l != nil {
 		m.settleLocked(l, nil, errs.New(errs.EngineLaunchFailed,
 			"The launch of engine %s of %s was stopped: %s. Connect again when that is no longer so.", refID, l.spec.LaunchUser, reason))
@@ -75,6 +86,8 @@ func (m *Manager) Stop(ctx context.Context, refID string, kill bool, reason stri
 	m.mu.Unlock()
 	var gone <-chan struct{}
 	switch {
+	case other:
+		return m.deleteRecord(refID) // from which its gateway learns of it
 	case l != nil:
 		gone = l.gone
 	case e != nil:
@@ -113,7 +126,7 @@ func (m *Manager) terminate(e *Engine, kill bool, reason string) {
 
 // stopped asks the driver to stop and waits for that; false when it does not.
 func (m *Manager) stopped(e *Engine, reason string) bool {
-	if err := e.control.Stop(m.life, reason); err != nil {
+	if err := e.control.Order(m.life, orderStop, reason); err != nil {
 		m.opts.Log.Warn("an engine does not take the order to stop", "engine", e.refID, "err", err)
 		return false
 	}

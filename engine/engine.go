@@ -38,7 +38,8 @@ const (
 const (
 	attrControl      = "control"
 	attrMAC          = "mac"
-	attrFingerprint  = "fingerprint"
+	attrFingerprint  = "fingerprint" // of the relay's certificate
+	attrRelay        = "relay"
 	attrSparkVersion = "sparkVersion"
 	attrAppID        = "kyuubi.engine.id"
 )
@@ -50,11 +51,14 @@ type Engine struct {
 	node      discovery.Node
 	submitted time.Time
 	workDir   string
-	keys      Keys
-	process   Process
-	conn      *grpc.ClientConn
-	control   Control
-	look      Look // nil when there is no resource manager to ask
+	// fingerprint is that of its configuration, place where its process is.
+	fingerprint, place string
+	keys               Keys
+	process            Process
+	connect            Endpoint
+	conn               *grpc.ClientConn
+	control            Control
+	look               Look // nil when there is no resource manager to ask
 	// failed ends the engine when Check finds it dead.
 	failed func(e *Engine, why string)
 

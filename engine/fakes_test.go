@@ -80,6 +80,7 @@ type fakeLauncher struct {
 	started   []Launch
 	processes map[string]*fakeProcess // by ref id
 	old       map[int]*fakeProcess    // of earlier gateways, by pid
+	shared    bool                    // by gateways, which all see what one of them started
 	lost      map[string]*fakeProcess // of earlier gateways that did not record them, by folder
 	blind     error                   // of Open
 	stuck     error                   // of Sweep
@@ -104,6 +105,9 @@ func (f *fakeLauncher) Start(_ context.Context, l Launch) (Process, error) {
 		f.spoil(p)
 	}
 	f.processes[l.RefID] = p
+	if f.shared {
+		f.old[p.id.PID] = p
+	}
 	return p, nil
 }
 
@@ -116,7 +120,7 @@ func (f *fakeLauncher) Open(id local.Identity, workDir string) (Process, error) 
 	if id == (local.Identity{}) && f.lost[workDir] != nil {
 		return f.lost[workDir], nil
 	}
-	if p := f.old[id.PID]; p != nil && p.id == id {
+	if p := f.old[id.PID]; p != nil && p.id == id && p.Status() == "" {
 		return p, nil
 	}
 	return nil, local.ErrGone
@@ -223,7 +227,15 @@ type fakeControl struct {
 	oldest   int             // events up to this number have fallen out
 	news     chan struct{}
 	onStop   func(reason string) error
+	orders   []string // but for stop
 	down     error
+}
+
+// is says whose endpoint it is.
+func (c *fakeControl) is(refID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refID = refID
 }
 
 func (c *fakeControl) Status(context.Context) (control.Status, error) {
@@ -264,7 +276,13 @@ func (c *fakeControl) since(after int) control.Events {
 	return control.Events{Events: c.history[from:], Last: int64(len(c.history)), Lost: from > after}
 }
 
-func (c *fakeControl) Stop(_ context.Context, reason string) error {
+func (c *fakeControl) Order(_ context.Context, order, reason string) error {
+	if order != orderStop {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.orders = append(c.orders, order)
+		return c.down
+	}
 	if c.onStop == nil {
 		return errors.New("refused")
 	}
@@ -278,11 +296,13 @@ type world struct {
 	m        *Manager
 	launcher *fakeLauncher
 	store    *memoryStore
+	dialling sync.Mutex
 	controls map[string]*fakeControl // by address
 	closed   chan string             // "user session reason" of OnSessionClosed
 	doubt    bool                    // OnSessionClosed cannot tell
 	census   chan Census             // of OnCensus
 	launched chan error              // of OnLaunch
+	known    chan string             // of OnKnown, where gateways share a store
 	stop     func()
 }
 
@@ -310,7 +330,7 @@ func (w *world) options() Options {
 		OnSessionClosed: func(_, user, id, reason string) bool { w.closed <- user + " " + id + " " + reason; return !w.doubt },
 		OnCensus:        func(_ string, c Census) { w.census <- c },
 		OnLaunch:        func(_ time.Duration, err error) { w.launched <- err },
-		DialControl:     func(address, _ string) Control { return w.control(address) },
+		DialControl:     func(at Endpoint, _ string) Control { return w.control(at.Address) },
 	}
 }
 
@@ -336,6 +356,8 @@ func (w *world) start(change ...func(*Options)) {
 }
 
 func (w *world) control(address string) *fakeControl {
+	w.dialling.Lock()
+	defer w.dialling.Unlock()
 	if w.controls[address] == nil {
 		w.controls[address] = &fakeControl{news: make(chan struct{})}
 	}

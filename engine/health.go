@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"syscall"
 	"time"
 
@@ -43,10 +42,11 @@ func (e *Engine) Check(ctx context.Context) Health {
 
 // probe looks at the Connect port, then at the control endpoint.
 func (e *Engine) probe(ctx context.Context) (Health, string) {
-	dialer := net.Dialer{Timeout: dialLimit}
-	conn, err := dialer.DialContext(ctx, "tcp", e.node.Address)
+	dialling, stop := context.WithTimeout(ctx, dialLimit)
+	defer stop()
+	conn, err := e.connect.dial(dialling, e.connect.Address)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return Dead, fmt.Sprintf("nothing listens on its port %s any more", e.node.Address)
+		return Dead, fmt.Sprintf("nothing listens on its port %s any more", e.connect.Address)
 	}
 	if err != nil {
 		return silentOr(err), ""

@@ -7,12 +7,14 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"roundhouse/discovery"
 )
 
 // Info is what people may know of an engine or of a launch.
 type Info struct {
 	RefID      string
-	User       string
+	User       string // whom it belongs to: a user, a group or the user of the gateway
 	ShareLevel ShareLevel
 	Subdomain  string
 	Path       string
@@ -24,10 +26,17 @@ type Info struct {
 	Submitted  time.Time         // zero in the launch queue
 	PID        int               // 0 in the launch queue
 	LogPath    string
+	// Fingerprint is that of the configuration it was launched with, Current that of a
+	// launch of today; "" where it is not known.
+	Fingerprint, Current string
+	// Place tells the machine of its process from others.
+	Place string
 	// Queue is the place in the launch queue, 1 for the next one; 0 outside of it.
 	Queue int
 	// Application is what the resource manager said last; zero without one.
 	Application Application
+
+	spec Spec
 }
 
 // Engines lists engines and launches, oldest first, those in the queue last.
@@ -38,13 +47,20 @@ func (m *Manager) Engines() []Info {
 		all = append(all, e.info())
 	}
 	for _, l := range m.mu.starting {
+		if l.other != "" {
+			continue // it waits for one that is in the list
+		}
 		i := l.info()
 		if l.ticket != nil {
 			i.Queue = m.queue.position(l.ticket)
 		}
 		all = append(all, i)
 	}
+	for _, r := range m.mu.others {
+		all = append(all, recordInfo(r))
+	}
 	m.mu.Unlock()
+	m.compare(all)
 	slices.SortFunc(all, func(a, b Info) int {
 		if a.Submitted.IsZero() != b.Submitted.IsZero() {
 			return cmp.Compare(b.Submitted.Unix(), a.Submitted.Unix())
@@ -54,8 +70,27 @@ func (m *Manager) Engines() []Info {
 	return all
 }
 
+// compare adds the fingerprints of today.
+func (m *Manager) compare(all []Info) {
+	for i := range all {
+		if current, err := m.opts.Fingerprint(all[i].spec); err == nil && all[i].Fingerprint != "" {
+			all[i].Current = current
+		}
+	}
+}
+
+// recordInfo describes a launch of another gateway.
+func recordInfo(r discovery.EngineRecord) Info {
+	spec, _ := specOf(r) // without it the path is missing
+	i := specInfo(spec)
+	i.RefID, i.State, i.Submitted, i.PID, i.LogPath = r.RefID, Starting, r.Submitted, r.PID, logPath(r.WorkDir)
+	i.Fingerprint, i.Place = r.Fingerprint, r.Owner.Place
+	return i
+}
+
 func (e *Engine) info() Info {
 	i := specInfo(e.spec)
+	i.Fingerprint, i.Place = e.fingerprint, e.place
 	i.RefID, i.AppID, i.Address = e.refID, e.AppID(), e.node.Address
 	i.Attributes = maps.Clone(e.node.Attributes)
 	delete(i.Attributes, attrMAC)
@@ -71,7 +106,7 @@ func (e *Engine) info() Info {
 func (l *launch) info() Info {
 	i := specInfo(l.spec)
 	i.RefID, i.State, i.Sessions, i.Submitted = l.refID, Starting, l.waiters, l.submitted
-	i.LogPath, i.Application = logPath(l.workDir), l.app
+	i.LogPath, i.Application, i.Fingerprint = logPath(l.workDir), l.app, l.fingerprint
 	if l.process != nil {
 		i.PID = l.process.Identity().PID
 	}
@@ -79,5 +114,5 @@ func (l *launch) info() Info {
 }
 
 func specInfo(s Spec) Info {
-	return Info{User: s.LaunchUser, ShareLevel: s.ShareLevel, Subdomain: s.Subdomain, Path: s.Path()}
+	return Info{User: s.Owner, ShareLevel: s.ShareLevel, Subdomain: s.Subdomain, Path: s.Path(), spec: s}
 }

@@ -34,6 +34,9 @@ func (m *Manager) inherit() error {
 	var group errgroup.Group
 	group.SetLimit(inheritParallel)
 	for _, record := range records {
+		if m.shared() && record.Node == "" {
+			continue // tend sees to it
+		}
 		group.Go(func() error { return m.inheritOne(ctx, record) })
 	}
 	return group.Wait()
@@ -41,9 +44,9 @@ func (m *Manager) inherit() error {
 
 func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) error {
 	log := m.opts.Log.With("engine", r.RefID, "user", r.User, "pid", r.PID)
-	process, err := m.opts.Launcher.Open(local.Identity{PID: r.PID, Start: r.StartTime}, r.WorkDir)
+	process, err := m.open(r)
 	if errors.Is(err, local.ErrGone) {
-		log.Info("an engine of an earlier gateway has ended")
+		log.Info("the engine of an earlier gateway, or of another one, has ended")
 		m.forget(r.RefID, r.WorkDir)
 		return nil
 	}
@@ -51,8 +54,8 @@ func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) erro
 		return fmt.Errorf("engine %s of %s, which an earlier gateway launched, cannot be looked at: %w", r.RefID, r.User, err)
 	}
 	spec, err := specOf(r)
-	if m.opts.GroupLimit > 0 {
-		group, err := m.opts.Groups.Primary(ctx, spec.LaunchUser)
+	if m.opts.GroupLimit > 0 && spec.Group == "" {
+		group, err := m.opts.Groups.Primary(ctx, spec.Owner)
 		if err != nil {
 			log.Warn("the group of an engine of an earlier gateway is unknown: the engine counts in all of them", "err", err)
 		}
@@ -63,26 +66,31 @@ func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) erro
 		m.disown(r, process, err)
 	case r.Node == "":
 		log.Info("a launch of an earlier gateway goes on")
-		return m.inheritLaunch(r, spec, process)
+		_, err := m.inheritLaunch(r, spec, process)
+		return err
 	default:
-		if err := m.inheritEngine(ctx, r, spec, process); err != nil {
+		err := m.inheritEngine(ctx, r, spec, process)
+		if err != nil && !m.here(r) {
+			return err // it is for the gateways there to end it
+		}
+		if err != nil {
 			m.disown(r, process, err)
 			return nil
 		}
-		log.Info("an engine of an earlier gateway serves on")
+		log.Info("an engine of an earlier gateway, or of another one, serves here")
 	}
 	return nil
 }
 
 func specOf(r discovery.EngineRecord) (Spec, error) {
 	spec, err := parsePath(r.Path)
-	spec.LaunchUser, spec.Options, spec.Session = r.User, r.Options, r.Session
+	spec.LaunchUser, spec.Options, spec.Session, spec.Group, spec.Python = r.User, r.Options, r.Session, r.Group, r.Python
 	return spec, err
 }
 
 // disown ends a process that cannot be used.
 func (m *Manager) disown(r discovery.EngineRecord, process Process, why error) {
-	m.opts.Log.Warn("an engine of an earlier gateway is ended", "engine", r.RefID, "user", r.User, "pid", process.Identity().PID, "why", why)
+	m.opts.Log.Warn("an engine of an earlier gateway, or of another one, is ended", "engine", r.RefID, "user", r.User, "pid", process.Identity().PID, "why", why)
 	m.later(func() { m.remove(process, r.RefID, r.WorkDir) })
 }
 
@@ -90,17 +98,22 @@ func (m *Manager) disown(r discovery.EngineRecord, process Process, why error) {
 func (m *Manager) later(task func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.mu.running {
+		m.backgroundLocked(task)
+		return
+	}
 	m.inherited = append(m.inherited, task)
 }
 
 // inheritLaunch goes on with a launch. Its record gets the pid if the earlier
 // gateway had no time for that.
-func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Process) error {
+func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Process) (*launch, error) {
 	l := newLaunch(m.life, spec, r.RefID)
+	l.inherited, l.claimed, l.fingerprint = true, true, r.Fingerprint
 	l.workDir, l.process, l.submitted, l.look = r.WorkDir, process, r.Submitted, m.track(spec, r.RefID)
-	if err := m.store(l.record()); err != nil {
+	if err := m.store(m.recordOf(l)); err != nil {
 		process.Release()
-		return fmt.Errorf("record the process of engine %s: %w", r.RefID, err)
+		return nil, fmt.Errorf("record the process of engine %s: %w", r.RefID, err)
 	}
 	close(l.spawned)
 	m.mu.Lock()
@@ -112,7 +125,7 @@ func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Pro
 		defer l.cancel(nil)
 		m.await(l, process, l.submitted.Add(m.opts.InitializeTimeout))
 	})
-	return nil
+	return l, nil
 }
 
 func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, spec Spec, process Process) error {
@@ -120,31 +133,41 @@ func (m *Manager) inheritEngine(ctx context.Context, r discovery.EngineRecord, s
 	if err != nil {
 		return err
 	}
-	e, err := m.newEngine(spec, node, keys, process)
+	e, err := m.newEngine(spec, node, keys, process, r.Owner.Place)
 	if err != nil {
 		return err
 	}
 	e.look = m.track(spec, r.RefID)
 	e.submitted, e.workDir, e.behind = r.Submitted, r.WorkDir, true
+	e.fingerprint = r.Fingerprint
 	state, err := greet(ctx, e)
 	if err != nil {
 		m.disconnect(e)
 		return err
 	}
-	if err := m.opts.Files.DropSecrets(r.WorkDir); err != nil {
+	if err := m.dropSecrets(r); err != nil {
 		m.opts.Log.Warn("the properties file of an engine stays behind", "engine", r.RefID, "err", err)
 	}
 	m.mu.Lock()
 	m.mu.engines[r.RefID] = e
-	if state == Running {
-		m.mu.spaces[spec.spaceKey()] = e
-	} else {
+	if state != Running {
 		e.retire("")
+	} else if m.mu.spaces[spec.spaceKey()] == nil {
+		m.mu.spaces[spec.spaceKey()] = e
 	}
+	m.newsLocked()
 	m.mu.Unlock()
 	m.later(func() { m.watch(e) })
 	m.later(func() { m.follow(e) })
 	return nil
+}
+
+// dropSecrets removes what only the start of a driver needs, on its own machine.
+func (m *Manager) dropSecrets(r discovery.EngineRecord) error {
+	if !m.here(r) {
+		return nil
+	}
+	return m.opts.Files.DropSecrets(r.WorkDir)
 }
 
 // track is Options.Track for an engine of an earlier gateway, whose settings may

@@ -20,12 +20,20 @@ type launch struct {
 	spec    Spec
 	refID   string
 	workDir string
-	ticket  *ticket // nil for a launch of an earlier gateway
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	done    chan struct{} // closed when settled
 	spawned chan struct{} // closed when process is set
 	gone    chan struct{} // closed when all of it is cleaned up
+	// inherited says that an earlier or another gateway began it.
+	inherited bool
+
+	ticket *ticket // in the queue; nil before it, and for what another gateway began
+	// claimed says that the record is there, where gateways share a store; other is the
+	// launch of another gateway that this one waits for.
+	claimed     bool
+	other       string
+	fingerprint string // of the configuration; set with the record
 
 	waiters int
 	linger  *time.Timer
@@ -57,10 +65,12 @@ func (l *launch) join() {
 	}
 }
 
-func (l *launch) record() discovery.EngineRecord {
+// recordOf is the record of l as it stands.
+func (m *Manager) recordOf(l *launch) discovery.EngineRecord {
 	r := discovery.EngineRecord{
 		RefID: l.refID, Path: l.spec.Path(), User: l.spec.LaunchUser, ShareLevel: string(l.spec.ShareLevel),
-		Subdomain: l.spec.Subdomain, Options: l.spec.Options, Session: l.spec.Session, WorkDir: l.workDir, Submitted: l.submitted,
+		Subdomain: l.spec.Subdomain, Options: l.spec.Options, Session: l.spec.Session, Group: l.spec.Group, Python: l.spec.Python,
+		WorkDir: l.workDir, Submitted: l.submitted, Fingerprint: l.fingerprint, Owner: m.opts.Self,
 	}
 	if l.process != nil {
 		id := l.process.Identity()
@@ -73,19 +83,21 @@ func (l *launch) record() discovery.EngineRecord {
 // gets a lease, or with an error. An engine ends the launch; an error also
 // cancels what run does for it.
 func (m *Manager) settleLocked(l *launch, e *Engine, err error) bool {
-	if l.settled {
+	if l.settled || e != nil && !e.take(l.waiters) {
 		return false
 	}
 	l.settled, l.engine, l.err = true, e, err
 	if l.linger != nil {
 		l.linger.Stop()
 	}
-	delete(m.mu.launches, l.spec.spaceKey())
+	if key := l.spec.spaceKey(); m.mu.launches[key] == l {
+		delete(m.mu.launches, key)
+	}
 	delete(m.mu.starting, l.refID)
 	if e != nil {
-		e.take(l.waiters)
 		m.mu.spaces[l.spec.spaceKey()] = e
-		m.mu.engines[l.refID] = e
+		m.mu.engines[e.refID] = e
+		m.newsLocked()
 	} else {
 		l.cancel(err)
 	}
@@ -106,9 +118,17 @@ func (m *Manager) fail(l *launch, err error) *Engine {
 func (m *Manager) run(l *launch) {
 	defer close(l.gone)
 	defer l.cancel(nil)
-	if err := m.queue.wait(l.ctx, l.ticket); err != nil {
+	ticket, err := m.enter(l)
+	if err == nil && ticket != nil {
+		err = m.queue.wait(l.ctx, ticket)
+	}
+	if err != nil {
 		m.fail(l, m.cancelled(l, err))
+		m.unclaim(l)
 		return
+	}
+	if ticket == nil {
+		return // another gateway's engine was found
 	}
 	defer m.queue.done()
 	process, err := m.spawn(l)
@@ -125,22 +145,57 @@ func (m *Manager) run(l *launch) {
 	m.await(l, process, l.submitted.Add(m.opts.InitializeTimeout))
 }
 
+// enter takes a place in the queue, where several gateways launch once it is
+// certain that no other one launches the same. The ticket is nil when l is settled.
+func (m *Manager) enter(l *launch) (*ticket, error) {
+	if m.shared() {
+		if err := m.claimSpace(l); err != nil {
+			return nil, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !l.settled && l.ticket == nil {
+		l.ticket = m.queue.enter(l.spec.Owner)
+	}
+	return l.ticket, nil
+}
+
+// unclaim removes the record of a launch that ended before its spawn.
+func (m *Manager) unclaim(l *launch) {
+	m.mu.Lock()
+	claimed := l.claimed
+	m.mu.Unlock()
+	if claimed {
+		m.forget(l.refID, l.workDir)
+	}
+}
+
 // spawn records the engine, starts its process and records that. With an error,
 // a process that it returns must be removed.
 func (m *Manager) spawn(l *launch) (Process, error) {
 	m.opts.OnSpawn()
 	l.look, _ = m.opts.Track(l.spec, l.refID) // with such settings Start fails, too, and its error is told
+	fingerprint, err := m.opts.Fingerprint(l.spec)
+	if err != nil {
+		return nil, asLaunchError(l, err)
+	}
 	m.mu.Lock()
-	l.submitted = time.Now()
-	record := l.record()
+	l.submitted, l.fingerprint = time.Now(), fingerprint
+	record := m.recordOf(l)
 	m.mu.Unlock()
 	if err := m.store(record); err != nil {
 		return nil, errs.Fault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
 	}
+	if m.shared() {
+		if err := m.openSpace(l); err != nil {
+			return nil, errs.Fault(err, "Engine %s of %s was not started: its space in the store of the gateways could not be made.", l.refID, l.spec.LaunchUser)
+		}
+	}
 	failpoint.Hit(failpoint.BeforeSpawn)
 	process, err := m.opts.Launcher.Start(l.ctx, Launch{
 		Spec: l.spec, RefID: l.refID, WorkDir: l.workDir, Keys: keysOf(m.opts.Secrets[0], l.refID),
-		Submitted: l.submitted, Timeout: m.opts.InitializeTimeout,
+		Submitted: l.submitted, Timeout: m.opts.InitializeTimeout, Fingerprint: fingerprint,
 	})
 	if err != nil {
 		return nil, asLaunchError(l, err)
@@ -148,7 +203,7 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 	failpoint.Hit(failpoint.Spawned)
 	m.mu.Lock()
 	l.process = process
-	record = l.record()
+	record = m.recordOf(l)
 	m.mu.Unlock()
 	if err := m.store(record); err != nil {
 		return process, errs.Fault(err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
@@ -165,6 +220,9 @@ func (m *Manager) await(l *launch, process Process, deadline time.Time) {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	m.background(func() { m.followLaunch(l) })
+	if m.shared() {
+		m.background(func() { m.awaitNode(l) })
+	}
 	var err error
 	select {
 	case <-l.done: // registered or cancelled

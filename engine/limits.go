@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"roundhouse/discovery"
 	"roundhouse/internal/errs"
 )
 
@@ -37,23 +38,24 @@ func (m *Manager) group(ctx context.Context, user string) (string, error) {
 	return group, nil
 }
 
-// roomLocked refuses one more engine like spec beyond a limit. It and what
-// books the engine are under one lock, so no two launches get the last place.
-func (m *Manager) roomLocked(spec Spec) error {
+// roomLocked refuses one more engine like spec, the launch self, beyond a limit. It
+// and what books the engine are under one lock, so no two launches get the last
+// place. The records are those of engines that this gateway may not know yet.
+func (m *Manager) roomLocked(spec Spec, self string, records []discovery.EngineRecord) error {
 	if most := m.opts.UserLimit; most > 0 {
-		ids, ending := m.countLocked(func(s Spec) bool { return s.LaunchUser == spec.LaunchUser })
+		ids, ending := m.countLocked(self, records, func(s Spec) bool { return s.Owner == spec.Owner && s.User() == spec.User() })
 		if len(ids) >= most {
 			return errs.New(errs.LimitExceeded, "User %s has %s and may have %d (kyuubi.server.limit.engines.per.user)%s: %s. "+
 				"End the sessions of one of them and wait until it stops as idle, stop one (DELETE /api/v1/admin/engine), "+
 				"or use launch options that an engine has already.",
-				spec.LaunchUser, countWords(len(ids)), most, endingWords(ending), strings.Join(ids, ", "))
+				spec.Owner, countWords(len(ids)), most, endingWords(ending), strings.Join(ids, ", "))
 		}
 	}
 	if most := m.opts.GroupLimit; most > 0 {
 		if spec.Group == "" {
 			return errNoGroup
 		}
-		ids, ending := m.countLocked(func(s Spec) bool { return s.Group == spec.Group || s.Group == "" })
+		ids, ending := m.countLocked(self, records, func(s Spec) bool { return s.Group == spec.Group || s.Group == "" })
 		if len(ids) >= most {
 			return errs.New(errs.LimitExceeded, "The users of group %s have %s and may have %d together (kyuubi.server.limit.engines.per.group)%s. "+
 				"Wait until one of them stops as idle, or ask who of the group can end sessions.",
@@ -64,21 +66,31 @@ func (m *Manager) roomLocked(spec Spec) error {
 }
 
 // countLocked returns the ref ids of all launches and engines whose spec is
-// meant, and how many of them have been told to end: an engine takes its place
-// until its process is gone.
-func (m *Manager) countLocked(meant func(Spec) bool) (ids []string, ending int) {
-	for id, e := range m.mu.engines {
-		if !meant(e.spec) {
-			continue
-		}
-		ids = append(ids, id)
-		if e.State() == Ended {
-			ending++
+// meant, but for self, and how many of them have been told to end: an engine takes
+// its place until its process is gone.
+func (m *Manager) countLocked(self string, records []discovery.EngineRecord, meant func(Spec) bool) (ids []string, ending int) {
+	all := map[string]Spec{}
+	for _, r := range records {
+		if spec, err := specOf(r); err == nil {
+			all[r.RefID] = spec
 		}
 	}
 	for id, l := range m.mu.starting {
-		if meant(l.spec) {
-			ids = append(ids, id)
+		if l.claimed || !m.shared() { // else it may wait for that of another gateway
+			all[id] = l.spec
+		}
+	}
+	for id, e := range m.mu.engines {
+		all[id] = e.spec
+	}
+	delete(all, self)
+	for id, spec := range all {
+		if !meant(spec) {
+			continue
+		}
+		ids = append(ids, id)
+		if e := m.mu.engines[id]; e != nil && e.State() == Ended {
+			ending++
 		}
 	}
 	slices.Sort(ids)

@@ -58,6 +58,15 @@ type Manager struct {
 		// leftovers are the folders of gone engines, by ref id, that forget could
 		// not clear: the disk was full, or the gateway out of descriptors.
 		leftovers map[string]string
+		// running says that Run has begun.
+		running bool
+		// others are launches of other gateways, by ref id, and adopting says for which
+		// engines of theirs an attempt is under way to use them here.
+		others   map[string]discovery.EngineRecord
+		adopting map[string]bool
+		unusable map[string]bool // that failed the last time
+		// news is closed and made anew when any of that changes.
+		news chan struct{}
 	}
 }
 
@@ -75,6 +84,10 @@ func NewManager(o Options) (*Manager, error) {
 	m.mu.spaces = map[string]*Engine{}
 	m.mu.engines = map[string]*Engine{}
 	m.mu.leftovers = map[string]string{}
+	m.mu.others = map[string]discovery.EngineRecord{}
+	m.mu.adopting = map[string]bool{}
+	m.mu.unusable = map[string]bool{}
+	m.mu.news = make(chan struct{})
 	if err := m.inherit(); err != nil {
 		m.stop(errClosing)
 		return nil, err
@@ -86,10 +99,17 @@ func NewManager(o Options) (*Manager, error) {
 // of it has ended. Engines, and launches that have a process, outlive it: the
 // next gateway finds them by their records.
 func (m *Manager) Run(ctx context.Context) error {
+	m.mu.Lock()
+	m.mu.running = true
 	for _, task := range m.inherited {
-		m.background(task)
+		m.backgroundLocked(task)
 	}
 	m.inherited = nil
+	m.mu.Unlock()
+	if m.shared() {
+		m.background(m.followRecords)
+		m.background(m.tend)
+	}
 	m.sweep(ctx)
 	m.mu.Lock()
 	m.mu.closed = true
@@ -187,13 +207,21 @@ func (m *Manager) store(r discovery.EngineRecord) error {
 	return m.opts.Store.PutEngine(ctx, r)
 }
 
+// sweepFiles is Files.Sweep, for a folder on this machine.
+func (m *Manager) sweepFiles(workDir string) error {
+	if workDir == "" {
+		return nil
+	}
+	return m.opts.Files.Sweep(workDir)
+}
+
 // forget removes the record and the files of an engine whose process is gone.
 // Only the log stays for a while. What a full disk or the like kept is tried
 // again later; other files that stay go with the log.
 func (m *Manager) forget(refID, workDir string) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	sweepErr, recordErr := m.opts.Files.Sweep(workDir), m.opts.Store.DeleteEngine(ctx, refID)
+	sweepErr, recordErr := m.sweepFiles(workDir), m.opts.Store.DeleteEngine(ctx, refID)
 	if sweepErr == nil && recordErr == nil {
 		return
 	}

@@ -25,6 +25,16 @@ type Options struct {
 	Store    discovery.EngineStore
 	Log      *slog.Logger
 
+	// Self is this gateway process, by which others know its launches.
+	Self discovery.Owner
+	// Cluster is what gateways share that launch engines together; nil for a gateway
+	// that is alone. Alive, needed with it, says whether a gateway lives.
+	Cluster Cluster
+	Alive   func(discovery.Owner) bool
+	// Fingerprint tells the configuration that an engine of spec would be launched
+	// with now from others. Optional.
+	Fingerprint func(spec Spec) (string, error)
+
 	// LaunchLimit is how many launches run at once (kyuubi.server.limit.engine.startup).
 	LaunchLimit int
 	// UserLimit is how many engines one user may have; 0 means any number.
@@ -66,8 +76,13 @@ type Options struct {
 	// OnChange is told of each engine that is there, that did not come, or that
 	// ended. It must not block for long. Optional.
 	OnChange func(Change)
+	// OnKnown is told of each engine that another gateway launched, once it can be
+	// used here. It must not block for long. Optional.
+	OnKnown func(refID string)
+	// OnForged is told of each node in an engine space that no engine signed. Optional.
+	OnForged func(path string, n discovery.Node)
 	// DialControl makes the client of a control endpoint. Optional.
-	DialControl func(address, key string) Control
+	DialControl func(at Endpoint, key string) Control
 }
 
 // What became of an engine.
@@ -132,9 +147,17 @@ type Process interface {
 type Control interface {
 	Status(ctx context.Context) (control.Status, error)
 	Events(ctx context.Context, after int64, wait time.Duration) (control.Events, error)
-	Stop(ctx context.Context, reason string) error
+	// Order gives one of the orders; the reason is for people.
+	Order(ctx context.Context, order, reason string) error
 	Close()
 }
+
+// The orders that a driver takes.
+const (
+	orderStop   = control.OrderStop
+	orderDrain  = control.OrderDrain
+	orderWarmUp = control.OrderWarmUp
+)
 
 // Launch is what a Launcher needs to know.
 type Launch struct {
@@ -145,6 +168,8 @@ type Launch struct {
 	Submitted time.Time
 	// Timeout is how long after Submitted the driver must have registered.
 	Timeout time.Duration
+	// Fingerprint is that of Options.Fingerprint.
+	Fingerprint string
 }
 
 // Keys are the secrets of one engine, as hex text. They print as asterisks.
@@ -152,6 +177,7 @@ type Keys struct {
 	RPC      string // bearer of the Connect port
 	Register string // MAC of calls of the plugin
 	Control  string // bearer of the control endpoint
+	Store    string // with which the engine creates its node, where gateways share a store
 }
 
 // String hides the keys.
@@ -168,6 +194,7 @@ func keysOf(cluster []byte, refID string) Keys {
 		RPC:      secret.Derive(cluster, secret.LabelRPC, refID),
 		Register: secret.Derive(cluster, secret.LabelRegister, refID),
 		Control:  secret.Derive(cluster, secret.LabelControl, refID),
+		Store:    secret.Derive(cluster, secret.LabelZooKeeper, refID),
 	}
 }
 
@@ -178,7 +205,7 @@ func (m *Manager) keysThat(refID string, fit func(Keys) bool) (Keys, bool) {
 	e, l := m.mu.engines[refID], m.mu.starting[refID]
 	m.mu.Unlock()
 	secrets := m.opts.Secrets
-	if l != nil && l.ticket != nil {
+	if l != nil && !l.inherited {
 		secrets = secrets[:1]
 	}
 	for _, cluster := range secrets {
@@ -195,7 +222,7 @@ func (m *Manager) masker(refID string) secret.Masker {
 	var all []string
 	for _, cluster := range m.opts.Secrets {
 		keys := keysOf(cluster, refID)
-		all = append(all, keys.RPC, keys.Register, keys.Control)
+		all = append(all, keys.RPC, keys.Register, keys.Control, keys.Store)
 	}
 	return secret.Mask(all...)
 }
@@ -208,13 +235,15 @@ func (o *Options) complete() error {
 		return errors.New("engine: a part is missing: Launcher, Files, Store or Log")
 	case o.LaunchLimit < 1:
 		return fmt.Errorf("engine: the launch limit is %d; at least 1 is needed", o.LaunchLimit)
+	case o.Cluster != nil && (o.Alive == nil || o.Self.Gateway == ""):
+		return errors.New("engine: a cluster needs Self and Alive")
 	case o.GroupLimit > 0 && o.Groups == nil:
 		return errors.New("engine: a limit per group needs Groups")
 	case o.InitializeTimeout <= 0 || o.Heartbeat <= 0 || o.DestroyTimeout <= 0 || o.MaxMessage <= 0:
 		return errors.New("engine: a timeout or the message size is not positive")
 	}
 	if o.DialControl == nil {
-		o.DialControl = func(address, key string) Control { return control.New(address, key) }
+		o.DialControl = func(at Endpoint, key string) Control { return control.NewOver(at.Address, key, at.TLS, at.dial) }
 	}
 	if o.Track == nil {
 		o.Track = func(Spec, string) (Look, error) { return nil, nil }
@@ -224,6 +253,15 @@ func (o *Options) complete() error {
 	}
 	if o.OnCensus == nil {
 		o.OnCensus = func(string, Census) {}
+	}
+	if o.Fingerprint == nil {
+		o.Fingerprint = func(Spec) (string, error) { return "", nil }
+	}
+	if o.OnKnown == nil {
+		o.OnKnown = func(string) {}
+	}
+	if o.OnForged == nil {
+		o.OnForged = func(string, discovery.Node) {}
 	}
 	if o.OnChange == nil {
 		o.OnChange = func(Change) {}

@@ -73,10 +73,11 @@ func (m *Manager) verify(refID, path, nodeName string) (discovery.Node, Keys, er
 		return node, Keys{}, fmt.Errorf("%w: %w", ErrForbidden, err)
 	}
 	attributes := node.Attributes
-	keys, good := m.keysThat(refID, func(k Keys) bool {
-		mac := secret.MAC(k.Register, registrationLabel, path, node.Address, attributes[attrControl], attributes[attrFingerprint], node.RefID)
-		return secret.Equal(mac, attributes[attrMAC])
-	})
+	signed := []string{registrationLabel, path, node.Address, attributes[attrControl], attributes[attrFingerprint], node.RefID}
+	if relay := attributes[attrRelay]; relay != "" {
+		signed = append(signed, relay)
+	}
+	keys, good := m.keysThat(refID, func(k Keys) bool { return secret.Equal(secret.MAC(k.Register, signed...), attributes[attrMAC]) })
 	switch {
 	case !good || node.RefID != refID:
 		return node, keys, fmt.Errorf("%w: the MAC of engine %s is wrong", ErrForbidden, refID)
@@ -108,16 +109,17 @@ func (m *Manager) renew(e *Engine, path string, node discovery.Node) error {
 // any session can be routed to it.
 func (m *Manager) admit(l *launch, node discovery.Node, keys Keys) (warmUp bool, err error) {
 	m.mu.Lock()
-	process, record := l.process, l.record()
+	process, record := l.process, m.recordOf(l)
 	m.mu.Unlock()
 	if process == nil {
 		return false, fmt.Errorf("%w: the launch of engine %s was cancelled", ErrGone, l.refID)
 	}
-	e, err := m.newEngine(l.spec, node, keys, process)
+	e, err := m.newEngine(l.spec, node, keys, process, m.opts.Self.Place)
 	if err != nil {
 		return false, err
 	}
 	e.submitted, e.workDir, e.look = l.submitted, l.workDir, l.look
+	e.fingerprint = l.fingerprint
 	record.Node = node.String()
 	if err := m.store(record); err != nil {
 		m.disconnect(e)
@@ -159,16 +161,24 @@ func (m *Manager) refuse(l *launch, e *Engine) error {
 	return fmt.Errorf("%w: the launch of engine %s was cancelled", ErrGone, l.refID)
 }
 
-func (m *Manager) newEngine(spec Spec, node discovery.Node, keys Keys, process Process) (*Engine, error) {
-	conn, err := dial(node.Address, keys, node.Attributes[attrSparkVersion], m.opts.MaxMessage)
+// newEngine connects to the engine of a node whose process is at place.
+func (m *Manager) newEngine(spec Spec, node discovery.Node, keys Keys, process Process, place string) (*Engine, error) {
+	connect, controlAt, err := m.endpoints(node, place)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(connect, keys, node.Attributes[attrSparkVersion], m.opts.MaxMessage)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{
-		refID: node.RefID, spec: spec, node: node, keys: keys, process: process, conn: conn,
-		control: m.opts.DialControl(node.Attributes[attrControl], keys.Control),
+		refID: node.RefID, spec: spec, node: node, keys: keys, process: process, place: place, connect: connect, conn: conn,
+		control: m.opts.DialControl(controlAt, keys.Control),
 		failed:  m.foundDead,
 		done:    make(chan struct{}), buried: make(chan struct{}),
+	}
+	if far, ok := process.(*distant); ok {
+		far.order = func(ctx context.Context) error { return e.control.Order(ctx, orderStop, "it is told to end") }
 	}
 	e.life, e.over = context.WithCancel(m.life)
 	e.mu.state = Running

@@ -45,11 +45,20 @@ type Spec struct {
 	// same session join one launch. It is no part of Path, and other share
 	// levels ignore it.
 	Session string
-	// Group is the primary group of LaunchUser. The manager finds it out where a
-	// limit needs it; it is no part of Path.
+	// Group is the primary group of Owner, or Owner at the level GROUP. The manager finds
+	// it out where a limit needs it; it is no part of Path.
 	Group string
 	// Python is the interpreter for the engine's Python workers; "" is the default one.
 	Python string
+}
+
+// User is the one user whom the engine belongs to, "" where several share it: nobody
+// owns an engine of a group or of all users, and the defaults of no user count for it.
+func (s Spec) User() string {
+	if s.ShareLevel == Group || s.ShareLevel == Server {
+		return ""
+	}
+	return s.Owner
 }
 
 // Path is the engine space in discovery (Kyuubi layout, facts: namespace,
@@ -63,7 +72,7 @@ func (s Spec) Path() string {
 // engine belongs to one session; its path is known only with its ref id.
 func (s Spec) spaceKey() string {
 	if s.ShareLevel == Connection && s.Session != "" {
-		return strings.Join([]string{"session", s.LaunchUser, s.Session}, "\x00")
+		return strings.Join([]string{"session", s.Owner, s.Session}, "\x00")
 	}
 	return s.Path()
 }

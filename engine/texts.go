@@ -89,14 +89,17 @@ func (e *Engine) died() error {
 // story is one sentence, without the final dot, on a launch under way.
 func (m *Manager) story(l *launch) string {
 	who := fmt.Sprintf("engine %s of %s", l.refID, l.spec.LaunchUser)
-	if l.ticket != nil {
-		if position := m.queue.position(l.ticket); position > 0 {
+	m.mu.Lock()
+	submitted, ticket, other := l.submitted, l.ticket, l.other
+	m.mu.Unlock()
+	if ticket != nil {
+		if position := m.queue.position(ticket); position > 0 {
 			return fmt.Sprintf("%s waits in the launch queue of the gateway, number %d in line", who, position)
 		}
 	}
-	m.mu.Lock()
-	submitted := l.submitted
-	m.mu.Unlock()
+	if other != "" {
+		return fmt.Sprintf("engine %s of %s is being started by another gateway", other, l.spec.LaunchUser)
+	}
 	if submitted.IsZero() {
 		return who + " is about to be started"
 	}

@@ -56,6 +56,7 @@ func (e restEngines) Engines() []rest.EngineView {
 			Attributes: i.Attributes, State: string(i.State), Sessions: i.Sessions,
 			Submitted: i.Submitted, PID: i.PID, LogPath: i.LogPath, Queue: i.Queue,
 			AppState: i.Application.State, AppDiagnostic: i.Application.Waiting,
+			Fingerprint: i.Fingerprint, CurrentFingerprint: i.Current, Place: i.Place,
 		})
 	}
 	return all
@@ -97,7 +98,7 @@ type restSessions struct {
 	holds   *frontend.Holds
 }
 
-func (s restSessions) Open(_ context.Context, caller auth.Identity, from string, configs map[string]string) (rest.SessionView, error) {
+func (s restSessions) Open(ctx context.Context, caller auth.Identity, from string, configs map[string]string) (rest.SessionView, error) {
 	w := session.Wishes{User: caller.User, Caller: caller, Address: from}
 	for k, v := range configs {
 		w.Pairs = append(w.Pairs, conf.Pair{Key: k, Value: v})
@@ -110,7 +111,7 @@ func (s restSessions) Open(_ context.Context, caller auth.Identity, from string,
 	if err != nil {
 		return rest.SessionView{}, err
 	}
-	opened, err := s.OpenAhead(session.Request{
+	opened, err := s.OpenAhead(ctx, session.Request{
 		Key: session.Key{User: caller.User, ID: uuid.NewString()}, RealUser: caller.RealUser, Plan: plan, Address: from,
 	}, leave)
 	if err != nil {
@@ -130,10 +131,10 @@ func (s restSessions) List(user string) []rest.SessionView {
 	return all
 }
 
-func (s restSessions) Get(user, id string) (rest.SessionView, bool) {
-	one, _ := s.Lookup(session.Key{User: user, ID: id})
+func (s restSessions) Get(ctx context.Context, user, id string) (rest.SessionView, bool) {
+	one, _, _ := s.Find(ctx, session.Key{User: user, ID: id}) // without the store, what is known here
 	if owner, known := s.ActsFor(user, id); one == nil && known {
-		one, _ = s.Lookup(session.Key{User: owner, ID: id})
+		one, _, _ = s.Find(ctx, session.Key{User: owner, ID: id})
 	}
 	if one == nil {
 		return rest.SessionView{}, false

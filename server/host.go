@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"sync"
 	"time"
 
@@ -124,4 +125,23 @@ func onlyUser(c *conf.Conf) string {
 		return "?" // matches no valid user name, so nobody gets in
 	}
 	return own.Username
+}
+
+// serverUser is the user who runs the gateway and owns the engines of all users; one
+// without a name, as in some containers, has a made one.
+func serverUser() string {
+	own, err := user.Current()
+	if err != nil {
+		return "uid" + strconv.Itoa(os.Geteuid())
+	}
+	return own.Username
+}
+
+// refusedGroups are the groups as which no engine may run: accounts of the system come in
+// only where nobody is authenticated.
+func refusedGroups(c *conf.Conf) []string {
+	if !c.Authenticates() {
+		return nil
+	}
+	return conf.RefusedUsers.Get(c)
 }

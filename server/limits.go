@@ -31,9 +31,12 @@ func userGroups(c *conf.Conf) (*groups.Provider, error) {
 	if err != nil {
 		return nil, c.Blame(conf.StaticGroupsKey, err)
 	}
-	if conf.LimitEnginesPerGroup.Get(c) > 0 {
-		if err := groups.CheckSystem(); err != nil {
-			return nil, c.Blame(conf.LimitEnginesPerGroup.Key, err)
+	for key, asks := range map[string]bool{
+		conf.LimitEnginesPerGroup.Key: conf.LimitEnginesPerGroup.Get(c) > 0,
+		conf.EngineShareLevel.Key:     conf.EngineShareLevel.Get(c) == conf.ShareGroup,
+	} {
+		if err := groups.CheckSystem(); asks && err != nil {
+			return nil, c.Blame(key, err)
 		}
 	}
 	return p, nil

@@ -13,7 +13,6 @@ import (
 	"roundhouse/auth"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
-	"roundhouse/server/frontend"
 	"roundhouse/server/people"
 	"roundhouse/server/rest"
 	"roundhouse/session"
@@ -27,18 +26,29 @@ const (
 	passes = 3
 )
 
-// property is what users have in this gateway.
+// property is what users have: their calls in this gateway, and their sessions and
+// engines in all of them.
 type property struct {
-	calls    *frontend.Director
-	sessions *session.Manager
-	engines  *engine.Manager
-	// revoke ends all tokens of a user.
+	calls interface {
+		Cut(user string, why error) int
+	}
+	sessions interface {
+		List() []*session.Session
+		End(k session.Key, e session.End) bool
+		Close(ctx context.Context, k session.Key, why string) bool
+	}
+	engines interface {
+		Engines() []engine.Info
+		Stop(ctx context.Context, refID string, kill bool, reason string) error
+	}
+	// revoke ends all tokens of a user, and says how many were good.
 	revoke func(ctx context.Context, user string) (int, error)
 }
 
-// EndAll implements people.Property, for the name in any case of letters: a
-// directory may not mind it. It kills the engines: a driver that is asked takes its
-// time.
+// EndAll implements people.Property. Each gateway ends the calls that it carries; sessions
+// and engines are known to all, and the first one ends them. It is for the name in any
+// case of letters: a directory may not mind it. It kills the engines: a driver that is
+// asked takes its time.
 func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
@@ -61,8 +71,8 @@ func (p property) EndAll(ctx context.Context, user, why string) (people.Ended, e
 	return total, err
 }
 
-// endSessions ends the user's own sessions; closed is over when the engines of
-// others have closed what the user opened there.
+// endSessions ends the user's own sessions and those opened for others; closed is over
+// when engines that others use, too, have closed theirs.
 func (p property) endSessions(ctx context.Context, user, why string) (ended int, closed *sync.WaitGroup) {
 	closed = &sync.WaitGroup{}
 	for _, s := range p.sessions.List() {
@@ -71,8 +81,8 @@ func (p property) endSessions(ctx context.Context, user, why string) (ended int,
 			continue
 		}
 		ended++
-		if owns {
-			p.sessions.End(s.Key, session.End{Cause: session.Lost, Why: why}) // its engine is killed
+		if owns && killable(s.Plan.Spec.ShareLevel, s.Plan.Spec.Owner, user) {
+			p.sessions.End(s.Key, session.End{Cause: session.Lost, Why: why}) // with its engine
 			continue
 		}
 		closed.Go(func() { p.sessions.Close(ctx, s.Key, why) })
@@ -80,11 +90,17 @@ func (p property) endSessions(ctx context.Context, user, why string) (ended int,
 	return ended, closed
 }
 
+// killable says whether an engine ends with a user: it is theirs alone, as whomever it
+// runs. One of a group or of the server serves others, also where its owner is called the same.
+func killable(level engine.ShareLevel, owner, user string) bool {
+	return (level == engine.Connection || level == engine.User) && strings.EqualFold(owner, user)
+}
+
 func (p property) killEngines(ctx context.Context, user, why string) (killed int, err error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, e := range p.engines.Engines() {
-		if !strings.EqualFold(e.User, user) || e.State == engine.Ended {
+		if !killable(e.ShareLevel, e.User, user) || e.State == engine.Ended {
 			continue
 		}
 		killed++
@@ -111,11 +127,22 @@ type restPeople struct {
 	}
 }
 
-// Disable refuses the user and ends all that the user has, tokens too.
-func (r restPeople) Disable(ctx context.Context, by auth.Identity, user, reason string) (string, error) {
+// Run ends what users have whom another gateway disables, until ctx ends. That gateway
+// has said and written down who did it.
+func (r restPeople) Run(ctx context.Context) error {
+	return r.people.Run(ctx, r.propertyFor(auth.Identity{}))
+}
+
+// propertyFor is the property of users, whose tokens fall by an order of somebody.
+func (r restPeople) propertyFor(by auth.Identity) property {
 	p := r.property
 	p.revoke = func(ctx context.Context, user string) (int, error) { return r.tokens.RevokeUser(ctx, by, user) }
-	ended, err := r.people.Disable(ctx, p, user, by.User, reason)
+	return p
+}
+
+// Disable refuses the user and ends all that the user has, tokens too.
+func (r restPeople) Disable(ctx context.Context, by auth.Identity, user, reason string) (string, error) {
+	ended, err := r.people.Disable(ctx, r.propertyFor(by), user, by.User, reason)
 	return fmt.Sprintf("User %s is disabled. Ended: calls %d, sessions %d, engines %d; tokens revoked: %d.", user,
 		ended.Calls, ended.Sessions, ended.Engines, ended.Tokens), err
 }

@@ -17,7 +17,7 @@ import (
 
 	"roundhouse/auth"
 	"roundhouse/conf"
-	"roundhouse/discovery/embedded"
+	"roundhouse/discovery/zookeeper"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
 	"roundhouse/internal/tlsx"
@@ -29,17 +29,24 @@ import (
 
 // Server is one gateway.
 type Server struct {
-	store    *embedded.Store
+	store records
+	// cluster is the store where several gateways share it, else nil.
+	cluster  *zookeeper.Store
+	peers    peers
+	since    time.Time
 	engines  *engine.Manager
 	sessions *session.Manager
 	auth     auth.Authenticator
 	access   *access
+	people   runner
 	audit    *audit.Log
 	front    *frontend.Server
 	rest     *rest.Server
 	log      *slog.Logger
 	ready    chan struct{}
 	draining atomic.Bool
+	// leave tells others that this gateway takes no new clients; nil where there are none.
+	leave func(context.Context) error
 	// certificates are those of the doors, kept up to date.
 	certificates []*tlsx.Server
 	// address and restAddress are how people reach the two doors.
@@ -64,11 +71,15 @@ func (s *Server) ConnectAddr() string { return s.address }
 // RESTAddr is the host:port of the REST API.
 func (s *Server) RESTAddr() string { return s.restAddress }
 
+// Calls is how many calls of Spark Connect are under way.
+func (s *Server) Calls() int { return s.front.Calls() }
+
 // Run serves until ctx ends. Sessions are there before the first event of an
 // engine is read, and what happened to them while no gateway ran is known before
-// the first call, of engines that tell it within catchUpTime. At the end the
-// Connect frontend closes first and lets its calls end for the shutdown time,
-// while engines can still register; then the REST door, sessions and engines are
+// the first call, of engines that tell it within catchUpTime. At the end it is not
+// ready any more and other gateways forget it; then the Connect frontend sends clients
+// elsewhere and lets calls end for the shutdown time, while engines can still
+// register; then the REST door, sessions and engines are
 // let go, and the store is closed last. When withEngines is closed by the time
 // that the doors are, the engines are stopped, too; it may be nil.
 func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
@@ -80,18 +91,26 @@ func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	}
 	s.catchUp(ctx)
 	var parts errgroup.Group
+	if s.cluster != nil {
+		parts.Go(func() error { return s.cluster.Run(inner) })
+	}
 	parts.Go(func() error { return s.engines.Run(inner) })
 	parts.Go(func() error { return s.sessions.Run(inner) })
 	for _, c := range s.certificates {
 		parts.Go(func() error { return c.Run(inner) })
 	}
 	parts.Go(func() error { return s.access.rules.Run(inner) })
+	parts.Go(func() error { return s.people.Run(inner) })
 	if a, ok := s.auth.(runner); ok {
 		parts.Go(func() error { return a.Run(inner) })
 	}
 	err := s.serve(ctx)
 	select {
 	case <-withEngines:
+		if others := s.peers.others(); others > 0 {
+			s.log.Warn("the engines go on: other gateways serve them", "gateways", others)
+			break
+		}
 		s.stopEngines(inner)
 	default:
 	}
@@ -126,19 +145,45 @@ func (s *Server) catchUp(ctx context.Context) {
 	s.engines.CatchUp(ctx)
 }
 
+// leaveTime bounds how long the other gateways may take to hear that this one ends.
+const leaveTime = time.Second
+
 // serve opens both doors until ctx ends or one of them fails.
 func (s *Server) serve(ctx context.Context) error {
-	doors, frontCtx := errgroup.WithContext(ctx)
+	doors, ended := errgroup.WithContext(ctx)
+	frontCtx, closeFront := context.WithCancel(context.WithoutCancel(ctx))
 	restCtx, closeREST := context.WithCancel(context.WithoutCancel(ctx))
-	defer closeREST()
 	doors.Go(func() error { return s.rest.Run(restCtx) })
 	doors.Go(func() error {
 		defer closeREST()
 		return s.front.Run(frontCtx)
 	})
-	context.AfterFunc(frontCtx, func() { s.draining.Store(true) })
+	doors.Go(func() error {
+		<-ended.Done()
+		s.goAway(ctx)
+		closeFront()
+		return nil
+	})
+	if err := s.join(ctx); err != nil {
+		closeFront()
+		return errors.Join(err, doors.Wait())
+	}
 	close(s.ready)
 	return doors.Wait()
+}
+
+// goAway keeps new clients from coming here.
+func (s *Server) goAway(ctx context.Context) {
+	s.draining.Store(true)
+	s.log.Info("gateway is ending: new clients go elsewhere", "calls", s.Calls())
+	if s.leave == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	if err := s.leave(ctx); err != nil {
+		s.log.Warn("the other gateways were not told that this one ends", "err", err)
+	}
 }
 
 // runner is what long-lived parts are.

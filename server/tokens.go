@@ -63,19 +63,45 @@ func HostCredentials(c *conf.Conf) (string, error) {
 	return issue.ForHost(cluster, own.Username)
 }
 
+// sharedTokens is where all gateways keep tokens.
+type sharedTokens interface {
+	discovery.TokenStore
+	discovery.TokenFollower
+}
+
 // tokenStore keeps the issuer's records in discovery.
-type tokenStore struct{ store discovery.TokenStore }
+type tokenStore struct{ store sharedTokens }
 
 func (s tokenStore) PutToken(ctx context.Context, r issue.Record) error {
 	err := s.store.PutToken(ctx, discovery.TokenRecord(r))
 	if errors.Is(err, discovery.ErrFull) {
-		return errs.Wrap(errs.LimitExceeded, err, "This gateway keeps as many tokens as it may. Tell an administrator.")
+		return errs.Wrap(errs.LimitExceeded, err, "As many tokens are kept as may be. Tell an administrator.")
 	}
-	return err
+	return tokensAway(err)
+}
+
+// tokensAway gives the answer to callers to an error of the store.
+func tokensAway(err error) error {
+	if !errors.Is(err, discovery.ErrAway) {
+		return err
+	}
+	return errs.Wrap(errs.StoreAway, err, "Tokens cannot be stored now, as ZooKeeper cannot be reached, so none is issued. Those issued before go on. Try again in a minute.")
+}
+
+func (s tokenStore) GetToken(ctx context.Context, id string) (issue.Record, bool, error) {
+	r, err := s.store.GetToken(ctx, id)
+	if errors.Is(err, discovery.ErrNotFound) {
+		return issue.Record{}, false, nil
+	}
+	return issue.Record(r), err == nil, tokensAway(err)
+}
+
+func (s tokenStore) FollowTokens(ctx context.Context, told func(r issue.Record, gone bool)) error {
+	return s.store.FollowTokens(ctx, func(r discovery.TokenRecord, gone bool) { told(issue.Record(r), gone) })
 }
 
 func (s tokenStore) DeleteToken(ctx context.Context, id string) error {
-	return s.store.DeleteToken(ctx, id)
+	return tokensAway(s.store.DeleteToken(ctx, id))
 }
 
 func (s tokenStore) Tokens(ctx context.Context) ([]issue.Record, error) {

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 
@@ -11,7 +12,9 @@ import (
 	"roundhouse/auth"
 	"roundhouse/auth/issue"
 	"roundhouse/conf"
+	"roundhouse/discovery"
 	"roundhouse/discovery/embedded"
+	"roundhouse/internal/errs"
 	"roundhouse/server/people"
 )
 
@@ -42,4 +45,46 @@ func TestEnableTellsOfTokens(t *testing.T) {
 	said, err := restPeople{people: list}.Enable(t.Context(), auth.Identity{User: "admin"}, "bob")
 	require.NoError(t, err)
 	require.Equal(t, "User bob may come in again. Tokens that were revoked stay revoked.", said)
+}
+
+// faulty is a store of several gateways with one answer.
+type faulty struct {
+	sharedTokens
+	err error
+}
+
+func (f faulty) PutToken(context.Context, discovery.TokenRecord) error { return f.err }
+
+func (f faulty) GetToken(context.Context, string) (discovery.TokenRecord, error) {
+	return discovery.TokenRecord{ID: "t1"}, f.err
+}
+
+func (f faulty) DeleteToken(context.Context, string) error { return f.err }
+
+func (f faulty) FollowTokens(_ context.Context, told discovery.Told[discovery.TokenRecord]) error {
+	told(discovery.TokenRecord{ID: "t1"}, true)
+	return f.err
+}
+
+func TestWhatTheStoreOfTokensSays(t *testing.T) {
+	s := tokenStore{faulty{err: discovery.ErrAway}}
+	_, _, asked := s.GetToken(t.Context(), "t1")
+	for _, err := range []error{s.PutToken(t.Context(), issue.Record{}), s.DeleteToken(t.Context(), "t1"), asked} {
+		require.True(t, errs.Is(err, errs.StoreAway), "%v", err)
+	}
+	require.True(t, errs.Is(tokenStore{faulty{err: discovery.ErrFull}}.PutToken(t.Context(), issue.Record{}), errs.LimitExceeded))
+	_, found, err := tokenStore{faulty{err: discovery.ErrNotFound}}.GetToken(t.Context(), "t1")
+	require.NoError(t, err)
+	require.False(t, found)
+	r, found, err := tokenStore{faulty{}}.GetToken(t.Context(), "t1")
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, "t1", r.ID)
+	told := 0
+	require.NoError(t, tokenStore{faulty{}}.FollowTokens(t.Context(), func(r issue.Record, gone bool) {
+		require.Equal(t, "t1", r.ID)
+		require.True(t, gone)
+		told++
+	}))
+	require.Equal(t, 1, told)
 }

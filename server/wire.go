@@ -17,6 +17,7 @@ import (
 	"roundhouse/auth"
 	"roundhouse/auth/issue"
 	"roundhouse/conf"
+	"roundhouse/discovery"
 	"roundhouse/discovery/embedded"
 	"roundhouse/engine"
 	"roundhouse/engine/submit"
@@ -56,7 +57,7 @@ type parts struct {
 // build makes the parts in the order of their needs.
 func build(c *conf.Conf, log *slog.Logger) (*Server, error) {
 	p := &parts{c: c, registry: metrics.NewRegistry()}
-	p.log, p.ready = log, make(chan struct{})
+	p.log, p.ready, p.since = log, make(chan struct{}), time.Now()
 	steps := []func() error{p.makeMetrics, p.makeAudit, p.openStore, p.listenREST, p.makeAuth, p.makeTokens, p.makeEngines, p.makeSessions, p.makeFrontend, p.makeREST}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -77,11 +78,27 @@ func (p *parts) makeMetrics() (err error) {
 }
 
 func (p *parts) openStore() (err error) {
-	dir := conf.ServerDataDir.Get(p.c)
-	if p.store, err = embedded.Open(embedded.Options{Dir: dir}); err != nil {
-		return fmt.Errorf("%w (%s)", err, conf.ServerDataDir.Key)
+	if p.peers.self, err = thisProcess(); err != nil {
+		return err
+	}
+	if p.c.Clustered() {
+		err = p.joinCluster()
+	} else {
+		err = p.openEmbedded()
+	}
+	if err != nil {
+		return err
 	}
 	p.undo = append(p.undo, func() { _ = p.store.Close() })
+	return nil
+}
+
+func (p *parts) openEmbedded() error {
+	store, err := embedded.Open(embedded.Options{Dir: conf.ServerDataDir.Get(p.c)})
+	if err != nil {
+		return fmt.Errorf("%w (%s)", err, conf.ServerDataDir.Key)
+	}
+	p.store = store
 	return nil
 }
 
@@ -120,7 +137,7 @@ func (p *parts) makeEngines() error {
 	if p.sealing, err = secret.NewBox(secrets[0], session.SealLabel, secrets[1:]...); err != nil {
 		return err
 	}
-	launcher, err := submit.New(submit.Options{
+	options := submit.Options{
 		WorkRoot:   conf.ServerWorkDir.Get(p.c),
 		PluginJar:  pluginJar(p.c),
 		GatewayURL: func() string { return "http://" + dialable(p.listener.Addr()) },
@@ -130,13 +147,19 @@ func (p *parts) makeEngines() error {
 			CheckInterval: conf.EngineCheckInterval.Get(p.c), InitialWait: conf.EngineMaxInitialWait.Get(p.c),
 			Lifetime: conf.EngineMaxLifetime.Get(p.c),
 		},
-		Duration:   conf.ParseDuration,
-		MaxMessage: conf.ConnectMaxMessageSize.Get(p.c),
-	})
+		Duration:       conf.ParseDuration,
+		MaxMessage:     conf.ConnectMaxMessageSize.Get(p.c),
+		FingerprintKey: secret.Derive(secrets[0], secret.LabelFingerprint, ""),
+	}
+	if p.cluster != nil {
+		options.Store, options.Relay = p.engineStore, conf.EngineRelay.Get(p.c)
+	}
+	launcher, err := submit.New(options)
 	if err != nil {
 		return err
 	}
-	p.engines, err = engine.NewManager(engine.Options{
+	managed := engine.Options{
+		Self: p.peers.self, Alive: p.peers.alive, Fingerprint: launcher.Fingerprint,
 		Secrets: secrets, Launcher: launcher, Track: launcher.Track, Store: p.store, Log: p.log,
 		Files: submit.Files{
 			Root: conf.ServerWorkDir.Get(p.c), ReasonSize: conf.EngineErrorMaxSize.Get(p.c), ReasonLines: conf.EngineMaxLogLines.Get(p.c),
@@ -155,10 +178,16 @@ func (p *parts) makeEngines() error {
 			return p.sessions.SessionClosed(refID, user, id, reason)
 		},
 		OnCensus: func(refID string, c engine.Census) { p.sessions.Census(refID, c) },
+		OnKnown:  func(refID string) { p.sessions.EngineKnown(refID) },
+		OnForged: func(string, discovery.Node) { p.metrics.NodeRejected(metrics.RejectedInvalid) },
 		OnSpawn:  p.metrics.LaunchStarted,
 		OnLaunch: p.launchEnded,
 		OnChange: p.auditEngine,
-	})
+	}
+	if p.cluster != nil {
+		managed.Cluster = p.cluster
+	}
+	p.engines, err = engine.NewManager(managed)
 	return err
 }
 
@@ -201,6 +230,8 @@ func (p *parts) enginePython() func(user string, launch map[string]string) strin
 
 func (p *parts) makeSessions() (err error) {
 	p.sessions, err = session.NewManager(session.Options{
+		Gateway: p.peers.self.Gateway, Namespace: conf.HANamespace.Get(p.c),
+		Lock: p.store, Follow: p.store, Alive: p.peers.lives, EngineGone: p.engines.Gone,
 		Engines: sessionEngines{p.engines}, Store: p.store, Box: p.sealing, Log: p.log,
 		Hold:   conf.ConnectMaxHold.Get(p.c),
 		Linger: conf.EngineLaunchLinger.Get(p.c),
@@ -215,7 +246,8 @@ func (p *parts) makeSessions() (err error) {
 		Python:    p.enginePython(),
 		PythonFor: p.c.EnginePython,
 		OnlyUser:  onlyUser(p.c),
-		Permit:    p.access.permit,
+		Groups:    p.access.groups, ServerUser: serverUser(), Refused: refusedGroups(p.c),
+		Permit: p.access.permit,
 	}
 	return err
 }
@@ -286,13 +318,15 @@ func (p *parts) makeREST() (err error) {
 	if err != nil {
 		return err
 	}
+	users := restPeople{p.access.people, property{calls: p.director, sessions: p.sessions, engines: p.engines}, p.tokens}
+	p.people = users
 	p.rest, err = rest.New(rest.Options{
 		Listener: p.listener, Strangers: conf.LimitStrangers.Get(p.c), TLS: port, CA: p.c.CAFile(), Authenticator: p.auth,
 		Tokens: restTokens{p.tokens}, Challenges: challenges(p.auth), Login: login(p.c),
-		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds},
-		Engines:  restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
+		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds}, Servers: p.servers(),
+		Engines: restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
 		Denied: p.access.Denied, Access: p.access, OnCall: p.auditCall,
-		People:   restPeople{p.access.people, property{calls: p.director, sessions: p.sessions, engines: p.engines}, p.tokens},
+		People:   users,
 		Observer: p.metrics, Metrics: metrics.Handler(p.registry),
 		Ready:     p.readyErr,
 		Hosts:     hosts(p.c),
@@ -302,6 +336,13 @@ func (p *parts) makeREST() (err error) {
 		Log:       p.log,
 	})
 	return err
+}
+
+// servers shows the gateways.
+func (p *parts) servers() restServers {
+	return restServers{
+		namespace: "/" + conf.HANamespace.Get(p.c) + "_spark_connect", draining: p.draining.Load, self: p.gateway(), all: p.peers.all,
+	}
 }
 
 // hosts are the names by which callers may address the REST port: the

@@ -18,7 +18,7 @@ func TestForWhomASessionWasOpened(t *testing.T) {
 		r.OnEnded = func(s *Session, e End) { ended = append(ended, s.OpenedBy()+" for "+s.User+": "+e.Why) }
 		_, known := r.ActsFor("portal", "s1")
 		require.False(t, known)
-		s, _, err := r.Open(Request{Key: r.key, RealUser: "portal"})
+		s, _, err := r.Open(t.Context(), Request{Key: r.key, RealUser: "portal"})
 		require.NoError(t, err)
 		_, err = r.Engine(t.Context(), s, func() {})
 		require.NoError(t, err)
@@ -28,7 +28,7 @@ func TestForWhomASessionWasOpened(t *testing.T) {
 		require.Equal(t, "alice", user)
 		_, known = r.ActsFor("alice", "s1")
 		require.False(t, known, "she has opened none")
-		_, _, err = r.Open(Request{Key: Key{"portal", "s1"}})
+		_, _, err = r.Open(t.Context(), Request{Key: Key{"portal", "s1"}})
 		require.True(t, errs.Is(err, errs.Conflict), "one hand, one id, one user: %v", err)
 
 		clone, err := r.Clone(t.Context(), s, "s2")
@@ -49,7 +49,7 @@ func TestForWhomASessionWasOpened(t *testing.T) {
 func TestForWhomIsKnownAfterARestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		close(r.engines.ready)
-		s, _, err := r.Open(Request{Key: r.key, RealUser: "portal"})
+		s, _, err := r.Open(t.Context(), Request{Key: r.key, RealUser: "portal"})
 		require.NoError(t, err)
 		_, err = r.Engine(t.Context(), s, func() {})
 		require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"roundhouse/discovery"
 	"roundhouse/internal/errs"
 )
 
@@ -32,6 +33,26 @@ type End struct {
 	// launch failed.
 	Failure error
 	At      time.Time
+
+	// told says that the store knows it already.
+	told bool
+}
+
+// word is a Cause in a record.
+func (c Cause) word() string {
+	if c == Released {
+		return released
+	}
+	return "lost"
+}
+
+// endOf is the end that a record tells of.
+func endOf(e discovery.SessionEnd) End {
+	end := End{Cause: Lost, Why: e.Why, At: e.At, told: true}
+	if e.Cause == Released.word() {
+		end.Cause = Released
+	}
+	return end
 }
 
 // Error is what calls of the ended session get.
@@ -53,14 +74,22 @@ func (m *Manager) SessionClosed(refID, user, id, reason string) bool {
 	if s == nil || !s.on(refID) {
 		return true
 	}
-	if _, under := s.Released(); reason == released && !under {
+	if s.doubtful(reason) {
 		return false
 	}
-	m.End(s.Key, s.closed(reason))
+	m.end(s, s.closed(reason))
 	return true
 }
 
-// released is the plugin's word for a session that its client released.
+// doubtful says whether a session that the engine closed for this reason may not be s,
+// or whether another gateway knows better how it was released.
+func (s *Session) doubtful(reason string) bool {
+	_, under := s.Released()
+	return reason == released && !under
+}
+
+// released is the plugin's word, and that of records, for a session that its client
+// released.
 const released = "released"
 
 // closed is the end of a session that the engine closed for a reason, one of
@@ -82,8 +111,11 @@ type tombstones struct {
 	// openedBy remembers for whom a user opened a session, whatever became of it: a
 	// later call must not mistake the user for the owner.
 	openedBy *lru.Cache[Key, string]
-	keep     time.Duration
-	now      func() time.Time
+	// over remembers when sessions were opened that have ended, forgotten ones too: a
+	// record in which one still lives is an old state of it.
+	over *lru.Cache[Key, time.Time]
+	keep time.Duration
+	now  func() time.Time
 }
 
 func newTombstones(size int, keep time.Duration, now func() time.Time) (*tombstones, error) {
@@ -95,7 +127,11 @@ func newTombstones(size int, keep time.Duration, now func() time.Time) (*tombsto
 	if err != nil {
 		return nil, err
 	}
-	return &tombstones{byKey: c, openedBy: openedBy, keep: keep, now: now}, nil
+	over, err := lru.New[Key, time.Time](size)
+	if err != nil {
+		return nil, err
+	}
+	return &tombstones{byKey: c, openedBy: openedBy, over: over, keep: keep, now: now}, nil
 }
 
 // remember notes who opened a session that has ended, if that is not its user.
@@ -103,6 +139,12 @@ func (t *tombstones) remember(r Request) {
 	if r.OpenedBy() != r.User {
 		t.openedBy.Add(Key{r.OpenedBy(), r.ID}, r.User)
 	}
+}
+
+// buried says whether the session of a record that lives there has ended here.
+func (t *tombstones) buried(r discovery.SessionRecord) bool {
+	opened, ok := t.over.Peek(Key{r.User, r.SessionID})
+	return ok && opened.Equal(r.Opened)
 }
 
 func (t *tombstones) put(k Key, e *End) {

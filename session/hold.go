@@ -15,6 +15,10 @@ import (
 // half of what there is.
 const deadlineMargin = 5 * time.Second
 
+// errRouted ends the waits for an engine that is there, because another gateway has
+// found it.
+var errRouted = errors.New("the session has its engine")
+
 var errHoldOver = errors.New("the call was held for as long as it may be")
 
 // holdContext bounds how long a call waits for the engine of s: to shortly
@@ -30,7 +34,8 @@ func (m *Manager) holdContext(ctx context.Context, s *Session) (context.Context,
 	timed, stopTimer := context.WithDeadlineCause(ctx, until, errHoldOver)
 	held, cancel := context.WithCancelCause(timed)
 	unhook := context.AfterFunc(s.life, func() { cancel(engine.ErrReleased) })
-	return held, func() { unhook(); cancel(nil); stopTimer() }
+	stopWaiting := context.AfterFunc(s.unrouted, func() { cancel(errRouted) })
+	return held, func() { stopWaiting(); unhook(); cancel(nil); stopTimer() }
 }
 
 // holdError is the answer to a call whose wait ended without an engine.
@@ -56,6 +61,9 @@ func (m *Manager) acquireError(ctx context.Context, s *Session, err error) error
 		return err // it tells how the launch stands
 	case ctx.Err() != nil:
 		return m.holdError(ctx, s)
+	}
+	if !m.ours(s) {
+		return err // the gateway that opens the session may have more luck
 	}
 	m.Failed()
 	end := End{Cause: Forgotten, Why: "Its engine could not be launched.", Failure: err}

@@ -5,6 +5,8 @@ package session
 import (
 	"slices"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"roundhouse/conf"
 	"roundhouse/internal/errs"
 	"roundhouse/internal/netaddr"
@@ -36,26 +38,46 @@ func (l Limits) Denied(user, address string) error {
 	return nil
 }
 
+// unlimited says whether the sessions of user are not counted.
+func (l Limits) unlimited(user string) bool { return slices.Contains(l.Unlimited, user) }
+
+// count says whether some limit counts sessions of user.
+func (l Limits) count(user string) bool {
+	return !l.unlimited(user) && (l.PerAddress > 0 || l.PerUserAddress > 0 || l.PerUser != nil && l.PerUser(user) > 0)
+}
+
 // pair is a user at an address; one of both is empty where only the other counts.
 type pair struct{ user, address string }
 
-// book holds the live sessions and counts them. Counts change in put and end and
-// nowhere else, so they are right on every path.
+// book holds the live sessions, those of all gateways, and counts them. A session is
+// counted once, by count, and end takes that back, so counts are right on every path.
 type book struct {
 	limits   Limits
 	sessions map[Key]*Session
 	// openedBy finds the user of a session by who opened it and its id.
 	openedBy map[Key]string
-	counts   map[pair]int
+	// counted are the sessions that count, in counts and, by engine space, in spaces.
+	counted map[*Session]bool
+	counts  map[pair]int
+	spaces  map[string]int
+	// turns are how often a place was chosen in a pool, by its first engine space.
+	turns *lru.Cache[string, uint32]
 }
 
-func newBook(l Limits) book {
-	return book{limits: l, sessions: map[Key]*Session{}, openedBy: map[Key]string{}, counts: map[pair]int{}}
+// turnsKept bounds the pools whose turn is remembered.
+const turnsKept = 10_000
+
+func newBook(l Limits) (book, error) {
+	turns, err := lru.New[string, uint32](turnsKept)
+	return book{
+		limits: l, sessions: map[Key]*Session{}, openedBy: map[Key]string{},
+		counted: map[*Session]bool{}, counts: map[pair]int{}, spaces: map[string]int{}, turns: turns,
+	}, err
 }
 
 // room refuses one more session of user from address beyond a limit.
 func (b *book) room(user, address string) error {
-	if slices.Contains(b.limits.Unlimited, user) {
+	if b.limits.unlimited(user) {
 		return nil
 	}
 	address = netaddr.Network(address)
@@ -83,44 +105,61 @@ func (b *book) room(user, address string) error {
 func (b *book) put(s *Session) {
 	b.sessions[s.Key] = s
 	b.openedBy[Key{s.OpenedBy(), s.ID}] = s.User
-	b.count(s, 1)
 }
 
-// end ends the session of k, once, and gives its place back at that moment: who
-// hears of the end may come with the next session. Its id stays taken until
-// remove.
-func (b *book) end(k Key, e *End) (Lease, bool) {
-	s := b.sessions[k]
-	if s == nil {
-		return nil, false
-	}
+// end ends s, once, and gives its place back at that moment: who hears of the end may
+// come with the next session. Its id stays taken until remove.
+func (b *book) end(s *Session, e *End) (Lease, bool) {
 	lease, first := s.finish(e)
-	if first {
-		b.count(s, -1)
+	if first && b.counted[s] {
+		b.add(s, -1)
+		delete(b.counted, s)
 	}
 	return lease, first
 }
 
-func (b *book) remove(k Key) {
-	if s := b.sessions[k]; s != nil {
-		delete(b.sessions, k)
+func (b *book) remove(s *Session) {
+	if b.sessions[s.Key] == s {
+		delete(b.sessions, s.Key)
 		delete(b.openedBy, Key{s.OpenedBy(), s.ID})
 	}
 }
 
-// count adds n where s counts, and forgets counts that are zero.
-func (b *book) count(s *Session, n int) {
-	if slices.Contains(b.limits.Unlimited, s.User) {
+// count counts s, which has not ended.
+func (b *book) count(s *Session) {
+	b.add(s, 1)
+	b.counted[s] = true
+}
+
+func (b *book) add(s *Session, n int) {
+	change(b.spaces, s.Plan.Spec.Path(), n)
+	if b.limits.unlimited(s.User) {
 		return
 	}
-	counted := []pair{{s.User, ""}}
+	change(b.counts, pair{s.User, ""}, n)
 	if address := netaddr.Network(s.Address); address != "" {
-		counted = append(counted, pair{s.User, address}, pair{"", address})
+		change(b.counts, pair{s.User, address}, n)
+		change(b.counts, pair{"", address}, n)
 	}
-	for _, p := range counted {
-		b.counts[p] += n
-		if b.counts[p] == 0 {
-			delete(b.counts, p)
-		}
+}
+
+// change adds n to a count, and forgets one that is zero.
+func change[K comparable](counts map[K]int, k K, n int) {
+	counts[k] += n
+	if counts[k] == 0 {
+		delete(counts, k)
 	}
+}
+
+// choose is the member of its pool that a session with the plan p gets.
+func (b *book) choose(p Plan) int {
+	pool := p.Spec.Path() // that of the first member
+	counts := make([]int, p.Pool.Size)
+	for i := range counts {
+		p.Spec.Subdomain = p.Pool.Subdomain(i)
+		counts[i] = b.spaces[p.Spec.Path()]
+	}
+	turn, _ := b.turns.Get(pool)
+	b.turns.Add(pool, turn+1)
+	return p.Pool.choose(counts, turn)
 }

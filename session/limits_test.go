@@ -26,9 +26,10 @@ import (
 
 func limited(t *testing.T, l Limits) *Manager {
 	t.Helper()
+	store := newMemoryStore()
 	m, err := NewManager(Options{
-		Box:     box(t),
-		Engines: newFakeEngines(), Store: &memoryStore{records: map[Key]discovery.SessionRecord{}},
+		Gateway: "this", Lock: store, Follow: store, Box: box(t),
+		Engines: newFakeEngines(), Store: store,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), TombstoneKeep: time.Hour, Tombstones: 10, Limits: l,
 	})
 	require.NoError(t, err)
@@ -36,7 +37,7 @@ func limited(t *testing.T, l Limits) *Manager {
 }
 
 func open(m *Manager, user, address string, n int) error {
-	_, _, err := m.Open(Request{Key: Key{user, fmt.Sprint(user, address, n)}, Address: address})
+	_, _, err := m.Open(context.Background(), Request{Key: Key{user, fmt.Sprint(user, address, n)}, Address: address})
 	return err
 }
 
@@ -147,22 +148,49 @@ func (m *moodyEngines) Resume(string) (Lease, bool) {
 	return m.lease(), true
 }
 
+func (m *moodyEngines) Census(context.Context, string) (engine.Census, error) {
+	return engine.Census{}, errors.New("silent")
+}
+
 func (m *moodyEngines) Progress(engine.Spec) (string, bool) { return "", false }
 
 // moodyStore fails some writes.
 type moodyStore struct {
-	memoryStore
+	*memoryStore
 	moody *moodyEngines
 }
 
-func (s *moodyStore) PutSession(ctx context.Context, r discovery.SessionRecord) error {
-	switch s.moody.draw(6) {
+func (s *moodyStore) mood() error {
+	switch s.moody.draw(8) {
 	case 0:
 		return errors.New("disk full")
 	case 1:
 		return discovery.ErrFull
+	case 2:
+		return discovery.ErrAway
+	}
+	return nil
+}
+
+func (s *moodyStore) AddSession(ctx context.Context, r discovery.SessionRecord) error {
+	if err := s.mood(); err != nil {
+		return err
+	}
+	return s.memoryStore.AddSession(ctx, r)
+}
+
+func (s *moodyStore) PutSession(ctx context.Context, r discovery.SessionRecord) error {
+	if err := s.mood(); err != nil {
+		return err
 	}
 	return s.memoryStore.PutSession(ctx, r)
+}
+
+func (s *moodyStore) DeleteSession(ctx context.Context, user, id string) error {
+	if err := s.mood(); err != nil {
+		return err
+	}
+	return s.memoryStore.DeleteSession(ctx, user, id)
 }
 
 // TestCountsReturnToZero whatever happens: opens, launches that fail or hang,
@@ -172,16 +200,16 @@ func TestCountsReturnToZero(t *testing.T) {
 	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) {
 			moody := &moodyEngines{rand: rand.New(rand.NewPCG(seed, 7)), e: &fakeEngine{id: "e1", done: make(chan struct{})}}
-			store := &moodyStore{memoryStore{records: map[Key]discovery.SessionRecord{}}, moody}
+			store := &moodyStore{newMemoryStore(), moody}
 			m, err := NewManager(Options{
-				Box:     box(t),
+				Gateway: "this", Lock: store, Follow: store, Box: box(t),
 				Engines: moody, Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 				Hold: 5 * time.Second, Linger: 10 * time.Second, Unused: time.Hour, TombstoneKeep: time.Hour, Tombstones: 100,
 				Limits: Limits{PerUser: func(string) int { return 5 }, PerAddress: 6, PerUserAddress: 4, Unlimited: []string{"etl"}},
 			})
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
-			over := make(chan error)
+			over := make(chan error, 1)
 			go func() { over <- m.Run(ctx) }()
 			var clients sync.WaitGroup
 			for i := range 12 {
@@ -194,9 +222,17 @@ func TestCountsReturnToZero(t *testing.T) {
 			m.mu.Lock()
 			require.Empty(t, m.mu.live.counts, "seed %d", seed)
 			require.Empty(t, m.mu.live.sessions, "seed %d", seed)
+			require.Empty(t, m.mu.live.counted, "seed %d", seed)
+			require.Empty(t, m.mu.live.spaces, "seed %d", seed)
 			m.mu.Unlock()
 			require.Zero(t, moody.leases, "seed %d", seed)
-			require.Empty(t, store.records, "seed %d", seed)
+			<-time.After(time.Minute) // what failed is written
+			for k, r := range store.records {
+				require.NotNil(t, r.Ended, "seed %d: %v", seed, k)
+				_, end := m.Lookup(k)
+				require.Equal(t, r.Ended.Cause, end.Cause.word(), "seed %d: %v", seed, k)
+			}
+			require.Empty(t, m.mu.late, "seed %d", seed)
 			cancel()
 			require.NoError(t, <-over)
 		})
@@ -209,7 +245,7 @@ func restless(t *testing.T, m *Manager, moody *moodyEngines, id int) {
 	address := []string{"1.1.1.1", "2.2.2.2", ""}[id/3%3]
 	for n := range 15 {
 		key := Key{user, fmt.Sprint(moody.draw(8))}
-		s, _, err := m.Open(Request{Key: key, Address: address})
+		s, _, err := m.Open(t.Context(), Request{Key: key, Address: address})
 		checkCounts(t, m)
 		if err != nil {
 			continue
@@ -233,7 +269,7 @@ func checkCounts(t *testing.T, m *Manager) {
 	defer m.mu.Unlock()
 	want := map[pair]int{}
 	for _, s := range m.mu.live.sessions {
-		if s.User == "etl" || s.Ended() != nil {
+		if s.User == "etl" || !m.mu.live.counted[s] {
 			continue
 		}
 		want[pair{s.User, ""}]++

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"roundhouse/discovery"
 	"roundhouse/internal/errs"
 	"roundhouse/internal/secret"
@@ -21,13 +23,25 @@ import (
 // releaseTimeout bounds how long an engine may take to release a session.
 const releaseTimeout = 10 * time.Second
 
-// storeTimeout bounds one write to the store.
-const storeTimeout = 5 * time.Second
+// openTimeout bounds how long locks and writes may hold up the opening of a session.
+const openTimeout = 15 * time.Second
 
 // Options are the settings of a Manager.
 type Options struct {
-	Engines Engines
-	Store   discovery.SessionStore
+	// Gateway is the id of this gateway process, new with each start.
+	Gateway string
+	// Namespace is kyuubi.ha.namespace: the one of all sessions in the store.
+	Namespace string
+	Engines   Engines
+	Store     discovery.SessionStore
+	// Lock serialises what gateways decide, and Follow tells what they write.
+	Lock   discovery.Locker
+	Follow discovery.SessionFollower
+	// Alive says whether another gateway process lives; nil means that there is none.
+	Alive func(gateway string) bool
+	// EngineGone says whether an engine is over for all gateways; nil means that one is
+	// that cannot be resumed.
+	EngineGone func(refID string) bool
 	// Box seals the options in records: clients set keys of object stores so.
 	Box secret.Box
 	Log *slog.Logger
@@ -52,7 +66,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Manager knows every session of this gateway.
+// Manager knows every session, also those of other gateways.
 type Manager struct {
 	Options
 	graves *tombstones
@@ -61,7 +75,14 @@ type Manager struct {
 		sync.Mutex
 		live    book
 		watched map[string]bool // engines whose end is watched
+		// late are sessions whose newest state is still to be written, doubts those whose
+		// record is to be looked up.
+		late   map[Key]*Session
+		doubts map[Key]bool
+		closed bool
 	}
+	// doubted wakes whoever settles doubts.
+	doubted chan struct{}
 	// work counts the goroutines that Run waits for; life ends them.
 	work sync.WaitGroup
 	life context.Context
@@ -70,14 +91,19 @@ type Manager struct {
 
 // NewManager returns a Manager; Restore and Run complete it.
 func NewManager(o Options) (*Manager, error) {
+	if o.Gateway == "" || o.Lock == nil || o.Follow == nil {
+		return nil, errors.New("sessions need the id of their gateway, a lock and a follower")
+	}
 	o.complete()
 	graves, err := newTombstones(o.Tombstones, o.TombstoneKeep, o.Now)
 	if err != nil {
 		return nil, fmt.Errorf("session tombstones: %w", err)
 	}
-	m := &Manager{Options: o, graves: graves}
-	m.mu.live = newBook(o.Limits)
-	m.mu.watched = map[string]bool{}
+	m := &Manager{Options: o, graves: graves, doubted: make(chan struct{}, 1)}
+	if m.mu.live, err = newBook(o.Limits); err != nil {
+		return nil, fmt.Errorf("session counts: %w", err)
+	}
+	m.mu.watched, m.mu.late, m.mu.doubts = map[string]bool{}, map[Key]*Session{}, map[Key]bool{}
 	m.life, m.stop = context.WithCancel(context.Background())
 	return m, nil
 }
@@ -85,6 +111,12 @@ func NewManager(o Options) (*Manager, error) {
 func (o *Options) complete() {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Alive == nil {
+		o.Alive = func(string) bool { return false }
+	}
+	if o.EngineGone == nil {
+		o.EngineGone = func(string) bool { return true }
 	}
 	if o.Opened == nil {
 		o.Opened = func() {}
@@ -100,24 +132,39 @@ func (o *Options) complete() {
 	}
 }
 
-// Run sweeps sessions that nobody uses until ctx ends, and then waits for the
-// manager's goroutines. Sessions stay in the store: engines outlive a gateway.
+// Run follows other gateways and sweeps what nobody uses until ctx ends, and then waits
+// for the manager's goroutines. Sessions stay in the store: engines outlive a gateway.
 func (m *Manager) Run(ctx context.Context) error {
 	defer m.work.Wait()
-	defer m.stop()
-	tick := time.NewTicker(max(min(m.Linger, m.Unused)/4, time.Second))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			m.sweep()
-		}
-	}
+	defer m.close()
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return m.Follow.FollowSessions(ctx, m.told) })
+	parts.Go(func() error { return m.followLoop(ctx) })
+	parts.Go(func() error { return m.sweepLoop(ctx) })
+	return parts.Wait()
 }
 
-// Lookup returns the live session of k, or how it ended, or neither.
+// close ends the manager's goroutines and lets none begin.
+func (m *Manager) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.closed = true
+	m.stop()
+}
+
+// background runs a task that Run waits for; it ends with life. False at the end of the
+// manager.
+func (m *Manager) background(task func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.mu.closed {
+		m.work.Go(task)
+	}
+	return !m.mu.closed
+}
+
+// Lookup returns the live session of k that this gateway knows, or how it ended, or
+// neither.
 func (m *Manager) Lookup(k Key) (*Session, *End) {
 	m.mu.Lock()
 	s := m.mu.live.sessions[k]
@@ -128,7 +175,26 @@ func (m *Manager) Lookup(k Key) (*Session, *End) {
 	if e := s.Ended(); e != nil {
 		return nil, e
 	}
+	if !s.open() {
+		return nil, nil
+	}
 	return s, nil
+}
+
+// Find is Lookup that asks the store for what this gateway does not know, and for what
+// became of a session that another gateway opens. The error is the client's answer: the
+// store cannot be asked.
+func (m *Manager) Find(ctx context.Context, k Key) (*Session, *End, error) {
+	s, end := m.Lookup(k)
+	if end != nil || s != nil && (s.Routed() || s.keeper() == m.Gateway) {
+		return s, end, nil
+	}
+	err := m.verify(ctx, k)
+	s, end = m.Lookup(k)
+	if s != nil || end != nil {
+		err = nil // what is known goes on
+	}
+	return s, end, err
 }
 
 // ActsFor tells for whom a user opened the session with an id: for themselves or
@@ -145,87 +211,6 @@ func (m *Manager) ActsFor(realUser, id string) (user string, known bool) {
 	return user, known
 }
 
-// Open returns the live session of r.Key, or opens it as r asks. An error says
-// that a limit is reached. Deny lists are asked at the doors, for each call.
-func (m *Manager) Open(r Request) (s *Session, opened bool, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if s := m.mu.live.sessions[r.Key]; s != nil {
-		return s, false, nil
-	}
-	if user, taken := m.mu.live.openedBy[Key{r.OpenedBy(), r.ID}]; taken && user != r.User {
-		return nil, false, errs.New(errs.Conflict, "User %s has opened session %s for %s just now; use another id for one of %s.", r.OpenedBy(), r.ID, user, r.User)
-	}
-	if err := m.mu.live.room(r.User, r.Address); err != nil {
-		return nil, false, err
-	}
-	r.Plan.Spec.Session = r.ID // its calls share one launch also where sessions share no engine
-	s = m.newSession(r, m.Now())
-	m.mu.live.put(s)
-	m.Opened()
-	return s, true, nil
-}
-
-// Engine waits for the engine of s. onHold is called if that takes waiting. The
-// error is the client's answer.
-func (m *Manager) Engine(ctx context.Context, s *Session, onHold func()) (Engine, error) {
-	if e := s.Engine(); e != nil {
-		return e, nil
-	}
-	onHold()
-	s.waiters.Add(1)
-	defer func() {
-		s.left.Store(m.Now().UnixMilli())
-		s.waiters.Add(-1)
-	}()
-	ctx, cancel := m.holdContext(ctx, s)
-	defer cancel()
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return nil, m.holdError(ctx, s)
-	}
-	if e := s.Engine(); e != nil {
-		return e, nil
-	}
-	lease, err := m.Engines.Acquire(ctx, s.Plan.Spec)
-	if err != nil {
-		return nil, m.acquireError(ctx, s, err)
-	}
-	return m.adopt(ctx, s, lease)
-}
-
-// adopt makes the route durable and gives s its engine.
-func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, error) {
-	e := lease.Engine()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
-	if err := m.store(ctx, s, e.RefID()); err != nil {
-		lease.Release()
-		m.Failed()
-		err = routeError(s, err)
-		m.End(s.Key, End{Cause: Forgotten, Why: "Its route could not be stored.", Failure: err})
-		return nil, err
-	}
-	if !s.attach(lease) {
-		lease.Release()
-		m.forget(s.Key)
-		return nil, s.Ended().Error(s.ID)
-	}
-	m.watch(e)
-	m.OnOpened(s, e.RefID())
-	m.Log.Info("session opened", "user", s.User, "session", s.ID, "engine", e.RefID(), "client", s.Client)
-	return e, nil
-}
-
-func routeError(s *Session, err error) error {
-	if errors.Is(err, discovery.ErrFull) {
-		return errs.Wrap(errs.LimitExceeded, err, "This gateway keeps no more sessions. End some (spark.stop(), or DELETE /api/v1/sessions/<id>).")
-	}
-	return errs.Fault(err, "The route of session %s could not be stored, so the call was not forwarded.", s.ID)
-}
-
 // Clone registers newID as a session beside parent, on the same engine.
 func (m *Manager) Clone(ctx context.Context, parent *Session, newID string) (*Session, error) {
 	e := parent.Engine()
@@ -236,7 +221,7 @@ func (m *Manager) Clone(ctx context.Context, parent *Session, newID string) (*Se
 	if !ok {
 		return nil, errs.SessionChanged(parent.ID, reason(e))
 	}
-	s, opened, err := m.Open(parent.clone(newID))
+	s, opened, err := m.Open(ctx, parent.clone(newID))
 	if err == nil && !opened {
 		err = errs.New(errs.Conflict, "A session with the id %s exists already.", newID)
 	}
@@ -246,7 +231,7 @@ func (m *Manager) Clone(ctx context.Context, parent *Session, newID string) (*Se
 	}
 	s.uploaded.Store(parent.uploaded.Load()) // the engine copies the artifacts
 	if _, err := m.adopt(ctx, s, lease); err != nil {
-		m.End(s.Key, End{Cause: Forgotten})
+		m.end(s, End{Cause: Forgotten})
 		return nil, err
 	}
 	return s, nil
@@ -260,38 +245,69 @@ func (s *Session) errorOr(otherwise error) error {
 	return otherwise
 }
 
-// End ends the session of k, if it lives: calls that wait for its engine fail,
-// its record goes, and a tombstone tells later calls. It reports whether k was
-// live.
+// End ends the session of k, if it lives: calls that wait for its engine fail, and a
+// tombstone tells later calls, at all gateways. It reports whether k was live.
 func (m *Manager) End(k Key, e End) bool {
-	e.At = m.Now()
 	m.mu.Lock()
 	s := m.mu.live.sessions[k]
-	lease, first := m.mu.live.end(k, &e)
+	m.mu.Unlock()
+	return s != nil && m.end(s, e)
+}
+
+func (m *Manager) end(s *Session, e End) bool {
+	if !e.told {
+		e.At = m.Now()
+	}
+	m.mu.Lock()
+	lease, first := m.mu.live.end(s, &e)
 	m.mu.Unlock()
 	if !first {
 		return false
 	}
-	m.graves.put(k, &e)
+	m.graves.put(s.Key, &e)
+	m.graves.over.Add(s.Key, s.Opened)
+	if err := m.write(context.WithoutCancel(m.life), s); err != nil { // before the id is free for a new session
+		m.Log.Warn("the end of a session is not recorded yet", "user", s.User, "session", s.ID, "err", err)
+	}
 	if lease != nil {
-		m.forget(k) // before the id is free for a new session
 		lease.Release()
 	}
 	m.graves.remember(s.Request)
 	m.mu.Lock()
-	m.mu.live.remove(k)
+	m.mu.live.remove(s)
 	m.mu.Unlock()
-	if lease != nil {
+	if lease != nil && !e.told {
 		m.OnEnded(s, e)
 	}
-	m.Log.Info("session ended", "user", k.User, "session", k.ID, "why", e.Why)
+	m.Log.Info("session ended", "user", s.User, "session", s.ID, "why", e.Why)
 	return true
 }
+
+// endLater ends s in a while unless its record tells by then how it ended: another
+// gateway, which has heard more, may be writing it.
+func (m *Manager) endLater(s *Session, e End) {
+	m.background(func() { // waited for by Run; ends with the manager
+		select {
+		case <-m.life.Done():
+			return
+		case <-s.life.Done():
+			return
+		case <-time.After(doubtPatience):
+		}
+		if err := m.verify(m.life, s.Key); err == nil {
+			m.end(s, e)
+		}
+	})
+}
+
+// doubtPatience is how long a gateway may take to record the end of a session that it
+// has released.
+const doubtPatience = 3 * time.Second
 
 // Close ends the session of k for a reason that its client is told, at the
 // engine too. It reports whether k was live.
 func (m *Manager) Close(ctx context.Context, k Key, why string) bool {
-	s, _ := m.Lookup(k)
+	s, _, _ := m.Find(ctx, k)
 	if s == nil {
 		return false
 	}
@@ -328,12 +344,4 @@ func (m *Manager) List() []*Session {
 		return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID))
 	})
 	return all
-}
-
-func (m *Manager) forget(k Key) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.life), storeTimeout)
-	defer cancel()
-	if err := m.Store.DeleteSession(ctx, k.User, k.ID); err != nil && !errors.Is(err, discovery.ErrNotFound) {
-		m.Log.Error("session record stays behind", "user", k.User, "session", k.ID, "err", err)
-	}
 }

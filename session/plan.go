@@ -30,6 +30,10 @@ type Plan struct {
 	Spec engine.Spec
 	// Options are the resolved options.
 	Options conf.Options
+	// Pool, if it is active, is where the engine is still to be chosen: its member
+	// decides Spec.Subdomain, which is that of the first one until then. Whoever chooses
+	// clears it, for a clone of the session stays on the engine.
+	Pool Pool
 	// Warnings are sentences for the client, given with its first Config reply.
 	Warnings []string
 }
@@ -40,7 +44,7 @@ type Planner struct {
 	// Namespace is kyuubi.ha.namespace.
 	Namespace string
 	// Python is the minor version of the Python that an engine of a user with
-	// these launch options has, "" if unknown.
+	// these launch options has, "" if unknown. The user of a shared engine is "".
 	Python func(user string, launch map[string]string) string
 	// PythonFor returns the interpreter of a user's engines for clients of another
 	// minor version, "" if there is none (kyuubi.engine.spark.python.<minor>).
@@ -48,6 +52,13 @@ type Planner struct {
 	// OnlyUser, if set, is the one user whose drivers may run under the gateway's
 	// own OS user: a UDF could read the gateway's files (design, identity rule 1).
 	OnlyUser string
+	// Groups finds the owner of engines at the share level GROUP.
+	Groups Groups
+	// ServerUser is the user who runs the gateway.
+	ServerUser string
+	// Refused are users (kyuubi.authentication.refused.users) as whom no engine of a
+	// group may run.
+	Refused []string
 	// Permit refuses options that the rules for the caller do not allow. Optional.
 	Permit func(w Wishes, o conf.Options) error
 }
@@ -68,16 +79,25 @@ func (p *Planner) Plan(w Wishes) (Plan, error) {
 			return Plan{}, err
 		}
 	}
-	plan := Plan{Options: o, Spec: engine.Spec{
+	plan := Plan{Options: o, Pool: poolOf(o), Spec: engine.Spec{
 		Namespace:  p.Namespace,
 		ShareLevel: engine.ShareLevel(o.ShareLevel),
-		Owner:      w.User,
-		LaunchUser: w.User,
 		Subdomain:  o.Subdomain,
 		Options:    o.Launch,
 	}}
+	if plan.Pool.Active() {
+		plan.Spec.Subdomain = plan.Pool.Subdomain(0)
+	}
+	if err := p.share(&plan, w.User); err != nil {
+		return Plan{}, err
+	}
 	p.choosePython(&plan, w.Client)
 	return plan, nil
+}
+
+// warn adds a sentence for the client.
+func (p *Plan) warn(class *errs.Class, format string, args ...any) {
+	p.Warnings = append(p.Warnings, "[GATEWAY."+class.Name()+"] "+fmt.Sprintf(format, args...))
 }
 
 var clientPython = regexp.MustCompile(`\bpython/([0-9]+\.[0-9]+)`)
@@ -90,19 +110,21 @@ func (p *Planner) choosePython(plan *Plan, client string) {
 	if m == nil {
 		return
 	}
-	own := p.Python(plan.Spec.Owner, plan.Options.Launch)
+	user := plan.Spec.User()
+	own := p.Python(user, plan.Options.Launch)
 	if own == "" || m[1] == own {
 		return
 	}
-	path := p.PythonFor(plan.Spec.Owner, m[1])
+	path := p.PythonFor(user, m[1])
 	if path == "" {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("[GATEWAY.PYTHON_MISSING] Your Python is %s and the engine's is %s: "+
+		plan.warn(errs.PythonMissing, "Your Python is %s and the engine's is %s: "+
 			"SQL and DataFrames work, Python functions (UDFs) will fail. Use Python %s, or ask the administrator to set %s%s.",
-			m[1], own, own, conf.EnginePythonPrefix, m[1]))
+			m[1], own, own, conf.EnginePythonPrefix, m[1])
 		return
 	}
 	plan.Spec.Python = path
 	plan.Spec.Subdomain += pythonMark + m[1] // also of a named one: its engine has one Python
+	plan.Pool.rest += pythonMark + m[1]
 }
 
 // pythonMark stands before a minor version at the end of a subdomain. Names of

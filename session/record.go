@@ -8,28 +8,54 @@ import (
 	"fmt"
 	"time"
 
+	"roundhouse/conf"
 	"roundhouse/discovery"
+	"roundhouse/engine"
 )
 
 // SealLabel is the label of the key that seals options in records.
 const SealLabel = "session-options"
 
-// store makes the route of s to the engine refID durable.
-func (m *Manager) store(ctx context.Context, s *Session, refID string) error {
-	o := s.Plan.Options
+// record is s as it is now. Its caller holds writing.
+func (m *Manager) record(s *Session) (discovery.SessionRecord, error) {
+	o, spec := s.Plan.Options, s.Plan.Spec
 	r := discovery.SessionRecord{
-		User: s.User, RealUser: s.RealUser, SessionID: s.ID, EngineRef: refID, Options: o.Choices,
+		User: s.User, RealUser: s.RealUser, SessionID: s.ID, Gateway: s.keeper(), EngineRef: s.ref(), Options: o.Choices,
 		Client: s.Client, Address: s.Address, Name: o.Name, Opened: s.Opened,
 		Unused: s.ahead && !s.used.Load(),
+		Spec: &discovery.EngineSpec{
+			ShareLevel: string(spec.ShareLevel), Owner: spec.Owner, LaunchUser: spec.LaunchUser, Subdomain: spec.Subdomain,
+			Options: spec.Options, Python: spec.Python,
+		},
+	}
+	if e := s.Ended(); e != nil {
+		r.Ended = &discovery.SessionEnd{Cause: e.Cause.word(), Why: e.Why, At: e.At}
+		r.Spec, r.Options = nil, nil // nobody needs them any more
+		return r, nil
 	}
 	if len(o.Session) > 0 {
 		plain, err := json.Marshal(o.Session)
 		if err != nil {
-			return fmt.Errorf("write the options of session %s: %w", s.ID, err)
+			return r, fmt.Errorf("write the options of session %s: %w", s.ID, err)
 		}
 		r.Runtime = m.Box.Seal(plain, s.Key.sealName())
 	}
-	return m.Store.PutSession(ctx, r)
+	return r, nil
+}
+
+// plan is what a session of another gateway, or of an earlier one, is to get.
+func (m *Manager) plan(r discovery.SessionRecord) Plan {
+	p := Plan{Options: conf.Options{Choices: r.Options, Session: m.runtime(r), Name: r.Name}}
+	if e := r.Spec; e != nil {
+		p.Spec = engine.Spec{
+			Namespace: m.Namespace, ShareLevel: engine.ShareLevel(e.ShareLevel), Owner: e.Owner, LaunchUser: e.LaunchUser,
+			Subdomain: e.Subdomain, Options: e.Options, Python: e.Python, Session: r.SessionID,
+		}
+		if p.Spec.ShareLevel == engine.Group {
+			p.Spec.Group = e.Owner
+		}
+	}
+	return p
 }
 
 // runtime are the options of a record. Without the secret that sealed them the
@@ -43,7 +69,7 @@ func (m *Manager) runtime(r discovery.SessionRecord) (options map[string]string)
 		err = json.Unmarshal(plain, &options)
 	}
 	if err != nil {
-		m.Log.Warn("the options of a session of an earlier gateway cannot be read", "user", r.User, "session", r.SessionID, "err", err)
+		m.Log.Warn("the options of a session of another gateway cannot be read", "user", r.User, "session", r.SessionID, "err", err)
 		return nil
 	}
 	return options
@@ -62,18 +88,12 @@ func (m *Manager) newSession(r Request, opened time.Time) *Session {
 }
 
 // firstUse makes durable that the client of a session that was opened ahead has
-// come. A failure costs little: after a restart the session may end as unused.
+// come. A failure costs little: without this gateway the session may end as unused.
 func (m *Manager) firstUse(s *Session) {
-	e := s.Engine()
-	if e == nil {
+	if !s.Routed() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.life), storeTimeout)
-	defer cancel()
-	if err := m.store(ctx, s, e.RefID()); err != nil {
+	if err := m.write(context.WithoutCancel(m.life), s); err != nil {
 		m.Log.Warn("the first use of a session was not recorded", "user", s.User, "session", s.ID, "err", err)
-	}
-	if s.Ended() != nil { // meanwhile: its record may just have been deleted
-		m.forget(s.Key)
 	}
 }

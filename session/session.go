@@ -47,6 +47,8 @@ type Engines interface {
 	Resume(refID string) (Lease, bool)
 	// Progress says in one sentence how the launch of an engine space stands.
 	Progress(spec engine.Spec) (string, bool)
+	// Census asks an engine which sessions it has.
+	Census(ctx context.Context, refID string) (engine.Census, error)
 }
 
 // Request describes a session that a client opens.
@@ -72,13 +74,15 @@ func (r Request) OpenedBy() string {
 // Session is one live session. It is opening until it has an engine.
 type Session struct {
 	Request
+	// Opened is when; it tells sessions of one key apart.
 	Opened time.Time
+	entry
 
 	// turn lets one caller at a time get the engine.
 	turn chan struct{}
-	// life ends with the session.
-	life context.Context
-	die  context.CancelFunc
+	// life ends with the session, and unrouted when it has its engine here.
+	life, unrouted context.Context
+	die, routed    context.CancelFunc
 	// waiters counts callers that wait for the engine; used is set by the first
 	// forwarded call, touched (epoch ms) by each begin and end of one.
 	waiters atomic.Int64
@@ -86,8 +90,13 @@ type Session struct {
 	touched atomic.Int64
 	// left (epoch ms) is when the last call that waited gave up.
 	left atomic.Int64
-	// restored says that an earlier gateway opened the session.
-	restored bool
+	// taken (zero: not at all) is when the session was taken in, which another gateway
+	// opened, or an earlier one.
+	taken time.Time
+	// unchecked says that the engine has to be asked for the session before this
+	// gateway forwards a call; checking lets one caller at a time do so.
+	unchecked atomic.Bool
+	checking  chan struct{}
 	// firstUse, if not nil, is told of the first forwarded call.
 	firstUse func()
 	// operations counts the operations that were sent to the engine.
@@ -104,6 +113,11 @@ type Session struct {
 
 	mu struct {
 		sync.Mutex
+		// gateway looks after the session until it has its engine: the one that opened it,
+		// or one that goes on with it.
+		gateway string
+		// ref is the engine of the record, "" while there is none.
+		ref   string
 		lease Lease
 		end   *End
 		held  map[*HeldCall]bool
@@ -111,8 +125,12 @@ type Session struct {
 }
 
 func newSession(r Request, now time.Time) *Session {
-	s := &Session{Request: r, Opened: now, turn: make(chan struct{}, 1), preparing: make(chan struct{}, 1)}
+	s := &Session{
+		Request: r, Opened: now, entry: newEntry(),
+		turn: make(chan struct{}, 1), preparing: make(chan struct{}, 1), checking: make(chan struct{}, 1),
+	}
 	s.life, s.die = context.WithCancel(context.Background())
+	s.unrouted, s.routed = context.WithCancel(context.Background())
 	return s
 }
 
@@ -126,10 +144,48 @@ func (s *Session) Engine() Engine {
 	return s.mu.lease.Engine()
 }
 
-// on says whether the session is on the engine refID.
-func (s *Session) on(refID string) bool {
-	e := s.Engine()
-	return e != nil && e.RefID() == refID
+// on says whether the session is on the engine refID, also one that is not known
+// here.
+func (s *Session) on(refID string) bool { return refID != "" && s.ref() == refID }
+
+// ref is the engine of the session, "" while it has none.
+func (s *Session) ref() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.ref
+}
+
+// Routed says whether the session has an engine, be it one that is not known here yet.
+func (s *Session) Routed() bool { return s.ref() != "" }
+
+// claim makes refID the engine of the session, unless it has another one.
+func (s *Session) claim(refID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.ref == "" {
+		s.mu.ref = refID
+	}
+	return s.mu.ref == refID
+}
+
+// unclaim takes back a claim that the store refused.
+func (s *Session) unclaim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.ref = ""
+}
+
+// keeper is the gateway that looks after the session while it is opening.
+func (s *Session) keeper() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.gateway
+}
+
+func (s *Session) keptBy(gateway string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.gateway = gateway
 }
 
 // Ended says how the session ended, nil while it lives.
@@ -196,14 +252,15 @@ func (s *Session) Prepare(ctx context.Context, f func() error) error {
 	return err
 }
 
-// attach gives the session its engine; false if it has ended meanwhile.
+// attach gives the session its engine; false if it has one, or has ended meanwhile.
 func (s *Session) attach(l Lease) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.end != nil {
+	if s.mu.end != nil || s.mu.lease != nil {
 		return false
 	}
 	s.mu.lease = l
+	s.routed()
 	return true
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"roundhouse/discovery"
 	"roundhouse/engine"
 	"roundhouse/internal/errs"
 	"roundhouse/internal/secret"
@@ -81,45 +79,11 @@ func (f *fakeEngines) Resume(refID string) (Lease, bool) {
 	return fakeLease{f.e, &f.released}, true
 }
 
+func (f *fakeEngines) Census(context.Context, string) (engine.Census, error) {
+	return engine.Census{}, nil
+}
+
 func (f *fakeEngines) Progress(engine.Spec) (string, bool) { return "spark-submit runs for 12 s", true }
-
-type memoryStore struct {
-	sync.Mutex
-	records map[Key]discovery.SessionRecord
-	fail    error
-}
-
-func (s *memoryStore) PutSession(_ context.Context, r discovery.SessionRecord) error {
-	s.Lock()
-	defer s.Unlock()
-	if s.fail == nil {
-		s.records[Key{r.User, r.SessionID}] = r
-	}
-	return s.fail
-}
-
-func (s *memoryStore) GetSession(_ context.Context, user, id string) (discovery.SessionRecord, error) {
-	s.Lock()
-	defer s.Unlock()
-	return s.records[Key{user, id}], nil
-}
-
-func (s *memoryStore) DeleteSession(_ context.Context, user, id string) error {
-	s.Lock()
-	defer s.Unlock()
-	delete(s.records, Key{user, id})
-	return nil
-}
-
-func (s *memoryStore) Sessions(context.Context) ([]discovery.SessionRecord, error) {
-	s.Lock()
-	defer s.Unlock()
-	var all []discovery.SessionRecord
-	for _, r := range s.records {
-		all = append(all, r)
-	}
-	return all, nil
-}
 
 type rig struct {
 	*Manager
@@ -139,9 +103,9 @@ func box(t *testing.T) secret.Box {
 func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{engines: newFakeEngines(), store: &memoryStore{records: map[Key]discovery.SessionRecord{}}, key: Key{"alice", "s1"}}
+		r := &rig{engines: newFakeEngines(), store: newMemoryStore(), key: Key{"alice", "s1"}}
 		m, err := NewManager(Options{
-			Box:     box(t),
+			Gateway: "this", Namespace: "kyuubi", Lock: r.store, Follow: r.store, Box: box(t),
 			Engines: r.engines, Store: r.store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 			Hold: 9 * time.Minute, Linger: 2 * time.Minute, Unused: 10 * time.Minute,
 			TombstoneKeep: 24 * time.Hour, Tombstones: 2,
@@ -149,7 +113,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 		require.NoError(t, err)
 		r.Manager = m
 		ctx, cancel := context.WithCancel(t.Context())
-		over := make(chan error)
+		over := make(chan error, 1)
 		go func() { over <- m.Run(ctx) }()
 		test(t, r)
 		cancel()
@@ -158,7 +122,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 }
 
 func (r *rig) open() *Session {
-	s, _, _ := r.Open(Request{Key: r.key})
+	s, _, _ := r.Open(context.Background(), Request{Key: r.key})
 	return s
 }
 
@@ -265,7 +229,8 @@ func TestEndOfTheEngineEndsItsSessions(t *testing.T) {
 		require.Equal(t, Lost, end.Cause)
 		require.Contains(t, end.Error("s1").Error(), "Engine e1 was killed by root.")
 		require.Contains(t, end.Error("s1").Error(), "SESSION_CHANGED")
-		require.Empty(t, r.store.records)
+		require.Equal(t, "lost", r.store.records[r.key].Ended.Cause)
+		require.Contains(t, r.store.records[r.key].Ended.Why, "killed by root")
 		require.Equal(t, 1, r.engines.released)
 	})
 }
@@ -273,7 +238,7 @@ func TestEndOfTheEngineEndsItsSessions(t *testing.T) {
 func TestTombstonesAreBoundedInNumberAndAge(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for _, id := range []string{"a", "b", "c"} {
-			_, _, err := r.Open(Request{Key: Key{"alice", id}})
+			_, _, err := r.Open(t.Context(), Request{Key: Key{"alice", id}})
 			require.NoError(t, err)
 			r.End(Key{"alice", id}, End{Cause: Lost})
 		}
@@ -281,9 +246,12 @@ func TestTombstonesAreBoundedInNumberAndAge(t *testing.T) {
 		_, c := r.Lookup(Key{"alice", "c"})
 		require.Nil(t, a)
 		require.NotNil(t, c)
+		<-time.After(2 * time.Minute) // fake clock: a sweep
+		require.Len(t, r.store.records, 2)
 		<-time.After(25 * time.Hour) // fake clock
 		_, c = r.Lookup(Key{"alice", "c"})
 		require.Nil(t, c)
+		require.Empty(t, r.store.records)
 	})
 }
 
@@ -294,7 +262,7 @@ func TestReleaseWithReconnectFreesTheID(t *testing.T) {
 		s, end := r.Lookup(r.key)
 		require.Nil(t, s)
 		require.Nil(t, end)
-		_, opened, err := r.Open(Request{Key: r.key})
+		_, opened, err := r.Open(t.Context(), Request{Key: r.key})
 		require.NoError(t, err)
 		require.True(t, opened)
 	})
@@ -347,7 +315,7 @@ func TestSweepForgetsWhatNobodyUses(t *testing.T) {
 		waiting := r.open()
 		got := make(chan error)
 		go func() { _, err := r.Engine(t.Context(), waiting, func() {}); got <- err }()
-		_, _, err := r.Open(Request{Key: Key{"bob", "left"}})
+		_, _, err := r.Open(t.Context(), Request{Key: Key{"bob", "left"}})
 		require.NoError(t, err)
 		<-time.After(4 * time.Minute) // fake clock
 		s, _ := r.Lookup(Key{"bob", "left"})
@@ -368,16 +336,16 @@ func TestUserMayHaveSoManySessions(t *testing.T) {
 		parent := r.open()
 		_, err := r.Engine(t.Context(), parent, func() {})
 		require.NoError(t, err)
-		_, _, err = r.Open(Request{Key: Key{"alice", "s2"}})
+		_, _, err = r.Open(t.Context(), Request{Key: Key{"alice", "s2"}})
 		require.Equal(t, codes.ResourceExhausted, status.Code(err))
 		_, err = r.Clone(t.Context(), parent, "s2")
 		require.Equal(t, codes.ResourceExhausted, status.Code(err))
 		require.Equal(t, 1, r.engines.released, "the clone's lease is given back")
-		_, opened, err := r.Open(Request{Key: Key{"bob", "s2"}})
+		_, opened, err := r.Open(t.Context(), Request{Key: Key{"bob", "s2"}})
 		require.NoError(t, err)
 		require.True(t, opened)
 		require.True(t, r.End(r.key, End{Cause: Released}))
-		_, opened, err = r.Open(Request{Key: Key{"alice", "s2"}})
+		_, opened, err = r.Open(t.Context(), Request{Key: Key{"alice", "s2"}})
 		require.NoError(t, err)
 		require.True(t, opened)
 	})
@@ -403,7 +371,7 @@ func TestFailedLaunchOfASessionOpenedAheadIsRemembered(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.engines.fail = errors.New("no memory")
 		close(r.engines.ready)
-		_, err := r.OpenAhead(Request{Key: r.key}, func() {})
+		_, err := r.OpenAhead(t.Context(), Request{Key: r.key}, func() {})
 		require.NoError(t, err)
 		synctest.Wait()
 		s, end := r.Lookup(r.key)

@@ -43,18 +43,23 @@ func (i *Issuer) Renew(ctx context.Context, by auth.Identity) (time.Time, error)
 
 // Revoke ends a token of the caller, or of anybody for an administrator, and
 // those that it asked for. A token of somebody else is unknown. It holds at
-// once, and is durable when Revoke returns.
+// once; it is durable, and other gateways hear of it, when Revoke returns without an error
+// about the store.
 func (i *Issuer) Revoke(ctx context.Context, by auth.Identity, id string) error {
-	e, r, known := i.find(id)
-	if !known || r.User != by.User && !by.Admin {
+	e, r, err := i.lookup(ctx, id)
+	if err != nil {
+		return err
+	}
+	if e == nil || r.User != by.User && !by.Admin {
 		return unknown(id)
 	}
-	_, err := i.revoke(ctx, by, func() []*entry { return []*entry{e} })
+	_, err = i.revoke(ctx, by, func() []*entry { return []*entry{e} })
 	return err
 }
 
 // RevokeUser ends every token of a user, in any case of letters, and those that
-// the user made for others. It says how many were good.
+// the user made for others. It says how many were good. An empty by carries out
+// what was asked of another gateway, which tells of it.
 func (i *Issuer) RevokeUser(ctx context.Context, by auth.Identity, user string) (int, error) {
 	return i.revoke(ctx, by, func() (first []*entry) {
 		for _, e := range i.byID {
@@ -75,15 +80,28 @@ func (i *Issuer) revoke(ctx context.Context, by auth.Identity, find func() []*en
 		if r.good(now) {
 			good++
 		}
-		i.o.Log.Info("token revoked", "token", r.ID, "user", r.User, "name", r.Name, "by", by.RealUser)
-		i.o.Changed(by, r, true)
+		i.o.Log.Info("token revoked", "token", r.ID, "user", r.User, "name", r.Name, "by", cmp.Or(by.RealUser, elsewhere))
+		if by.User != "" {
+			i.o.Changed(by, r, true)
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
 	if _, err := inParallel(fallen, func(e *entry) error { return i.save(ctx, e) }); err != nil {
-		return good, errs.Wrap(errs.OutOfResources, err, "What was revoked is not stored yet, so it may be good again if this gateway restarts now. Try again.")
+		i.owed.Store(true)
+		return good, notStored(err)
 	}
 	return good, nil
+}
+
+// notStored says what holds of a revocation that the store has not taken.
+func notStored(err error) error {
+	class := errs.OutOfResources
+	if errs.Is(err, errs.StoreAway) {
+		class = errs.StoreAway
+	}
+	return errs.Wrap(class, err, "What was revoked counts at this gateway, but is not stored yet. Until it is, which is tried every %s, "+
+		"other gateways accept it, and so does this one after a restart.", retry)
 }
 
 // fell marks tokens and all that they asked for at one moment, so that none has
@@ -92,8 +110,13 @@ func (i *Issuer) revoke(ctx context.Context, by auth.Identity, find func() []*en
 func (i *Issuer) fell(find func() []*entry, now time.Time) (fallen []*entry, fresh []Record) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	return i.fellLocked(find(), now)
+}
+
+// fellLocked is fell for those who hold the lock.
+func (i *Issuer) fellLocked(next []*entry, now time.Time) (fallen []*entry, fresh []Record) {
 	seen := map[*entry]bool{}
-	for next := find(); len(next) > 0; {
+	for len(next) > 0 {
 		e := next[len(next)-1]
 		next = next[:len(next)-1]
 		if seen[e] {

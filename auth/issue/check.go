@@ -30,9 +30,10 @@ func (*Issuer) Name() string { return Method }
 // Challenge implements auth.Method.
 func (*Issuer) Challenge() string { return "Bearer" }
 
-// Check accepts tokens that were issued here. It knows nothing of other bearer
-// tokens.
-func (i *Issuer) Check(_ context.Context, r auth.Request, c auth.Credentials) (auth.Identity, error) {
+// Check accepts tokens that a gateway with our secret and store issued. It knows
+// nothing of other bearer tokens. The store is asked about those only that are signed and
+// whose record was not heard of.
+func (i *Issuer) Check(ctx context.Context, r auth.Request, c auth.Credentials) (auth.Identity, error) {
 	if c.Scheme != auth.SchemeBearer || !strings.HasPrefix(c.Value, prefix) {
 		return auth.Identity{}, auth.ErrNotMine
 	}
@@ -47,7 +48,7 @@ func (i *Issuer) Check(_ context.Context, r auth.Request, c auth.Credentials) (a
 	if told.Host {
 		return checkHost(told, r.Door)
 	}
-	id, err := i.checkRecord(told, sum)
+	id, err := i.checkRecord(ctx, told, sum)
 	if err != nil {
 		return auth.Identity{}, err
 	}
@@ -69,15 +70,22 @@ func checkHost(told claims, door string) (auth.Identity, error) {
 
 // checkRecord judges a token by what became of it since it was made; sum is the
 // hash of its text.
-func (i *Issuer) checkRecord(told claims, sum string) (auth.Identity, error) {
+func (i *Issuer) checkRecord(ctx context.Context, told claims, sum string) (auth.Identity, error) {
 	id, now := told.identity(), time.Now()
 	id.Renew = i.o.Renew
 	e, r, known := i.find(told.ID)
-	switch {
-	case !known && now.After(time.Unix(told.Last, 0)):
+	if !known && now.After(time.Unix(told.Last, 0)) {
 		return auth.Identity{}, auth.Expired(id)
-	case !known:
-		return auth.Identity{}, fmt.Errorf("token %s of user %s has no record: it was revoked, or the data of the gateway were lost", told.ID, told.User)
+	}
+	if !known {
+		var err error
+		if e, r, err = i.lookup(ctx, told.ID); err != nil {
+			return auth.Identity{}, err
+		}
+	}
+	switch {
+	case e == nil:
+		return auth.Identity{}, fmt.Errorf("token %s of user %s has no record: it was revoked, or the records of the gateway were lost", told.ID, told.User)
 	case !secret.Equal(r.Hash, sum):
 		return auth.Identity{}, fmt.Errorf("token %s of user %s is not the one that was issued", told.ID, told.User)
 	case !r.Revoked.IsZero():
@@ -91,7 +99,7 @@ func (i *Issuer) checkRecord(told claims, sum string) (auth.Identity, error) {
 	if id.Lapsed && !now.Before(id.Expires.Add(i.o.Grace)) {
 		return auth.Identity{}, auth.Expired(id)
 	}
-	e.used.Store(now.Truncate(grain).Unix())
+	raise(&e.used, now.Truncate(grain).Unix())
 	return id, nil
 }
 

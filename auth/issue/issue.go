@@ -21,15 +21,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"roundhouse/auth"
+	"roundhouse/internal/recall"
 )
 
 const (
 	// grain is how precisely the last use of a token is kept, and how often
 	// records are looked through.
 	grain = time.Minute
-	// reload is how often the cluster secret is read again.
-	reload = 2 * time.Second
+	// reload is how often the cluster secret is read again, retry how often
+	// revocations are written that the store has not taken.
+	reload, retry = 2 * time.Second, 2 * time.Second
 	// perUser bounds the tokens of a user that are kept.
 	perUser = 1000
 	// remembered is how long the record of a token outlives it, for who asks why
@@ -39,12 +43,20 @@ const (
 	storeTime = 10 * time.Second
 )
 
-// Store keeps records. What PutToken returned for is durable.
+// Store keeps records; several gateways may write to it. What PutToken returned for
+// is durable.
 type Store interface {
+	// PutToken creates or replaces a record. A Revoked that is stored stays.
 	PutToken(ctx context.Context, r Record) error
+	// GetToken finds what any gateway wrote.
+	GetToken(ctx context.Context, id string) (r Record, found bool, err error)
 	// DeleteToken of an absent record is no error.
 	DeleteToken(ctx context.Context, id string) error
 	Tokens(ctx context.Context) ([]Record, error)
+	// FollowTokens tells, until ctx ends, of all records and then of each that a
+	// gateway writes or deletes; of those that are gone it sets the ID. A store with one
+	// gateway may tell nothing.
+	FollowTokens(ctx context.Context, told func(r Record, gone bool)) error
 }
 
 // Options are all required unless noted.
@@ -79,6 +91,10 @@ type Options struct {
 type Issuer struct {
 	o    Options
 	keys atomic.Pointer[keyring]
+	// questions are those to the store about unknown tokens.
+	questions *recall.Memory[Record]
+	// owed says that the store may lack revocations.
+	owed atomic.Bool
 
 	mu sync.RWMutex
 	// byID and byHash have every record of the store.
@@ -90,6 +106,7 @@ type Issuer struct {
 // read.
 func New(ctx context.Context, o Options) (*Issuer, error) {
 	i := &Issuer{o: o, byID: map[string]*entry{}, byHash: map[string]*entry{}, byUser: index{}, byParent: index{}}
+	i.questions = newQuestions(o.Store)
 	if o.Denied == nil {
 		i.o.Denied = func(string) error { return nil }
 	}
@@ -104,24 +121,44 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 		return nil, fmt.Errorf("reading the tokens that were issued before: %w", err)
 	}
 	for _, r := range records {
-		i.insert(r)
+		i.learn(r)
 	}
 	return i, nil
 }
 
-// Run slides, saves and sweeps records, and reads changed secrets, until ctx ends.
+// Run slides, saves and sweeps records, hears of those of other gateways, and reads
+// changed secrets, until ctx ends.
 func (i *Issuer) Run(ctx context.Context) error {
-	tend, keys := time.NewTicker(min(grain, i.o.Lifetime/4)), time.NewTicker(reload)
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return i.follow(ctx) })
+	parts.Go(func() error { i.keep(ctx); return nil })
+	return parts.Wait()
+}
+
+// follow ends with an error only if it ends before its time.
+func (i *Issuer) follow(ctx context.Context) error {
+	if err := i.o.Store.FollowTokens(ctx, i.told); ctx.Err() == nil {
+		return fmt.Errorf("tokens of other gateways are not heard of any more: %w", err)
+	}
+	return nil
+}
+
+func (i *Issuer) keep(ctx context.Context) {
+	tend, keys, owed := time.NewTicker(min(grain, i.o.Lifetime/4)), time.NewTicker(reload), time.NewTicker(retry)
 	defer tend.Stop()
 	defer keys.Stop()
+	defer owed.Stop()
 	reported := ""
+	var stuck faults
 	for {
 		select {
 		case <-ctx.Done():
-			i.tend(context.WithoutCancel(ctx)) // the last uses are not lost
-			return nil
+			stuck.report(i.o.Log, i.tend(context.WithoutCancel(ctx))) // the last uses are not lost
+			return
 		case <-tend.C:
-			i.tend(ctx)
+			stuck.report(i.o.Log, i.tend(ctx))
+		case <-owed.C:
+			stuck.report(i.o.Log, i.pay(ctx))
 		case <-keys.C:
 			reported = i.reloadKeys(reported)
 		}

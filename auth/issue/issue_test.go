@@ -29,6 +29,11 @@ type shelf struct {
 	fail    error
 	// before is called before each write, without the lock.
 	before func(Record)
+	// asked counts questions about one record; changed is closed by the next write.
+	asked   int
+	changed chan struct{}
+	// forgetful stores lose revocations that a writer does not know of.
+	forgetful bool
 }
 
 func (s *shelf) PutToken(ctx context.Context, r Record) error {
@@ -44,7 +49,11 @@ func (s *shelf) PutToken(ctx context.Context, r Record) error {
 		return s.fail
 	}
 	s.writes++
+	if old := s.records[r.ID]; !old.Revoked.IsZero() && !s.forgetful {
+		r.Revoked = old.Revoked
+	}
 	s.records[r.ID] = r
+	s.tell()
 	return nil
 }
 
@@ -53,6 +62,7 @@ func (s *shelf) DeleteToken(_ context.Context, id string) error {
 	defer s.mu.Unlock()
 	if s.fail == nil {
 		delete(s.records, id)
+		s.tell()
 	}
 	return s.fail
 }
@@ -87,7 +97,7 @@ func aSecret(n byte) []byte {
 }
 
 func newWorld() *world {
-	w := &world{shelf: shelf{records: map[string]Record{}}, secrets: [][]byte{aSecret(1)}, open: map[string]bool{}}
+	w := &world{shelf: shelf{records: map[string]Record{}, changed: make(chan struct{})}, secrets: [][]byte{aSecret(1)}, open: map[string]bool{}}
 	w.options = Options{
 		Secrets:  func() ([][]byte, error) { w.mu.Lock(); defer w.mu.Unlock(); return w.secrets, nil },
 		Store:    &w.shelf,

@@ -4,6 +4,8 @@ package issue
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,26 +20,61 @@ const (
 	slideSteps = 12
 )
 
-// tend goes through all records once.
-func (i *Issuer) tend(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
+// tend goes through all records once, and writes those that need it.
+func (i *Issuer) tend(ctx context.Context) outcome {
 	now := time.Now()
-	var due []*entry
-	for _, e := range i.entries("") {
-		if i.update(e, now) {
-			due = append(due, e)
-		}
-	}
-	failed, err := inParallel(due, func(e *entry) error {
+	return i.write(ctx, func(e *entry) bool { return i.update(e, now) }, func(ctx context.Context, e *entry) error {
 		if i.over(i.current(e), now) {
 			return i.remove(ctx, e)
 		}
 		return i.save(ctx, e)
 	})
-	if err != nil {
-		i.o.Log.Warn("records of tokens could not be written, they are tried again", "records", failed, "error", err)
+}
+
+// pay writes revocations that the store may lack.
+func (i *Issuer) pay(ctx context.Context) outcome {
+	if !i.owed.Swap(false) {
+		return outcome{}
 	}
+	o := i.write(ctx, func(e *entry) bool {
+		i.mu.RLock()
+		defer i.mu.RUnlock()
+		return e.unsaved && !e.Revoked.IsZero()
+	}, i.save)
+	if o.err != nil {
+		i.owed.Store(true)
+	}
+	return o
+}
+
+// write does something with all entries that are due.
+func (i *Issuer) write(ctx context.Context, due func(*entry) bool, do func(context.Context, *entry) error) (o outcome) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	all := slices.DeleteFunc(i.entries(""), func(e *entry) bool { return !due(e) })
+	o.due = len(all)
+	o.failed, o.err = inParallel(all, func(e *entry) error { return do(ctx, e) })
+	return o
+}
+
+// outcome is how writing went.
+type outcome struct {
+	due    int
+	failed int64
+	err    error
+}
+
+// faults logs the first of a row of failures, and the end of the row.
+type faults struct{ last bool }
+
+func (f *faults) report(log *slog.Logger, o outcome) {
+	switch {
+	case o.err != nil && !f.last:
+		log.Warn("records of tokens could not be written, they are tried again until they are", "records", o.failed, "error", o.err)
+	case o.err == nil && o.due > 0 && f.last:
+		log.Info("records of tokens are written again")
+	}
+	f.last = o.err != nil || o.due == 0 && f.last
 }
 
 // inParallel does something with all entries, and returns for how many it failed and
@@ -78,7 +115,7 @@ func (i *Issuer) update(e *entry, now time.Time) bool {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if used := e.used.Load(); used != e.Used.Unix() {
+	if used := e.used.Load(); used > e.Used.Unix() {
 		e.Used, e.unsaved = time.Unix(used, 0).UTC(), true
 	}
 	return e.unsaved || i.over(e.Record, now)
@@ -123,12 +160,23 @@ func (i *Issuer) save(ctx context.Context, e *entry) error {
 	return err
 }
 
-// remove deletes a record and forgets it.
+// remove deletes a record that serves for nothing any more, and forgets it. If
+// another gateway, whom this one did not hear, has let the token slide, it stays.
 func (i *Issuer) remove(ctx context.Context, e *entry) error {
 	if err := e.take(ctx); err != nil {
 		return err
 	}
 	defer e.leave()
+	r, found, err := i.o.Store.GetToken(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	if found {
+		i.learn(r)
+	}
+	if i.end(i.current(e)).After(time.Now()) {
+		return nil
+	}
 	if err := i.o.Store.DeleteToken(ctx, e.ID); err != nil {
 		return err
 	}

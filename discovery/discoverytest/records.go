@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ func Sessions(t *testing.T, open func(t *testing.T) discovery.SessionStore) {
 	for name, test := range map[string]func(*testing.T, discovery.SessionStore){
 		"records read back":             sessionsReadBack,
 		"put replaces":                  sessionsReplace,
+		"one of two adds wins":          sessionsAdd,
+		"a session keeps its engine":    sessionsKeepEngine,
+		"an ended session stays so":     sessionsStayEnded,
 		"users are apart":               sessionsOfUsers,
 		"delete":                        sessionsDelete,
 		"unusable records are refused":  sessionsUnusable,
@@ -60,11 +64,65 @@ func sessionsReadBack(t *testing.T, s discovery.SessionStore) {
 func sessionsReplace(t *testing.T, s discovery.SessionStore) {
 	r := newSession("alice", "s1")
 	require.NoError(t, s.PutSession(t.Context(), r))
-	r.EngineRef, r.Options = "e2", nil
+	r.Name, r.Options = "other", nil
 	require.NoError(t, s.PutSession(t.Context(), r))
 	got, err := s.GetSession(t.Context(), "alice", "s1")
 	require.NoError(t, err)
 	require.Equal(t, r, got)
+}
+
+func sessionsAdd(t *testing.T, s discovery.SessionStore) {
+	first, second := newSession("alice", "s1"), newSession("alice", "s1")
+	second.Gateway = "g2"
+	require.NoError(t, s.AddSession(t.Context(), first))
+	require.ErrorIs(t, s.AddSession(t.Context(), second), discovery.ErrExists)
+	require.ErrorIs(t, s.AddSession(t.Context(), first), discovery.ErrExists)
+	got, err := s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+	require.Equal(t, first, got)
+
+	const count = 10
+	var wg sync.WaitGroup
+	var won atomic.Int32
+	for range count {
+		wg.Go(func() {
+			if s.AddSession(t.Context(), newSession("alice", "s2")) == nil {
+				won.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 1, won.Load())
+	require.ErrorIs(t, s.AddSession(t.Context(), newSession("", "s1")), discovery.ErrInvalid)
+	require.ErrorIs(t, s.AddSession(cancelled(t), newSession("alice", "s3")), context.Canceled)
+}
+
+func sessionsKeepEngine(t *testing.T, s discovery.SessionStore) {
+	r := newSession("alice", "s1")
+	r.EngineRef = ""
+	require.NoError(t, s.AddSession(t.Context(), r))
+	r.EngineRef = "e1"
+	require.NoError(t, s.PutSession(t.Context(), r))
+	for _, other := range []string{"e2", ""} {
+		r.EngineRef = other
+		require.ErrorIs(t, s.PutSession(t.Context(), r), discovery.ErrConflict)
+	}
+	got, err := s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+	require.Equal(t, "e1", got.EngineRef)
+}
+
+func sessionsStayEnded(t *testing.T, s discovery.SessionStore) {
+	alive := newSession("alice", "s1")
+	require.NoError(t, s.PutSession(t.Context(), alive))
+	ended := alive
+	ended.Ended = &discovery.SessionEnd{Cause: "closed", At: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}
+	require.NoError(t, s.PutSession(t.Context(), ended))
+	require.ErrorIs(t, s.PutSession(t.Context(), alive), discovery.ErrConflict)
+	require.NoError(t, s.PutSession(t.Context(), ended))
+	got, err := s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+	require.Equal(t, ended, got)
 }
 
 func sessionsOfUsers(t *testing.T, s discovery.SessionStore) {

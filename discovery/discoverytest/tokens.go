@@ -19,6 +19,7 @@ import (
 func Tokens(t *testing.T, open func(t *testing.T) discovery.TokenStore) {
 	for name, test := range map[string]func(*testing.T, discovery.TokenStore){
 		"records read back, put replaces": tokensReadBack,
+		"a revocation stays":              tokensRevoked,
 		"unusable records are refused":    tokensUnusable,
 		"an ended context stops a call":   tokensObeyContext,
 	} {
@@ -41,9 +42,10 @@ func tokensReadBack(t *testing.T, s discovery.TokenStore) {
 	require.Empty(t, records)
 	first, second := newToken("t1"), newToken("t2")
 	require.NoError(t, s.PutToken(t.Context(), first))
+	second.Revoked = time.Time{}
 	require.NoError(t, s.PutToken(t.Context(), second))
 	second.Name, second.Scope, second.Parent, second.By = "", nil, "", ""
-	second.SlidUntil, second.Revoked, second.Used = time.Time{}, time.Time{}, time.Time{}
+	second.SlidUntil, second.Used = time.Time{}, time.Time{}
 	require.NoError(t, s.PutToken(t.Context(), second))
 
 	records, err = s.Tokens(t.Context())
@@ -51,11 +53,29 @@ func tokensReadBack(t *testing.T, s discovery.TokenStore) {
 	slices.SortFunc(records, func(a, b discovery.TokenRecord) int { return cmp.Compare(a.ID, b.ID) })
 	require.Equal(t, []discovery.TokenRecord{first, second}, records)
 
+	got, err := s.GetToken(t.Context(), "t1")
+	require.NoError(t, err)
+	require.Equal(t, first, got)
 	require.NoError(t, s.DeleteToken(t.Context(), "t1"))
 	require.NoError(t, s.DeleteToken(t.Context(), "t1"), "absent by now")
+	_, err = s.GetToken(t.Context(), "t1")
+	require.ErrorIs(t, err, discovery.ErrNotFound)
 	records, err = s.Tokens(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []discovery.TokenRecord{second}, records)
+}
+
+// tokensRevoked: who writes a record as it was before loses what else is new, but not that.
+func tokensRevoked(t *testing.T, s discovery.TokenStore) {
+	revoked := newToken("t1")
+	require.NoError(t, s.PutToken(t.Context(), revoked))
+	late := revoked
+	late.Revoked, late.Used = time.Time{}, revoked.Used.Add(time.Minute)
+	require.NoError(t, s.PutToken(t.Context(), late))
+	got, err := s.GetToken(t.Context(), "t1")
+	require.NoError(t, err)
+	require.Equal(t, revoked.Revoked, got.Revoked)
+	require.Equal(t, late.Used, got.Used)
 }
 
 func tokensUnusable(t *testing.T, s discovery.TokenStore) {
@@ -70,6 +90,8 @@ func tokensObeyContext(t *testing.T, s discovery.TokenStore) {
 	ctx := cancelled(t)
 	require.ErrorIs(t, s.PutToken(ctx, newToken("t1")), context.Canceled)
 	require.ErrorIs(t, s.DeleteToken(ctx, "t1"), context.Canceled)
-	_, err := s.Tokens(ctx)
+	_, err := s.GetToken(ctx, "t1")
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = s.Tokens(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 }

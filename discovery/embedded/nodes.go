@@ -23,7 +23,7 @@ func (s *Store) Register(ctx context.Context, path string, n discovery.Node) err
 	if err != nil {
 		return err
 	}
-	if err := checkNode(n); err != nil {
+	if err := n.Check(); err != nil {
 		return err
 	}
 	same, err := s.hasNode(ctx, key, n)
@@ -35,18 +35,6 @@ func (s *Store) Register(ctx context.Context, path string, n discovery.Node) err
 		s.watches.changed(path)
 	}
 	return err
-}
-
-// checkNode refuses a node whose name would not read back as the same node.
-func checkNode(n discovery.Node) error {
-	back, err := discovery.ParseNode(n.String())
-	if err != nil {
-		return fmt.Errorf("%w: %w", discovery.ErrInvalid, err)
-	}
-	if back.RefID != n.RefID || back.Version != n.Version || len(back.Attributes) != len(n.Attributes) {
-		return fmt.Errorf("%w: node of engine %.40q has values that the format cannot carry", discovery.ErrInvalid, n.RefID)
-	}
-	return nil
 }
 
 func (s *Store) hasNode(ctx context.Context, key []byte, n discovery.Node) (same bool, err error) {

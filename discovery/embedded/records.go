@@ -5,7 +5,6 @@ package embedded
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -16,23 +15,32 @@ import (
 // AddSession creates the record of (r.User, r.SessionID), or returns
 // discovery.ErrExists.
 func (s *Store) AddSession(ctx context.Context, r discovery.SessionRecord) error {
-	_, err := s.GetSession(ctx, r.User, r.SessionID) // nobody else writes
-	switch {
-	case err == nil:
+	return s.putSession(ctx, r, func(discovery.SessionRecord) error {
 		return fmt.Errorf("%w: session %s of %s", discovery.ErrExists, r.SessionID, r.User)
-	case errors.Is(err, discovery.ErrNotFound):
-		return s.PutSession(ctx, r)
-	}
-	return err
+	})
 }
 
-// PutSession creates or replaces the record of (r.User, r.SessionID).
+// PutSession creates or replaces the record of (r.User, r.SessionID), or returns discovery.ErrConflict.
 func (s *Store) PutSession(ctx context.Context, r discovery.SessionRecord) error {
+	return s.putSession(ctx, r, r.Replace)
+}
+
+// putSession stores r unless there is a record that it may not replace.
+func (s *Store) putSession(ctx context.Context, r discovery.SessionRecord, replace func(old discovery.SessionRecord) error) error {
 	key, err := makeKey(r.User, r.SessionID)
 	if err != nil {
 		return err
 	}
-	return s.putCounted(ctx, bucketSessions, key, s.options.MaxSessions, r)
+	return s.putOver(ctx, bucketSessions, key, s.options.MaxSessions, func(text []byte) (any, error) {
+		if text == nil {
+			return r, nil
+		}
+		var old discovery.SessionRecord
+		if err := json.Unmarshal(text, &old); err != nil {
+			return nil, fmt.Errorf("discovery: session %s of %s: %w", r.SessionID, r.User, err)
+		}
+		return r, replace(old)
+	})
 }
 
 // GetSession returns the record, or discovery.ErrNotFound.
@@ -89,13 +97,36 @@ func (s *Store) Engines(ctx context.Context) ([]discovery.EngineRecord, error) {
 	return all[discovery.EngineRecord](ctx, s, bucketEngines)
 }
 
-// PutToken creates or replaces the record of r.ID.
+// PutToken creates or replaces the record of r.ID, but for a Revoked that it has.
 func (s *Store) PutToken(ctx context.Context, r discovery.TokenRecord) error {
 	key, err := makeKey(r.ID)
 	if err != nil {
 		return err
 	}
-	return s.putCounted(ctx, bucketTokens, key, s.options.MaxTokens, r)
+	return s.putOver(ctx, bucketTokens, key, s.options.MaxTokens, func(text []byte) (any, error) {
+		var old discovery.TokenRecord
+		if text != nil && json.Unmarshal(text, &old) == nil && !old.Revoked.IsZero() {
+			r.Revoked = old.Revoked
+		}
+		return r, nil
+	})
+}
+
+// GetToken returns the record, or discovery.ErrNotFound.
+func (s *Store) GetToken(ctx context.Context, id string) (discovery.TokenRecord, error) {
+	var r discovery.TokenRecord
+	key, err := makeKey(id)
+	if err != nil {
+		return r, err
+	}
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		value := tx.Bucket(bucketTokens).Get(key)
+		if value == nil {
+			return fmt.Errorf("%w: token %s", discovery.ErrNotFound, id)
+		}
+		return json.Unmarshal(value, &r)
+	})
+	return r, err
 }
 
 // DeleteToken removes the record if there is one.

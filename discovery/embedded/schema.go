@@ -35,9 +35,7 @@ var (
 
 const (
 	schemaVersion = "1"
-	maxKeyPart    = 1 << 10  // bytes of a path, user or id
-	maxValue      = 64 << 10 // bytes of an encoded record
-	maxDisabled   = 100_000  // records of disabled users
+	maxDisabled   = 100_000 // records of disabled users
 	separator     = "\x00"
 )
 
@@ -65,26 +63,31 @@ func prepare(tx *bbolt.Tx) error {
 
 // makeKey joins the parts of a key.
 func makeKey(parts ...string) ([]byte, error) {
-	for _, part := range parts {
-		if part == "" || len(part) > maxKeyPart || strings.Contains(part, separator) {
-			return nil, fmt.Errorf("%w: key part %.40q must have 1 to %d bytes and no NUL", discovery.ErrInvalid, part, maxKeyPart)
-		}
+	if err := discovery.CheckKey(parts...); err != nil {
+		return nil, err
 	}
 	return []byte(strings.Join(parts, separator)), nil
 }
 
 // putCounted stores record as JSON under key; limit bounds the bucket.
 func (s *Store) putCounted(ctx context.Context, bucket, key []byte, limit int, record any) error {
-	value, err := json.Marshal(record)
-	if err != nil {
-		return fmt.Errorf("discovery: encode: %w", err)
-	}
-	if len(value) > maxValue {
-		return fmt.Errorf("%w: %d bytes, more than %d", discovery.ErrInvalid, len(value), maxValue)
-	}
+	return s.putOver(ctx, bucket, key, limit, func([]byte) (any, error) { return record, nil })
+}
+
+// putOver stores what over makes of the record that is stored, nil if there is none.
+func (s *Store) putOver(ctx context.Context, bucket, key []byte, limit int, over func(old []byte) (any, error)) error {
 	return s.write(ctx, func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucket)
-		if b.Get(key) == nil {
+		old := b.Get(key)
+		record, err := over(old)
+		if err != nil {
+			return err
+		}
+		value, err := discovery.Encode(record)
+		if err != nil {
+			return err
+		}
+		if old == nil {
 			if err := grow(b, limit); err != nil {
 				return err
 			}

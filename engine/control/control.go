@@ -7,6 +7,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -92,20 +93,33 @@ type Client struct {
 	http      *http.Client
 }
 
-// New returns a client of the endpoint at address (host:port) with the
-// engine's control key. It does not dial yet. Proxies of the environment do
-// not apply.
-func New(address, key string) *Client {
+// New returns a client of the endpoint at address (host:port), on this machine,
+// with the engine's control key. It does not dial yet. Proxies of the environment
+// do not apply.
+func New(address, key string) *Client { return NewOver(address, key, nil, dialDirectly) }
+
+// NewOver is New for an endpoint that dial reaches, with TLS unless that is nil.
+func NewOver(address, key string, over *tls.Config, dial func(ctx context.Context, address string) (net.Conn, error)) *Client {
+	scheme := "http://"
+	if over != nil {
+		scheme = "https://"
+	}
 	transport := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:         func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, address) },
+		TLSClientConfig:     over,
 		MaxIdleConnsPerHost: 2,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
 	}
 	return &Client{
-		base: "http://" + address, key: key, transport: transport,
+		base: scheme + address, key: key, transport: transport,
 		http: &http.Client{Transport: transport, CheckRedirect: refuseRedirect},
 	}
+}
+
+func dialDirectly(ctx context.Context, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	return dialer.DialContext(ctx, "tcp", address)
 }
 
 // refuseRedirect keeps the key from going anywhere else.
@@ -133,15 +147,22 @@ func (c *Client) Events(ctx context.Context, after int64, wait time.Duration) (E
 	return e, c.call(ctx, http.MethodGet, "/v1/events?"+query.Encode(), nil, &e)
 }
 
-// Stop asks the driver to end now.
-func (c *Client) Stop(ctx context.Context, reason string) error {
+// The orders that a driver takes.
+const (
+	OrderStop   = "stop"    // end now
+	OrderDrain  = "drain"   // end with the last session
+	OrderWarmUp = "warm-up" // run a first query, if there was none
+)
+
+// Order gives one of the orders; the reason is for people.
+func (c *Client) Order(ctx context.Context, order, reason string) error {
 	body, err := json.Marshal(map[string]string{"reason": reason})
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.call(ctx, http.MethodPost, "/v1/stop", body, nil)
+	return c.call(ctx, http.MethodPost, "/v1/"+order, body, nil)
 }
 
 // call does one request and decodes the answer into out, if there is one.

@@ -57,7 +57,7 @@ func TestEvents(t *testing.T) {
 
 func TestStop(t *testing.T) {
 	client, asked := serve(t, 202, "")
-	require.NoError(t, client.Stop(t.Context(), `an "admin"`))
+	require.NoError(t, client.Order(t.Context(), OrderStop, `an "admin"`))
 	require.Equal(t, []string{`POST /v1/stop Bearer key {"reason":"an \"admin\""}`}, *asked)
 }
 
@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 	})
 	t.Run("fault", func(t *testing.T) {
 		client, _ := serve(t, 500, "broken")
-		require.ErrorContains(t, client.Stop(t.Context(), "x"), `status 500: "broken"`)
+		require.ErrorContains(t, client.Order(t.Context(), OrderStop, "x"), `status 500: "broken"`)
 	})
 	t.Run("redirects are not followed", func(t *testing.T) {
 		client, asked := serve(t, 302, "")

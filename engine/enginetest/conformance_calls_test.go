@@ -4,8 +4,12 @@ package enginetest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -112,37 +116,50 @@ func (p *probe) reattach(op, last string) segment {
 	return p.drain(p.stub.ReattachExecute(p.ctx, r))
 }
 
-// start begins an execution and leaves its stream open; the returned function
-// cuts the stream.
+// start begins an execution and leaves its stream open, with the first response
+// taken; the returned function cuts the stream. An operation runs before its stream
+// is attached, and Spark may cancel one that another stream is attached to first.
 func (p *probe) start(op string, plan *connect.Plan, tags ...string) (responses, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	r := p.request(op, plan)
 	r.Tags = tags
 	s, err := p.stub.ExecutePlan(ctx, r)
 	require.NoError(p.t, err)
+	if _, err = s.Recv(); !errors.Is(err, io.EOF) { // a stream of a second may end without a response
+		require.NoError(p.t, err)
+	}
 	return s, cancel
 }
 
 // awaitState polls GetStatus until the operation has one of the states.
 func (p *probe) awaitState(op string, states ...string) string {
-	var last string
-	require.Eventually(p.t, func() bool {
-		r, err := p.stub.GetStatus(p.ctx, &connect.GetStatusRequest{
-			SessionId: p.id, UserContext: p.userContext(),
-			OperationStatus: &connect.GetStatusRequest_OperationStatusRequest{OperationIds: []string{op}},
-		})
-		if err != nil || len(r.OperationStatuses) != 1 {
-			return false
+	p.t.Helper()
+	last, deadline := "no answer", time.After(waitLimit)
+	for poll := time.NewTicker(pollEvery); ; {
+		last = p.state(op)
+		if slices.Contains(states, last) {
+			return last
 		}
-		last = strings.TrimPrefix(r.OperationStatuses[0].State.String(), "OPERATION_STATE_")
-		for _, want := range states {
-			if want == last {
-				return true
-			}
+		select {
+		case <-poll.C:
+		case <-deadline:
+			require.FailNow(p.t, "an operation never came to its state", "%s: wanted %v, last %s; seen before:\n%s", op, states, last, strings.Join(p.seen, "\n"))
 		}
-		return false
-	}, waitLimit, pollEvery, "operation %s never came to %v", op, states)
-	return last
+	}
+}
+
+// state is what GetStatus says of an operation, or why it says nothing.
+func (p *probe) state(op string) string {
+	ctx, cancel := context.WithTimeout(p.ctx, waitLimit)
+	defer cancel()
+	r, err := p.stub.GetStatus(ctx, &connect.GetStatusRequest{
+		SessionId: p.id, UserContext: p.userContext(),
+		OperationStatus: &connect.GetStatusRequest_OperationStatusRequest{OperationIds: []string{op}},
+	})
+	if err != nil || len(r.OperationStatuses) != 1 {
+		return fmt.Sprintf("%d states, %s", len(r.GetOperationStatuses()), explain(err))
+	}
+	return strings.TrimPrefix(r.OperationStatuses[0].State.String(), "OPERATION_STATE_")
 }
 
 func (p *probe) releaseAll(op string) (*connect.ReleaseExecuteResponse, error) {

@@ -97,10 +97,18 @@ func (l *Launcher) addOurs(all, settings map[string]string, launch engine.Launch
 		"spark.kyuubi.ha.engine.ref.id":                  launch.RefID,
 		"spark.kyuubi.ha.namespace":                      launch.Spec.Path(),
 		"spark.kyuubi.engine.key.file":                   filepath.Join(launch.WorkDir, keyFile),
-		"spark.kyuubi.engine.gateway.url":                l.opts.GatewayURL(),
 		"spark.kyuubi.engine.submit.time":                strconv.FormatInt(launch.Submitted.UnixMilli(), 10),
 		"spark.kyuubi.session.engine.initialize.timeout": millis(launch.Timeout),
 	})
+	if launch.Fingerprint != "" {
+		all["spark.kyuubi.engine.config.fingerprint"] = launch.Fingerprint
+	}
+	if l.opts.Store == nil {
+		all["spark.kyuubi.engine.gateway.url"] = l.opts.GatewayURL()
+		return nil
+	}
+	maps.Copy(all, l.opts.Store())
+	all["spark.kyuubi.engine.spark.connect.relay"] = strconv.FormatBool(l.opts.Relay)
 	return nil
 }
 

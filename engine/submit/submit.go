@@ -31,8 +31,15 @@ type Options struct {
 	// GatewayURL is the base URL at which drivers register, such as
 	// http://127.0.0.1:10099. It is asked at each launch.
 	GatewayURL func() string
+	// Store are the properties with which the plugin reaches the store where gateways
+	// and engines find each other, below spark.kyuubi.ha. It is asked at each launch. nil: the
+	// driver registers at GatewayURL.
+	Store func() map[string]string
+	// Relay, with Store, lets engines offer a relay to gateways on other machines.
+	Relay bool
 	// Base returns the configuration for engines of a user: the server's and
-	// the user's own defaults, under the names that Spark reads. spark.*,
+	// the user's own defaults, under the names that Spark reads; for an engine that
+	// several users share, of the user "", the server's alone. spark.*,
 	// kyuubi.engineEnv.* and the keys of Times count. The options of a session
 	// are laid over it. Optional.
 	Base func(user string) map[string]string
@@ -43,6 +50,8 @@ type Options struct {
 	Duration func(string) (time.Duration, error)
 	// MaxMessage is the largest gRPC message in bytes that clients may send.
 	MaxMessage int
+	// FingerprintKey is the key of Fingerprint, from the cluster secret.
+	FingerprintKey string
 	// Getenv is the gateway's environment; nil means os.Getenv.
 	Getenv func(string) string
 }
@@ -68,7 +77,7 @@ func New(o Options) (*Launcher, error) {
 	if o.WorkRoot == "" || !filepath.IsAbs(o.WorkRoot) {
 		return nil, fmt.Errorf("submit: the work root %q is not an absolute path", o.WorkRoot)
 	}
-	if o.GatewayURL == nil || o.Duration == nil || o.MaxMessage <= 0 {
+	if o.GatewayURL == nil && o.Store == nil || o.Duration == nil || o.MaxMessage <= 0 {
 		return nil, errors.New("submit: GatewayURL, Duration or MaxMessage is missing")
 	}
 	if o.Base == nil {
@@ -140,7 +149,7 @@ func (l *Launcher) driver(launch engine.Launch) (d driver, err error) {
 // the session laid over it.
 func (l *Launcher) settings(spec engine.Spec) map[string]string {
 	all := map[string]string{}
-	maps.Copy(all, l.opts.Base(spec.LaunchUser))
+	maps.Copy(all, l.opts.Base(spec.User()))
 	maps.Copy(all, spec.Options)
 	return all
 }
@@ -155,7 +164,10 @@ func (l *Launcher) spawn(launch engine.Launch, d driver) (engine.Process, error)
 	if err := folder.write(propertiesFile, d.properties); err != nil {
 		return nil, err
 	}
-	keys := map[string]string{"rpc": launch.Keys.RPC, "register": launch.Keys.Register, "control": launch.Keys.Control}
+	keys, err := l.keys(launch)
+	if err != nil {
+		return nil, err
+	}
 	if err := folder.write(keyFile, keys); err != nil {
 		return nil, err
 	}

@@ -205,6 +205,9 @@ func (g *Gateway) Remote(options ...string) string {
 // Over is closed when the gateway process that Start started last has ended.
 func (g *Gateway) Over() <-chan struct{} { return g.over }
 
+// ExitCode is that of the process, once Over is closed.
+func (g *Gateway) ExitCode() int { return g.cmd.ProcessState.ExitCode() }
+
 // Signal sends sig to the gateway process and waits for its end.
 func (g *Gateway) Signal(sig syscall.Signal) {
 	g.t.Helper()

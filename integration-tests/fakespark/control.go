@@ -22,6 +22,7 @@ type handler interface {
 	status() any
 	drain(reason string)
 	stop(reason string)
+	warmUp(reason string)
 }
 
 // controlServer is the engine's control endpoint, on loopback.
@@ -36,10 +37,11 @@ func newControl(key string, h handler, ev *events) (*controlServer, error) {
 		return nil, err
 	}
 	routes := map[string]route{
-		"/v1/status": {http.MethodGet, func(w http.ResponseWriter, _ *http.Request, _ []byte) { reply(w, http.StatusOK, h.status()) }},
-		"/v1/events": {http.MethodGet, func(w http.ResponseWriter, r *http.Request, _ []byte) { poll(w, r, ev) }},
-		"/v1/drain":  {http.MethodPost, command(h.drain)},
-		"/v1/stop":   {http.MethodPost, command(h.stop)},
+		"/v1/status":  {http.MethodGet, func(w http.ResponseWriter, _ *http.Request, _ []byte) { reply(w, http.StatusOK, h.status()) }},
+		"/v1/events":  {http.MethodGet, func(w http.ResponseWriter, r *http.Request, _ []byte) { poll(w, r, ev) }},
+		"/v1/drain":   {http.MethodPost, command(h.drain)},
+		"/v1/stop":    {http.MethodPost, command(h.stop)},
+		"/v1/warm-up": {http.MethodPost, command(h.warmUp)},
 	}
 	c := &controlServer{lis: lis, server: &http.Server{Handler: guarded(key, routes), ReadHeaderTimeout: 10 * time.Second}}
 	return c, nil
@@ -50,7 +52,7 @@ func (c *controlServer) Serve() { _ = c.server.Serve(c.lis) }
 
 func (c *controlServer) addr() string { return c.lis.Addr().String() }
 
-func (c *controlServer) close() { _ = c.server.Close() }
+func (c *controlServer) close() { _ = errors.Join(c.server.Close(), c.lis.Close()) }
 
 // route is one path: its verb and what answers it.
 type route struct {

@@ -40,7 +40,7 @@ type driver struct {
 	began time.Time
 
 	engine    *enginetest.Engine
-	registrar *registrar
+	registrar registration
 	events    *events
 	looks     chan struct{} // a look at the sessions is due
 	ends      chan ending   // the first one counts
@@ -49,6 +49,7 @@ type driver struct {
 	stopping  atomic.Bool
 	welcomed  chan struct{} // closed at the first registration
 	opened    atomic.Bool   // a session was opened since the last look
+	settled   time.Time     // of lookAfter: when no session comes any more
 	work      sync.WaitGroup
 
 	mu struct {
@@ -75,7 +76,7 @@ func (d *driver) run(ctx context.Context) int {
 	if code, over := d.launchFaults(ctx); over {
 		return code
 	}
-	k, err := takeKeys(d.s.keyFile)
+	k, err := takeKeys(d.s.keyFile, d.s.zoo != nil)
 	if err != nil {
 		return d.log.fatal("java.lang.IllegalStateException", err)
 	}
@@ -119,8 +120,10 @@ func (d *driver) serve(ctx context.Context, k keys) int {
 		return d.log.fatal("java.io.IOException", err)
 	}
 	node := nodeName(d.s, k, cmp.Or(d.s.fake.registered, d.engine.Addr()), cmp.Or(d.s.fake.control, control.addr()), d.about())
-	d.registrar = newRegistrar(newClient(d.s, k), node, d.s.giveUpAt)
-	d.registrar.registered, d.registrar.ended = d.registered, d.end
+	if err := d.prepareRegistration(k, node); err != nil {
+		control.close()
+		return d.log.fatal("java.lang.IllegalArgumentException", err)
+	}
 
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.work.Go(control.Serve)                    // Wait below
@@ -132,6 +135,16 @@ func (d *driver) serve(ctx context.Context, k keys) int {
 	control.close()
 	d.work.Wait()
 	return code
+}
+
+func (d *driver) prepareRegistration(k keys, node string) (err error) {
+	l := listener{registered: d.registered, deregistered: d.deregistered, ended: d.end}
+	if d.s.zoo == nil {
+		d.registrar = newRegistrar(newClient(d.s, k), node, d.s.giveUpAt, l)
+		return nil
+	}
+	d.registrar, err = newZooRegistrar(d.s, k, node, l)
+	return err
 }
 
 // awaitEnd waits for a signal, a wish of the gateway or a decision of the
@@ -196,9 +209,22 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 func (d *driver) registered(w welcome) {
-	d.log.info("Engine", "Engine %s is registered at %s (warm-up: %v)", d.s.refID, d.s.gateway, w.WarmUp)
+	at := d.s.gateway
+	if d.s.zoo != nil {
+		at = d.s.zoo.addresses
+	}
+	d.log.info("Engine", "Engine %s is registered at %s (warm-up: %v)", d.s.refID, at, w.WarmUp)
 	close(d.welcomed)
 }
+
+// deregistered hears that the engine's node was deleted.
+func (d *driver) deregistered() {
+	d.startDraining(verdict{"deregistered", "The engine's registration was deleted: it serves its sessions and ends."})
+	d.lookSoon()
+}
+
+// warmUp implements handler; there is nothing to warm up.
+func (d *driver) warmUp(string) { d.log.info("WarmUp", "Warmed up in 0 ms") }
 
 // end notes how the driver ends; only the first call counts.
 func (d *driver) end(e ending) {
@@ -212,10 +238,7 @@ func (d *driver) end(e ending) {
 // drain implements handler.
 func (d *driver) drain(reason string) {
 	d.startDraining(verdict{"drained", sentence("The gateway drains the engine", reason)})
-	select {
-	case d.looks <- struct{}{}:
-	default: // one is due already
-	}
+	d.lookSoon()
 }
 
 // stop implements handler: the answer goes out before the driver ends.

@@ -115,9 +115,9 @@ type submission struct {
 
 func prepare(t *testing.T, gatewayURL string, props map[string]string) submission {
 	t.Helper()
-	s := submission{refID: uuid.NewString(), keys: keys{"rpc-key", "register-key", "control-key"}, dir: t.TempDir()}
+	s := submission{refID: uuid.NewString(), keys: keys{"rpc-key", "register-key", "control-key", "zoo-key"}, dir: t.TempDir()}
 	keyFile := filepath.Join(s.dir, "engine.key")
-	require.NoError(t, os.WriteFile(keyFile, []byte("rpc=rpc-key\nregister=register-key\ncontrol=control-key\n"), 0o600))
+	require.NoError(t, os.WriteFile(keyFile, []byte("rpc=rpc-key\nregister=register-key\ncontrol=control-key\nzk=zoo-key\n"), 0o600))
 	all := map[string]string{
 		"spark.kyuubi.ha.engine.ref.id":   s.refID,
 		"spark.kyuubi.ha.namespace":       testPath,

@@ -15,16 +15,16 @@ import (
 
 // keys are the secrets of this engine. The code here is written from
 // engine/DESIGN.md on its own, so that a mistake on the gateway's side shows.
-type keys struct{ rpc, register, control string }
+type keys struct{ rpc, register, control, zoo string }
 
-// takeKeys reads the key file and deletes it.
-func takeKeys(path string) (keys, error) {
+// takeKeys reads the key file and deletes it. The key for ZooKeeper is needed there only.
+func takeKeys(path string, withZooKeeper bool) (keys, error) {
 	props, err := readProperties(path)
 	if err != nil {
 		return keys{}, err
 	}
-	k := keys{rpc: props["rpc"], register: props["register"], control: props["control"]}
-	if k.rpc == "" || k.register == "" || k.control == "" {
+	k := keys{rpc: props["rpc"], register: props["register"], control: props["control"], zoo: props["zk"]}
+	if k.rpc == "" || k.register == "" || k.control == "" || withZooKeeper && k.zoo == "" {
 		return keys{}, fmt.Errorf("the key file %s lacks a key", path)
 	}
 	if err := os.Remove(path); err != nil {

@@ -149,7 +149,9 @@ func TestEngineEnds(t *testing.T) {
 	}{
 		"unused":   {props: map[string]string{"spark.kyuubi.session.engine.spark.max.initial.wait": "300"}, reason: "unused"},
 		"lifetime": {props: map[string]string{"spark.kyuubi.session.engine.spark.max.lifetime": "300"}, reason: "lifetime"},
-		"stop":     {do: func(t *testing.T, c *control.Client) { require.NoError(t, c.Stop(t.Context(), "admin")) }, reason: "stopped"},
+		"stop": {do: func(t *testing.T, c *control.Client) {
+			require.NoError(t, c.Order(t.Context(), control.OrderStop, "admin"))
+		}, reason: "stopped"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGateway(t, welcoming)

@@ -19,6 +19,11 @@ func (d *driver) sessionChanged(e enginetest.SessionEvent) {
 		d.mu.reasons[sessionID{e.User, e.ID}] = string(e.Reason)
 		d.mu.Unlock()
 	}
+	d.lookSoon()
+}
+
+// lookSoon has the sessions looked at without waiting for the next time.
+func (d *driver) lookSoon() {
 	select {
 	case d.looks <- struct{}{}:
 	default: // one is due already
@@ -73,8 +78,26 @@ func (d *driver) look(ctx context.Context, a *activity) {
 		d.startDraining(*v)
 		a.draining = v
 	}
-	if v := a.ending(now); v != nil && d.registrar.deregister(ctx, *v, deregisterIdle) != answerBusy {
-		d.end(ending{exitOrderly, *v})
+	if v := a.ending(now); v != nil {
+		d.leave(ctx, *v)
+	}
+}
+
+// leave takes the registration back and ends the engine, unless sessions were sent to it
+// meanwhile: they are served first.
+func (d *driver) leave(ctx context.Context, v verdict) {
+	if d.settled.IsZero() {
+		if d.registrar.deregister(ctx, v, deregisterIdle) == answerBusy {
+			return
+		}
+		d.settled = time.Now().Add(d.registrar.settle())
+		if rest := d.registrar.settle(); rest > 0 {
+			d.startDraining(v)
+			time.AfterFunc(rest, d.lookSoon)
+		}
+	}
+	if !time.Now().Before(d.settled) {
+		d.end(ending{exitOrderly, v})
 	}
 }
 

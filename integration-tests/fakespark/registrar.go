@@ -7,16 +7,32 @@ import (
 	"time"
 )
 
-// registrar keeps the engine registered: it registers, repeats that as a
+// registration makes the engine known to gateways.
+type registration interface {
+	// Run registers and keeps that up until ctx ends.
+	Run(ctx context.Context)
+	// deregister takes it back, and waits so long for it.
+	deregister(ctx context.Context, why verdict, wait time.Duration) answerKind
+	// settle is for how long sessions may still come after that.
+	settle() time.Duration
+}
+
+// listener hears how the registration goes.
+type listener struct {
+	registered   func(welcome)
+	deregistered func() // somebody else took the registration back
+	ended        func(ending)
+}
+
+// registrar keeps the engine registered at its gateway: it registers, repeats that as a
 // heartbeat and retries while the gateway is away. One goroutine makes all
 // calls, so no heartbeat overtakes a deregistration.
 type registrar struct {
-	client     *client
-	node       string
-	giveUpAt   time.Time
-	registered func(welcome)
-	ended      func(ending)
-	asks       chan ask
+	listener
+	client   *client
+	node     string
+	giveUpAt time.Time
+	asks     chan ask
 
 	// Only Run touches these.
 	known bool // the gateway accepted a registration
@@ -30,9 +46,12 @@ type ask struct {
 	reply chan<- answerKind
 }
 
-func newRegistrar(c *client, node string, giveUpAt time.Time) *registrar {
-	return &registrar{client: c, node: node, giveUpAt: giveUpAt, retry: firstRetry, asks: make(chan ask)}
+func newRegistrar(c *client, node string, giveUpAt time.Time, l listener) *registrar {
+	return &registrar{listener: l, client: c, node: node, giveUpAt: giveUpAt, retry: firstRetry, asks: make(chan ask)}
 }
+
+// settle implements registration: a gateway that agreed sends no more sessions.
+func (r *registrar) settle() time.Duration { return 0 }
 
 // Run registers until ctx ends.
 func (r *registrar) Run(ctx context.Context) {

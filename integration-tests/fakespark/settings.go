@@ -15,6 +15,8 @@ import (
 // A timeout of zero or less means never.
 type settings struct {
 	refID, path, keyFile, gateway string
+	zoo                           *zooSettings // nil: registers at the gateway
+	config                        string       // fingerprint of the configuration
 
 	sessionIdle, engineIdle  time.Duration
 	initialWait, maxLifetime time.Duration
@@ -55,12 +57,15 @@ func readSettings(props map[string]string, now time.Time) (settings, error) {
 	const p = "spark.kyuubi."
 	s := settings{
 		refID: r.required(p + "ha.engine.ref.id"), path: r.required(p + "ha.namespace"),
-		keyFile: r.required(p + "engine.key.file"), gateway: strings.TrimRight(r.required(p+"engine.gateway.url"), "/"),
+		keyFile: r.required(p + "engine.key.file"), zoo: r.zooKeeper(), config: props[p+"engine.config.fingerprint"],
 		sessionIdle:   r.millis(p+"session.idle.timeout", 0),
 		engineIdle:    r.millis(p+"session.engine.idle.timeout", 0),
 		checkInterval: r.millis(p+"session.engine.check.interval", defaultCheck),
 		initialWait:   r.millis(p+"session.engine.spark.max.initial.wait", 0),
 		maxLifetime:   r.millis(p+"session.engine.spark.max.lifetime", 0),
+	}
+	if s.zoo == nil {
+		s.gateway = strings.TrimRight(r.required(p+"engine.gateway.url"), "/")
 	}
 	submitted := time.UnixMilli(int64(r.number(p+"engine.submit.time", int(now.UnixMilli()))))
 	s.giveUpAt = submitted.Add(r.millis(p+"session.engine.initialize.timeout", defaultInitialize))

@@ -35,7 +35,7 @@ func (d *driver) status() any {
 	runtime.ReadMemStats(&mem)
 	return map[string]any{
 		"refId": d.s.refID, "state": d.state(), "sparkVersion": sparkVersion, "applicationId": d.applicationID(),
-		"uiUrl": "", "startTimeMs": d.began.UnixMilli(), "heapUsedBytes": mem.HeapAlloc, "heapMaxBytes": mem.Sys,
+		"uiUrl": "", "startTimeMs": d.began.UnixMilli(), "heapUsedBytes": mem.HeapAlloc, "heapAfterGcBytes": mem.HeapAlloc, "heapMaxBytes": mem.Sys,
 		"lastEvent": d.events.newest(), "sessions": sessions,
 	}
 }
@@ -56,6 +56,7 @@ func (d *driver) applicationID() string { return "local-" + strconv.FormatInt(d.
 func (d *driver) about() map[string]string {
 	return map[string]string{
 		"sparkVersion":          sparkVersion,
+		"config":                d.s.config,
 		"kyuubi.engine.id":      d.applicationID(),
 		"kyuubi.engine.url":     "",
 		"spark.driver.memory":   cmp.Or(d.props["spark.driver.memory"], "1g"),

@@ -64,7 +64,7 @@ func within(t *testing.T, ended <-chan error, limit time.Duration) error {
 func TestAPersonWhoLeaves(t *testing.T) {
 	t.Parallel()
 	h := start(t, "", map[string]string{
-		"hadoop.proxyuser.bob.users": "carol", "hadoop.proxyuser.bob.hosts": "*", "kyuubi.server.shutdown.timeout": "PT1S",
+		"hadoop.proxyuser.bob.users": "carol", "hadoop.proxyuser.bob.hosts": "*", "kyuubi.server.graceful.shutdown.timeout": "PT1S",
 	})
 	alice, bob, carols := h.client(), h.client(), h.client()
 	require.NoError(t, alice.Version(h.as("alice")))

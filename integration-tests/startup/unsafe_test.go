@@ -124,8 +124,12 @@ var people = []unsafe{
 	{name: "a message that does not fit", lines: "kyuubi.frontend.spark.connect.max.message.size=2147483648", key: "kyuubi.frontend.spark.connect.max.message.size", why: "must be between 1048576 and"},
 	{name: "a restriction that restricts nothing", lines: "kyuubi.session.conf.restrict.list=*password*", key: "kyuubi.session.conf.restrict.list", why: `"*password*" matches no option, so what it is meant for would pass`},
 	{name: "a list that ignores nothing", lines: "kyuubi.session.conf.ignore.list=spark.hadoop*", key: "kyuubi.session.conf.ignore.list", why: `"spark.hadoop*" matches no option`},
-	{name: "one driver for several users", lines: "kyuubi.engine.share.level=GROUP", key: "kyuubi.engine.share.level", why: "sessions of several users in one driver share its identity"},
-	{name: "the same, for one user", lines: "___eve___.kyuubi.engine.share.level=SERVER", key: "___eve___.kyuubi.engine.share.level", why: "share its identity"},
+	{name: "engines of one gateway", lines: "kyuubi.engine.share.level=SERVER_LOCAL", key: "kyuubi.engine.share.level", why: "SERVER_LOCAL would tie an engine to one gateway"},
+	{name: "the same, for one user", lines: "___eve___.kyuubi.engine.share.level=SERVER_LOCAL", key: "___eve___.kyuubi.engine.share.level", why: "would tie an engine to one gateway"},
+	{name: "groups by a class", lines: "kyuubi.session.group.provider=org.example.Groups", key: "kyuubi.session.group.provider", why: "classes of one's own cannot be loaded"},
+	{name: "an endless pool", lines: "kyuubi.engine.pool.size.threshold=1000", key: "kyuubi.engine.pool.size.threshold", why: "must be between 1 and 32"},
+	{name: "a pool without a name", lines: "kyuubi.engine.pool.name=", key: "kyuubi.engine.pool.name", why: "a pool has a name"},
+	{name: "a pool with a path", lines: "kyuubi.engine.pool.name=../x", key: "kyuubi.engine.pool.name", why: "letters, digits and hyphens"},
 	{name: "secrets shown over REST", lines: "kyuubi.server.redaction.regex=(?i)password", key: "kyuubi.server.redaction.regex", why: "would be shown over REST"},
 	{name: "nothing shown over REST", lines: "kyuubi.server.redaction.regex=", key: "kyuubi.server.redaction.regex", why: "it matches everything"},
 	{name: "groups that are none", lines: "hadoop.user.group.static.mapping.overrides=alice", key: "kyuubi-defaults.conf:5: hadoop.user.group.static.mapping.overrides", why: "a static group mapping reads"},
@@ -239,12 +243,46 @@ var places = []unsafe{
 	{name: "a relative folder of logs", prepare: environment("KYUUBI_LOG_DIR", "logs"), key: "KYUUBI_LOG_DIR (environment)", why: "another folder for each place"},
 }
 
+// clustered are the lines of one of several gateways, whose secret is there.
+const clustered = "kyuubi.ha.addresses=127.0.0.1:1;kyuubi.server.cluster.secret.file={dir}/secret"
+
+var aSecret = aFile("secret", strings.Repeat("ab", 32), 0o600)
+
+// gateways: several of them, on one ZooKeeper.
+var gateways = []unsafe{
+	{name: "without a secret", lines: "kyuubi.ha.addresses=127.0.0.1:1", key: "kyuubi.server.cluster.secret.file", why: "gateways that share sessions need the same secret, and there is none in {dir}/home/data/cluster.secret"},
+	{name: "with a secret that others read", lines: clustered, prepare: aFile("secret", strings.Repeat("ab", 32), 0o644), key: "kyuubi.server.cluster.secret.file", why: "is open to others"},
+	{name: "at no server", lines: clustered + ";kyuubi.ha.addresses=zk1:2181,,zk2:2181", prepare: aSecret, key: "kyuubi.ha.addresses", why: `"" is no server: write host:port`},
+	{name: "at a bare IPv6 address", lines: clustered + ";kyuubi.ha.addresses=fe80::1:2181", prepare: aSecret, key: "kyuubi.ha.addresses", why: "IPv6 addresses as in [::1]:2181"},
+	{name: "below no path", lines: clustered + ";kyuubi.ha.addresses=zk1:2181/../x", prepare: aSecret, key: "kyuubi.ha.addresses", why: "is no path of ZooKeeper"},
+	{name: "below two paths", lines: clustered + ";kyuubi.ha.addresses=zk1:2181/a,zk2:2181/a", prepare: aSecret, key: "kyuubi.ha.addresses", why: "once, behind the last server"},
+	{name: "in a namespace of two", lines: clustered + ";kyuubi.ha.namespace=a/b", prepare: aSecret, key: "kyuubi.ha.namespace", why: "want one path element"},
+	{name: "in etcd", lines: "kyuubi.ha.client.class=org.apache.kyuubi.ha.client.etcd.EtcdDiscoveryClient", key: "kyuubi.ha.client.class", why: "etcd is not built"},
+	{name: "by Kerberos", lines: clustered + ";kyuubi.ha.zookeeper.auth.type=KERBEROS", prepare: aSecret, key: "kyuubi.ha.zookeeper.auth.type", why: "cannot speak Kerberos: use DIGEST, with kyuubi.ha.zookeeper.ssl.enabled=true"},
+	{name: "engines by Kerberos", lines: clustered + ";kyuubi.ha.zookeeper.engine.auth.type=KERBEROS", prepare: aSecret, key: "kyuubi.ha.zookeeper.engine.auth.type", why: "cannot speak Kerberos"},
+	{name: "by a digest that is not there", lines: clustered + ";kyuubi.ha.zookeeper.auth.type=DIGEST", prepare: aSecret, key: "kyuubi.ha.zookeeper.auth.digest", why: "needs this user:password"},
+	{name: "by half a digest", lines: clustered + ";kyuubi.ha.zookeeper.auth.digest=hunter2hunter2", prepare: aSecret, key: "kyuubi.ha.zookeeper.auth.digest", why: "not of the form user:password"},
+	{name: "by a digest that others read", lines: clustered + ";kyuubi.ha.zookeeper.auth.digest=file:{dir}/digest", prepare: all(aSecret, aFile("digest", "u:hunter2hunter2", 0o644)), key: "kyuubi.ha.zookeeper.auth.digest", why: "is open to others"},
+	{name: "with sessions that never last", lines: clustered + ";kyuubi.ha.zookeeper.session.timeout=10", prepare: aSecret, key: "kyuubi.ha.zookeeper.session.timeout", why: "any pause would be taken for the end of an engine"},
+	{name: "with TLS in files alone", lines: clustered + ";kyuubi.ha.zookeeper.ssl.ca.path={dir}/ca.pem", prepare: all(aSecret, aSignedCertificate), key: "kyuubi.ha.zookeeper.ssl.enabled", why: "would be in clear text"},
+	{name: "with a certificate without its key", lines: overTLS + ";kyuubi.ha.zookeeper.ssl.client.certificate.path={dir}/cert.pem", prepare: all(aSecret, aSignedCertificate), key: "kyuubi.ha.zookeeper.ssl.client.key.path", why: "needs this PEM file"},
+	{name: "with a key that others read", lines: shown, prepare: all(aSecret, aSignedCertificate, mode("key.pem", 0o644)), key: "kyuubi.ha.zookeeper.ssl.client.key.path", why: "and so pretend to be this gateway"},
+	{name: "with authorities that others change", lines: overTLS + ";kyuubi.ha.zookeeper.ssl.ca.path={dir}/ca.pem", prepare: all(aSecret, aSignedCertificate, mode("ca.pem", 0o666)), key: "kyuubi.ha.zookeeper.ssl.ca.path", why: "and so pretend to be ZooKeeper"},
+	{name: "with authorities that are none", lines: overTLS + ";kyuubi.ha.zookeeper.ssl.ca.path={dir}/key.pem", prepare: all(aSecret, aSignedCertificate), key: "kyuubi.ha.zookeeper.ssl.ca.path", why: "holds no certificate in PEM form"},
+	{name: "with a key where engines work", lines: shown + ";kyuubi.server.work.dir={dir}/w;kyuubi.ha.zookeeper.ssl.client.key.path={dir}/w/key.pem", prepare: all(aSecret, aSignedCertificate, aFolder("w", 0o700), moved("key.pem", "w/key.pem")), key: "kyuubi.ha.zookeeper.ssl.client.key.path", why: "where engines work"},
+}
+
+const (
+	overTLS = clustered + ";kyuubi.ha.zookeeper.ssl.enabled=true"
+	shown   = overTLS + ";kyuubi.ha.zookeeper.ssl.client.certificate.path={dir}/cert.pem;kyuubi.ha.zookeeper.ssl.client.key.path={dir}/key.pem"
+)
+
 // TestUnsafeConfigurationsDoNotStart: each is refused by validate, run and
 // start, with its one reason and the place to change.
 func TestUnsafeConfigurationsDoNotStart(t *testing.T) {
 	for area, table := range map[string][]unsafe{
 		"doors": doors, "people": people, "engines": engines, "secrets": secrets, "certificates": certificates, "places": places,
-		"directories": directories, "issuers": issuers, "kerberos": kerberos, "permissions": permissions,
+		"directories": directories, "issuers": issuers, "kerberos": kerberos, "permissions": permissions, "gateways": gateways,
 	} {
 		for _, tt := range table {
 			t.Run(area+"/"+tt.name, func(t *testing.T) {

@@ -23,7 +23,7 @@ const healthPath = "/grpc.health.v1.Health/Check"
 // startGateway starts the gateway binary with fake engines.
 func startGateway(t *testing.T) *env.Gateway {
 	t.Helper()
-	return env.Start(t, env.FakeSpark(t, "kyuubi.server.shutdown.timeout", "PT2S"))
+	return env.Start(t, env.FakeSpark(t, "kyuubi.server.graceful.shutdown.timeout", "PT2S"))
 }
 
 // plainServer is a role: grpc-go as it comes, with the health service. It prints

@@ -16,7 +16,8 @@ import (
 // settingsFor are settings that no code reads, and why they are there all the
 // same. It is immutable.
 var settingsFor = map[string]string{
-	"kyuubi.ha.zookeeper.auth.digest":     "waits for ZooKeeper discovery; it is a secret already",
+	"kyuubi.ha.client.class":              "it has one value; its type refuses the others with a reason",
+	"kyuubi.session.group.provider":       "it has one value; its type refuses the others with a reason",
 	"kyuubi.session.local.dir.allow.list": "nothing to allow here, but it must not count as ignored",
 }
 
@@ -138,7 +139,7 @@ var (
 	Idle      = Entry[int]{Meta{Key: "kyuubi.idle"}, k()}
 	Tested    = Entry[int]{Meta{Key: "kyuubi.tested"}, k()}
 	Namesake  = Entry[int]{Meta{Key: "kyuubi.namesake"}, k()}
-	Digest    = Entry[int]{Meta{Key: "kyuubi.ha.zookeeper.auth.digest"}, k()}
+	OneValue  = Entry[int]{Meta{Key: "kyuubi.ha.client.class"}, k()}
 	unrelated = 1
 )
 

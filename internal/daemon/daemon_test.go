@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -20,12 +19,14 @@ func TestHold(t *testing.T) {
 	held, err := Hold(path)
 	require.NoError(t, err)
 	require.NoError(t, held.Note(map[string]string{"rest": "http://[::1]:1/?a=b", "connect": strings.Repeat("x", 100)}))
-	require.NoError(t, held.Note(map[string]string{"rest": "short"}), "a shorter text leaves nothing of the longer one")
+	require.NoError(t, held.Note(map[string]string{"rest": "long"}), "a shorter text leaves nothing of the longer one")
+	require.NoError(t, held.Put("rest", "short"))
+	require.NoError(t, held.Put("calls", "3"))
 
 	found, err := Find(path)
 	require.NoError(t, err)
 	require.Equal(t, os.Getpid(), found.PID)
-	require.Equal(t, map[string]string{"rest": "short"}, found.Notes)
+	require.Equal(t, map[string]string{"rest": "short", "calls": "3"}, found.Notes)
 	require.WithinDuration(t, time.Now(), found.Started, time.Minute)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -123,19 +124,18 @@ func TestStopGivesUpWithTheReasonOfItsContext(t *testing.T) {
 	require.ErrorContains(t, Stop(ctx, p, StopOptions{}), "enough")
 }
 
-func TestDots(t *testing.T) {
-	var out bytes.Buffer
-	start := time.Now()
-	d := newDots(&out)
-	d.show(start.Add(time.Second))
-	d.end()
-	require.Empty(t, out.String(), "a short wait is silent")
-	d.show(start.Add(3 * time.Second))
-	d.show(start.Add(3500 * time.Millisecond))
-	d.show(start.Add(4 * time.Second))
-	d.end()
-	require.Equal(t, "..\n", out.String())
-	newDots(nil).show(start.Add(time.Hour))
+func TestStopTellsThatItWaits(t *testing.T) {
+	p, err := Find(child(t, "stubborn"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	told := 0
+	err = Stop(ctx, p, StopOptions{Progress: func() {
+		if told++; told == 2 {
+			cancel()
+		}
+	}})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 2, told)
 }
 
 func startOptions(t *testing.T, role string) StartOptions {

@@ -52,6 +52,7 @@ func (e *RunningError) Error() string {
 type PIDFile struct {
 	file    *os.File
 	process Process
+	size    int // of what was written last
 }
 
 // Hold takes the pid file for this process, in a directory that it makes when
@@ -119,15 +120,29 @@ func sameFile(file *os.File, path string) bool {
 // Note replaces what the daemon says about itself. Keys and values hold no line
 // breaks; keys hold no "=".
 func (p *PIDFile) Note(notes map[string]string) error {
-	p.process.Notes = notes
+	p.process.Notes = maps.Clone(notes)
 	data := p.process.format()
+	size := len(data)
+	// Empty lines cover what was longer, for who reads before the file is cut.
+	data = append(data, bytes.Repeat([]byte("\n"), max(0, p.size-size))...)
 	if _, err := p.file.WriteAt(data, 0); err != nil {
 		return fmt.Errorf("writing the pid file: %w", err)
 	}
-	if err := p.file.Truncate(int64(len(data))); err != nil {
+	if err := p.file.Truncate(int64(size)); err != nil {
 		return fmt.Errorf("writing the pid file: %w", err)
 	}
+	p.size = size
 	return nil
+}
+
+// Put adds or replaces one note.
+func (p *PIDFile) Put(key, value string) error {
+	notes := maps.Clone(p.process.Notes)
+	if notes == nil {
+		notes = map[string]string{}
+	}
+	notes[key] = value
+	return p.Note(notes)
 }
 
 // Release removes the file and gives up the lock.
@@ -217,6 +232,9 @@ func parse(data []byte) (Process, error) {
 
 // set takes one key=value line.
 func (p *Process) set(line string) (err error) {
+	if line == "" {
+		return nil
+	}
 	key, value, ok := strings.Cut(line, "=")
 	if !ok {
 		return fmt.Errorf("the line %q is not key=value", line)

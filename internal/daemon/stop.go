@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"syscall"
 	"time"
@@ -15,10 +14,8 @@ import (
 const (
 	// stopPoll is how often Stop looks whether the process is gone.
 	stopPoll = 50 * time.Millisecond
-	// quietTime passes before Stop shows that it waits.
+	// quietTime passes before Stop tells that it waits, and between two times.
 	quietTime = 2 * time.Second
-	// dotEvery is the time between two dots of progress.
-	dotEvery = time.Second
 	// nowGrace is how long a process may take that was told to end at once.
 	nowGrace = 3 * time.Second
 )
@@ -30,8 +27,8 @@ type StopOptions struct {
 	Now bool
 	// Signal asks for the orderly end; nil is SIGTERM.
 	Signal os.Signal
-	// Progress gets dots while Stop waits, once it took more than two seconds.
-	Progress io.Writer
+	// Progress, if not nil, is called every two seconds while Stop waits.
+	Progress func()
 }
 
 // Stop asks p to end and waits until it is gone or ctx ends. It signals p only
@@ -51,7 +48,7 @@ func Stop(ctx context.Context, p Process, o StopOptions) error {
 
 // stopNow sends two different signals, as the second one ends a graceful stop
 // (two equal ones may be delivered as one), and kills what is still there.
-func stopNow(ctx context.Context, p Process, progress io.Writer) error {
+func stopNow(ctx context.Context, p Process, progress func()) error {
 	err := errors.Join(send(p, syscall.SIGTERM), send(p, syscall.SIGINT))
 	if err != nil {
 		return err
@@ -87,11 +84,10 @@ func send(p Process, sig os.Signal) error {
 }
 
 // waitGone waits until p is gone or ctx ends.
-func waitGone(ctx context.Context, p Process, progress io.Writer) error {
+func waitGone(ctx context.Context, p Process, progress func()) error {
 	tick := time.NewTicker(stopPoll)
 	defer tick.Stop()
-	dots := newDots(progress)
-	defer dots.end()
+	next := time.Now().Add(quietTime)
 	for {
 		alive, err := p.Alive()
 		if err != nil || !alive {
@@ -101,33 +97,10 @@ func waitGone(ctx context.Context, p Process, progress io.Writer) error {
 		case <-ctx.Done():
 			return fmt.Errorf("process %d is still there: %w", p.PID, context.Cause(ctx))
 		case now := <-tick.C:
-			dots.show(now)
+			if progress != nil && now.After(next) {
+				progress()
+				next = now.Add(quietTime)
+			}
 		}
-	}
-}
-
-// dots are shown while somebody waits.
-type dots struct {
-	to    io.Writer
-	next  time.Time
-	shown bool
-}
-
-func newDots(to io.Writer) *dots {
-	return &dots{to: to, next: time.Now().Add(quietTime)}
-}
-
-func (d *dots) show(now time.Time) {
-	if d.to == nil || now.Before(d.next) {
-		return
-	}
-	fmt.Fprint(d.to, ".")
-	d.shown = true
-	d.next = now.Add(dotEvery)
-}
-
-func (d *dots) end() {
-	if d.shown {
-		fmt.Fprintln(d.to)
 	}
 }

@@ -27,6 +27,14 @@ var AuthUnavailable = &Class{
 	admin: "The gateway's log names the service and the fault. Look whether it runs and can be reached from the gateway.",
 }
 
+// StoreAway: the records that the gateways share cannot be read or written.
+var StoreAway = &Class{
+	name: "STORE_UNAVAILABLE", code: codes.Unavailable, http: http.StatusServiceUnavailable,
+	cause: "ZooKeeper, where the gateways keep what all of them must know, cannot be reached. Sessions and engines that run go on, and so do tokens.",
+	user:  "Try again in a minute. The message says what was not done, or counts at one gateway only so far.",
+	admin: "Look whether the servers of `kyuubi.ha.addresses` run, have a majority, and can be reached from the gateway, whose log has the fault.",
+}
+
 // TokenExpired: the caller's token was good for a limited time, which is over.
 var TokenExpired = &Class{
 	name: "TOKEN_EXPIRED", code: codes.Unauthenticated, http: http.StatusUnauthorized,
@@ -127,7 +135,7 @@ var LimitExceeded = &Class{
 
 // ShuttingDown: this gateway process is draining.
 var ShuttingDown = &Class{
-	name: "SHUTTING_DOWN", code: codes.Unavailable, http: http.StatusServiceUnavailable,
+	name: "SHUTTING_DOWN", code: codes.Unavailable, http: http.StatusServiceUnavailable, retryAfter: time.Second,
 	cause: "This gateway process is ending and takes no new work. Engines and sessions outlive it.",
 	user:  "Nothing: clients retry by themselves.",
 	admin: "Nothing during a restart; else look who stopped the gateway.",
@@ -172,6 +180,15 @@ var PythonMissing = &Class{
 	cause: "The engine has no Python of the client's minor version, so Python functions could not run.",
 	user:  "Use one of the Python versions that the message lists, or work without Python functions.",
 	admin: "Install the version and name it in `kyuubi.engine.spark.python.<minor>`.",
+}
+
+// SharedIdentity: the engine does not work as the user of the session alone. It is a
+// warning, no error.
+var SharedIdentity = &Class{
+	name: "SHARED_IDENTITY", code: codes.FailedPrecondition, http: http.StatusFailedDependency,
+	cause: "The engine works in the name of a group or of the gateway's user, because the administrator chose so: what its users run there can see each other's data.",
+	user:  "Nothing, unless your data must stay apart: then ask for the share level `USER` (`kyuubi.engine.share.level`).",
+	admin: "Keep `kyuubi.engine.share.level` at `USER` and `kyuubi.engine.doAs.enabled` at `true` where users must be kept apart.",
 }
 
 // OutOfResources: the gateway's machine is short of something.
@@ -222,9 +239,9 @@ var OperationUnheard = &Class{
 func Classes() []*Class {
 	return []*Class{
 		Unauthenticated, TokenExpired, AuthUnavailable, PermissionDenied,
-		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing,
+		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing, SharedIdentity,
 		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable, EngineTimeout, Interrupted,
-		LimitExceeded, ShuttingDown, NoEngineYet, UnsupportedMethod, NotFound, Conflict, OutOfResources, Internal,
+		LimitExceeded, ShuttingDown, StoreAway, NoEngineYet, UnsupportedMethod, NotFound, Conflict, OutOfResources, Internal,
 		SessionWasChanged, SessionWasClosed, OperationUnheard,
 	}
 }

@@ -72,9 +72,9 @@ func TestStatusOfOwnErrors(t *testing.T) {
 	require.Same(t, EngineStarting, ClassOf(err))
 }
 
-func TestOnlyEngineStartingHasRetryInfo(t *testing.T) {
+func TestWhichClassesHaveRetryInfo(t *testing.T) {
 	for _, c := range Classes() {
-		require.Equal(t, c == EngineStarting, c.RetryAfter() > 0, c.Name())
+		require.Equal(t, c == EngineStarting || c == ShuttingDown, c.RetryAfter() > 0, c.Name())
 	}
 }
 

@@ -18,13 +18,15 @@ import (
 
 // Labels of the keys of an engine.
 const (
-	LabelRPC      = "rpc"      // bearer token of the engine's Connect port
-	LabelRegister = "register" // MAC of registrations
-	LabelControl  = "control"  // bearer token of the engine's control endpoint
-	// LabelZooKeeper is that of the key with which an engine creates its node. The
-	// gateways' own key has no ref id (GatewaysID).
-	LabelZooKeeper = "zk"
+	LabelRPC       = "rpc"      // bearer token of the engine's Connect port
+	LabelRegister  = "register" // MAC of registrations
+	LabelControl   = "control"  // bearer token of the engine's control endpoint
+	LabelZooKeeper = "zk"       // password with which the engine creates its node
 )
+
+// LabelFingerprint is the label of the key of fingerprints of configurations; it is
+// derived with no ref id.
+const LabelFingerprint = "fingerprint"
 
 // LabelToken is the label of the key that signs the tokens of users; it is
 // derived for no engine in particular.

@@ -36,15 +36,22 @@ func (o *openCalls) forget(p *place) {
 	delete(o.all, p)
 }
 
-func (o *openCalls) of(user string) (found []*place) {
+// matching are the calls under way that are meant.
+func (o *openCalls) matching(meant func(caller) bool) (found []*place) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for p, c := range o.all {
-		if strings.EqualFold(c.user, user) || strings.EqualFold(c.real, user) {
+		if meant(c) {
 			found = append(found, p)
 		}
 	}
 	return found
+}
+
+func (o *openCalls) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.all)
 }
 
 // begin gives the call a life that Cut can end.
@@ -61,7 +68,20 @@ func (p *place) over() {
 // Cut ends the calls of a user, in any case of letters, and those that the user makes for others, with
 // why for an answer. It returns how many there were.
 func (d *Director) Cut(user string, why error) int {
-	calls, answer := d.under.of(user), errs.Status(why).Err()
+	return d.cut(why, func(c caller) bool { return strings.EqualFold(c.user, user) || strings.EqualFold(c.real, user) })
+}
+
+// CutAll ends all calls under way with why for an answer. It returns how many there
+// were.
+func (d *Director) CutAll(why error) int {
+	return d.cut(why, func(caller) bool { return true })
+}
+
+// Calls is how many calls are under way.
+func (d *Director) Calls() int { return d.under.count() }
+
+func (d *Director) cut(why error, meant func(caller) bool) int {
+	calls, answer := d.under.matching(meant), errs.Status(why).Err()
 	for _, p := range calls {
 		p.end(answer)
 	}

@@ -22,8 +22,10 @@ import (
 
 // Sessions is what the frontend needs of the session manager.
 type Sessions interface {
-	Lookup(session.Key) (*session.Session, *session.End)
-	Open(session.Request) (s *session.Session, opened bool, err error)
+	// Find returns a live session, or how it ended, or neither; the error says that only
+	// another gateway may know.
+	Find(context.Context, session.Key) (*session.Session, *session.End, error)
+	Open(context.Context, session.Request) (s *session.Session, opened bool, err error)
 	Engine(ctx context.Context, s *session.Session, onHold func()) (session.Engine, error)
 	Clone(ctx context.Context, parent *session.Session, newID string) (*session.Session, error)
 	End(session.Key, session.End) bool
@@ -78,6 +80,8 @@ type Director struct {
 	calls *tally
 	// under are the calls under way.
 	under *openCalls
+	// patience bounds all waits for engines.
+	patience *patience
 	// lastRefusal (epoch seconds) is when a refusal was last logged.
 	lastRefusal *atomic.Int64
 }
@@ -87,6 +91,7 @@ func NewDirector(d Director) *Director {
 	d.rules = ruleTable()
 	d.calls = &tally{}
 	d.under = &openCalls{}
+	d.patience = newPatience()
 	if d.Holds == nil {
 		d.Holds = NewHolds(0)
 	}
@@ -230,7 +235,7 @@ func (d *Director) identify(ctx context.Context, c *proxy.Call, req proxy.Reques
 
 // find answers the call here, or finds or opens its session and routes it there.
 func (d *Director) find(ctx context.Context, c *call) (*proxy.Route, error) {
-	s, end := d.Sessions.Lookup(c.key)
+	s, end, unsure := d.Sessions.Find(ctx, c.key)
 	if err := c.sameHand(s); err != nil {
 		return nil, err
 	}
@@ -241,13 +246,16 @@ func (d *Director) find(ctx context.Context, c *call) (*proxy.Route, error) {
 	if reply != nil {
 		return &proxy.Route{Reply: reply}, nil
 	}
-	if s == nil {
-		s, end = d.Sessions.Lookup(c.key) // an Interrupt may have waited for it
+	if s == nil && c.Method == "Interrupt" {
+		s, end, unsure = d.Sessions.Find(ctx, c.key) // it may have waited for it
 	}
-	if s == nil {
-		if err := d.mayOpen(c, end); err != nil {
+	switch {
+	case s == nil:
+		if err := d.mayOpen(c, end, unsure); err != nil {
 			return nil, err
 		}
+	case !s.Routed() && c.unheard():
+		return nil, errs.OperationNotFound(string(field(c.req, reattachOperation)))
 	}
 	s, e, err := d.reach(ctx, c, s)
 	if err != nil {
@@ -259,10 +267,12 @@ func (d *Director) find(ctx context.Context, c *call) (*proxy.Route, error) {
 // reach waits for the engine of s, which it opens if it is nil. The place among
 // what waits is taken first: a call that is refused must not leave a session.
 func (d *Director) reach(ctx context.Context, c *call, s *session.Session) (*session.Session, session.Engine, error) {
-	if s != nil {
-		if e := s.Engine(); e != nil {
-			return s, e, nil
-		}
+	if s != nil && s.Engine() != nil {
+		e, err := d.Sessions.Engine(ctx, s, func() {})
+		return s, e, err
+	}
+	if err := d.patience.over(); err != nil {
+		return nil, nil, err
 	}
 	leave, err := d.Holds.Enter(c.key.User)
 	if err != nil {
@@ -270,7 +280,7 @@ func (d *Director) reach(ctx context.Context, c *call, s *session.Session) (*ses
 	}
 	defer leave()
 	if s == nil {
-		if s, err = d.open(c); err != nil {
+		if s, err = d.open(ctx, c); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -289,10 +299,10 @@ type call struct {
 
 // localReply answers calls that need no engine when the session has none.
 func (d *Director) localReply(ctx context.Context, c *call, s *session.Session, end *session.End) ([]proto.Message, error) {
-	if c.Method == "Interrupt" && end == nil && (s == nil || s.Engine() == nil) {
+	if c.Method == "Interrupt" && end == nil && (s == nil || !s.Routed()) {
 		return d.interrupt(ctx, c)
 	}
-	if c.rule.local == nil || (s != nil && s.Engine() != nil) || (end != nil && !c.rule.evenEnded) {
+	if c.rule.local == nil || (s != nil && s.Routed()) || (end != nil && !c.rule.evenEnded) {
 		return nil, nil
 	}
 	reply, err := c.rule.local(c.req, string(field(c.req, c.rule.client)))
@@ -303,23 +313,28 @@ func (d *Director) localReply(ctx context.Context, c *call, s *session.Session, 
 }
 
 // mayOpen says why c opens no session, if it does not. end is how the last one
-// of its id ended.
-func (d *Director) mayOpen(c *call, end *session.End) error {
+// of its id ended; unsure, why another gateway may have one.
+func (d *Director) mayOpen(c *call, end *session.End, unsure error) error {
 	switch {
 	case end != nil:
 		return end.Error(c.key.ID)
+	case unsure != nil && !c.fresh():
+		return unsure
 	case c.unheard():
 		return errs.OperationNotFound(string(field(c.req, reattachOperation)))
 	case !c.rule.opens:
 		return errs.SessionChanged(c.key.ID, "The gateway knows no such session of user "+c.id.User+".")
-	case len(field(c.req, c.rule.observed)) > 0:
+	case !c.fresh():
 		return errs.SessionChanged(c.key.ID, "The session that this client had is gone: its engine ended or the gateway forgot it.")
 	}
 	return nil
 }
 
+// fresh says whether the call may be the first one of its session.
+func (c *call) fresh() bool { return c.rule.opens && len(field(c.req, c.rule.observed)) == 0 }
+
 // open opens the session of c.
-func (d *Director) open(c *call) (*session.Session, error) {
+func (d *Director) open(ctx context.Context, c *call) (*session.Session, error) {
 	wishes, err := d.wishes(c)
 	if err != nil {
 		return nil, err
@@ -328,7 +343,10 @@ func (d *Director) open(c *call) (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := d.Sessions.Open(session.Request{Key: c.key, RealUser: c.id.RealUser, Plan: plan, Client: wishes.Client, Address: host(c.Peer)})
+	s, opened, err := d.Sessions.Open(ctx, session.Request{Key: c.key, RealUser: c.id.RealUser, Plan: plan, Client: wishes.Client, Address: host(c.Peer)})
+	if err == nil && !opened {
+		err = c.sameHand(s)
+	}
 	return s, err
 }
 
@@ -361,6 +379,7 @@ func (d *Director) hold(ctx context.Context, c *call, s *session.Session) (sessi
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	defer s.Held(heldCall(c, end))()
+	defer d.patience.within(end)()
 	d.Observer.HoldStarted()
 	defer d.Observer.HoldEnded()
 	return d.Sessions.Engine(ctx, s, c.SendHeader)

@@ -73,6 +73,9 @@ func (t *testEngines) Acquire(ctx context.Context, _ engine.Spec) (session.Lease
 	}
 }
 
+func (t *testEngines) Census(context.Context, string) (engine.Census, error) {
+	return engine.Census{}, errors.New("silent")
+}
 func (t *testEngines) Resume(string) (session.Lease, bool) { return testLease{t.e}, true }
 func (t *testEngines) Progress(engine.Spec) (string, bool) { return "", false }
 
@@ -109,7 +112,7 @@ func newHouse(t *testing.T, settings map[string]string, limits ...Limits) *house
 	box, err := secret.NewBox(make([]byte, 32), session.SealLabel)
 	require.NoError(t, err)
 	h.sessions, err = session.NewManager(session.Options{
-		Engines: h.engines, Store: store, Box: box, Log: log, Hold: time.Minute, Linger: time.Minute, Unused: time.Hour,
+		Gateway: "this", Namespace: "kyuubi", Lock: store, Follow: store, Engines: h.engines, Store: store, Box: box, Log: log, Hold: time.Minute, Linger: time.Minute, Unused: time.Hour,
 		TombstoneKeep: time.Hour, Tombstones: 100,
 	})
 	require.NoError(t, err)

@@ -46,7 +46,7 @@ func (d *Director) interrupt(ctx context.Context, c *call) ([]proto.Message, err
 		return nil, nil
 	}
 	var ids []string
-	if s, _ := d.Sessions.Lookup(c.key); s != nil {
+	if s, _, _ := d.Sessions.Find(ctx, c.key); s != nil {
 		ids = s.EndHeld(func(h session.HeldCall) bool { return meant(&in, h) },
 			errs.New(errs.Interrupted, "The call was interrupted before its engine was there; the launch goes on for a while."))
 	}
@@ -61,10 +61,10 @@ func (d *Director) interrupt(ctx context.Context, c *call) ([]proto.Message, err
 func (d *Director) awaitEngine(ctx context.Context, k session.Key) bool {
 	ctx, cancel := context.WithTimeout(ctx, interruptPatience)
 	defer cancel()
-	tick := time.NewTicker(interruptPatience / 50)
+	tick := time.NewTicker(interruptPatience / 10)
 	defer tick.Stop()
 	for {
-		if s, _ := d.Sessions.Lookup(k); s != nil && s.Engine() != nil {
+		if s, _, _ := d.Sessions.Find(ctx, k); s != nil && s.Routed() {
 			return true
 		}
 		select {

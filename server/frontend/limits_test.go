@@ -105,7 +105,9 @@ func TestOpenCallsOfAUserAreBounded(t *testing.T) {
 // panicky is a session manager with a fault.
 type panicky struct{ Sessions }
 
-func (panicky) Lookup(session.Key) (*session.Session, *session.End) { panic("a fault") }
+func (panicky) Find(context.Context, session.Key) (*session.Session, *session.End, error) {
+	panic("a fault")
+}
 
 // TestCountsReturnToZero over calls that succeed, fail, are given up, and panic.
 func TestCountsReturnToZero(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"roundhouse/internal/door"
+	"roundhouse/internal/errs"
 	"roundhouse/internal/tlsx"
 	"roundhouse/server/proxy"
 )
@@ -31,6 +32,9 @@ const (
 	pingMinTime      = 10 * time.Second
 	pingTime         = 60 * time.Second
 	pingTimeout      = 20 * time.Second
+	// longestRest bounds what is left of the drain time after the calls were cut,
+	// for their answers to leave, and again for the rest of the gateway to end.
+	longestRest = 5 * time.Second
 )
 
 // ServerOptions are the settings of a Server.
@@ -44,9 +48,10 @@ type ServerOptions struct {
 	// Strangers is how many connections of one address may be open on which no
 	// call was authenticated; 0 means any number.
 	Strangers int
-	// DrainTimeout bounds the graceful stop.
+	// DrainTimeout bounds the end of the whole gateway: calls that are still under way
+	// shortly before are cut.
 	DrainTimeout time.Duration
-	Director     proxy.Director
+	Director     *Director
 	// Tokens is served beside the Connect service. Optional.
 	Tokens *TokenDoor
 	Log    *slog.Logger
@@ -81,8 +86,10 @@ func Listen(o ServerOptions) (*Server, error) {
 // Addr is the bound address.
 func (s *Server) Addr() net.Addr { return s.listen.Addr() }
 
-// Run serves until ctx ends, then lets calls end for the drain time: clients
-// are told to go elsewhere (GOAWAY), streams end by the engine's own rule.
+// Run serves until ctx ends, then sends clients elsewhere: no connection and no
+// session is taken any more, calls that wait for engines get UNAVAILABLE, connections
+// GOAWAY. Streams end by the engine's own rule, or with UNAVAILABLE when the drain
+// time is nearly over, after which clients reattach.
 func (s *Server) Run(ctx context.Context) error {
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { s.drain(); close(stopped) })
@@ -94,11 +101,24 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// Calls is how many calls are under way.
+func (s *Server) Calls() int { return s.opts.Director.Calls() }
+
 func (s *Server) drain() {
+	s.opts.Director.LetGo(errs.New(errs.ShuttingDown, "This gateway is ending and launches no engine any more. The client tries again by itself."))
 	s.health.draining.Store(true)
-	timer := time.AfterFunc(s.opts.DrainTimeout, s.grpc.Stop)
-	defer timer.Stop()
+	rest := min(s.opts.DrainTimeout/10, longestRest)
+	cut := time.AfterFunc(s.opts.DrainTimeout-2*rest, s.cutAll)
+	defer cut.Stop()
+	stop := time.AfterFunc(s.opts.DrainTimeout-rest, s.grpc.Stop) // for clients that do not read
+	defer stop.Stop()
 	s.grpc.GracefulStop()
+}
+
+func (s *Server) cutAll() {
+	cut := s.opts.Director.CutAll(errs.New(errs.ShuttingDown, "This gateway is ending and the call was still under way after %v. "+
+		"Its query goes on; the client asks for the rest by itself.", s.opts.DrainTimeout))
+	s.opts.Log.Warn("calls were cut, because the gateway has to end", "calls", cut, "timeout", s.opts.DrainTimeout)
 }
 
 func grpcOptions(o ServerOptions, p *proxy.Proxy) []grpc.ServerOption {

@@ -23,8 +23,8 @@ const (
 
 // unheard says that c reattaches to an operation of a session without a route,
 // and that its client has had no response of either. Routes are durable before
-// a call is forwarded, so no engine ever got the operation: the gateway ended
-// while it held the call that was to open the session.
+// a call is forwarded, so no engine ever got the operation: the gateway that held the
+// call that was to open the session has ended, or the way to it broke.
 func (c *call) unheard() bool {
 	return c.Method == "ReattachExecute" && len(field(c.req, reattachLast)) == 0 && len(field(c.req, c.rule.observed)) == 0
 }

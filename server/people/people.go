@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package people knows who may not use the gateway any more. A disabled user is
+// Package people knows who may not use the gateways any more. A disabled user is
 // refused from the next call on, whatever method vouches for them; what is under
-// way is cut, and their sessions and engines end. The store remembers it.
+// way is cut, and their sessions and engines end. The store remembers it and tells the
+// other gateways.
 package people
 
 import (
@@ -37,10 +38,16 @@ type Property interface {
 	EndAll(ctx context.Context, user, why string) (Ended, error)
 }
 
+// Store keeps the list for all gateways.
+type Store interface {
+	discovery.DisabledStore
+	discovery.DisabledFollower
+}
+
 // List is the list of disabled users. Make it with New; it is safe for
 // concurrent use.
 type List struct {
-	store discovery.DisabledStore
+	store Store
 	log   *slog.Logger
 
 	// changing lets one change at a time write to the store.
@@ -48,15 +55,24 @@ type List struct {
 
 	mu       sync.RWMutex
 	disabled map[string]discovery.DisabledUser // by the name, in lower case
+	// own is the name that this gateway is changing, "" if none.
+	own string
+	// others are those whom another gateway has disabled and whose property is to end.
+	others map[string]discovery.DisabledUser
+	// news has something when others got one more.
+	news chan struct{}
 }
 
 // New reads the list from the store.
-func New(ctx context.Context, store discovery.DisabledStore, log *slog.Logger) (*List, error) {
+func New(ctx context.Context, store Store, log *slog.Logger) (*List, error) {
 	records, err := store.Disabled(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the disabled users: %w", err)
 	}
-	l := &List{store: store, log: log, changing: make(chan struct{}, 1), disabled: map[string]discovery.DisabledUser{}}
+	l := &List{
+		store: store, log: log, changing: make(chan struct{}, 1), news: make(chan struct{}, 1),
+		disabled: map[string]discovery.DisabledUser{}, others: map[string]discovery.DisabledUser{},
+	}
 	for _, r := range records {
 		l.disabled[r.User] = r
 	}
@@ -87,9 +103,9 @@ func (l *List) All() []discovery.DisabledUser {
 }
 
 // Disable refuses a user, in any case of letters, from now on and ends what the
-// user has, in p. It is durable when it returns without an error of class
-// INTERNAL; another error says what could not be ended. Doing it again ends what
-// is left.
+// user has, in p. It is durable, and other gateways hear of it, when it returns without
+// an error of class INTERNAL, OUT_OF_RESOURCES or STORE_UNAVAILABLE that says otherwise;
+// another error says what could not be ended. Doing it again ends what is left.
 func (l *List) Disable(ctx context.Context, p Property, user, by, reason string) (Ended, error) {
 	if err := auth.ValidUser(user); err != nil {
 		return Ended{}, err
@@ -98,12 +114,12 @@ func (l *List) Disable(ctx context.Context, p Property, user, by, reason string)
 		return Ended{}, errs.New(errs.InvalidRequest, "The reason has %d bytes and may have %d.", len(reason), maxReason)
 	}
 	r := discovery.DisabledUser{User: strings.ToLower(user), By: by, Since: time.Now().UTC().Truncate(time.Second), Reason: reason}
-	err := l.change(ctx, func() error { return l.store.PutDisabled(ctx, r) }, func() { l.disabled[r.User] = r })
+	err := l.change(ctx, r.User, func() error { return l.store.PutDisabled(ctx, r) }, func() { l.disabled[r.User] = r })
 	if err != nil {
-		return Ended{}, errs.Fault(err, "User %s was not disabled: the store does not take it.", user)
+		return Ended{}, notTaken(err, "User %s was not disabled", user)
 	}
 	l.log.Warn("user disabled", "user", user, "by", by)
-	return p.EndAll(ctx, user, fmt.Sprintf("User %s was disabled by %s.", user, by))
+	return p.EndAll(ctx, user, whyEnded(user, by))
 }
 
 // Enable lets a user in again. It reports whether the user was disabled.
@@ -112,23 +128,34 @@ func (l *List) Enable(ctx context.Context, user, by string) (bool, error) {
 		return false, nil
 	}
 	key := strings.ToLower(user)
-	err := l.change(ctx, func() error { return l.store.DeleteDisabled(ctx, key) }, func() { delete(l.disabled, key) })
+	err := l.change(ctx, key, func() error { return l.store.DeleteDisabled(ctx, key) }, func() { delete(l.disabled, key) })
 	if err != nil {
-		return false, errs.Fault(err, "User %s is still disabled: the store does not take the change.", user)
+		return false, notTaken(err, "User %s is still disabled", user)
 	}
 	l.log.Warn("user enabled", "user", user, "by", by)
 	return true, nil
 }
 
+// notTaken says what was not done as the store does not take it.
+func notTaken(err error, what, user string) error {
+	what = fmt.Sprintf(what, user)
+	if errors.Is(err, discovery.ErrAway) {
+		return errs.Wrap(errs.StoreAway, err, "%s: ZooKeeper cannot be reached, so no gateway would know. Try again in a minute.", what)
+	}
+	return errs.Fault(err, "%s: the store does not take it.", what)
+}
+
 // change writes to the store and then to memory. Who may come in is never
 // known to nobody but this process.
-func (l *List) change(ctx context.Context, write func() error, then func()) error {
+func (l *List) change(ctx context.Context, user string, write func() error, then func()) error {
 	select {
 	case l.changing <- struct{}{}:
 		defer func() { <-l.changing }()
 	case <-ctx.Done():
 		return errors.Join(errors.New("another change is under way"), context.Cause(ctx))
 	}
+	l.setOwn(user)
+	defer l.setOwn("")
 	if err := write(); err != nil {
 		return err
 	}
@@ -136,4 +163,10 @@ func (l *List) change(ctx context.Context, write func() error, then func()) erro
 	defer l.mu.Unlock()
 	then()
 	return nil
+}
+
+func (l *List) setOwn(user string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.own = user
 }

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,14 +21,19 @@ import (
 // property notes whose was ended.
 type property struct {
 	list  *people.List
+	mu    sync.Mutex
 	ended []string
 	err   error
 }
+
+func (p *property) endings() []string { p.mu.Lock(); defer p.mu.Unlock(); return slices.Clone(p.ended) }
 
 func (p *property) EndAll(_ context.Context, user, why string) (people.Ended, error) {
 	if p.list.Denied(user) == nil {
 		return people.Ended{}, errors.New("the door was still open")
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.ended = append(p.ended, user+": "+why)
 	return people.Ended{Calls: 1, Sessions: 2, Engines: 3}, p.err
 }

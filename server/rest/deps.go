@@ -19,7 +19,7 @@ type Sessions interface {
 	// or of everybody for "".
 	List(user string) []SessionView
 	// Get finds one of these; false for a session that is not open.
-	Get(user, id string) (SessionView, bool)
+	Get(ctx context.Context, user, id string) (SessionView, bool)
 	// Close ends a session; the reason is shown to its user.
 	Close(ctx context.Context, user, id, reason string) error
 }
@@ -30,6 +30,8 @@ type Engines interface {
 	// Stop ends an engine, by force with kill; the reason is shown to the users
 	// of its sessions.
 	Stop(ctx context.Context, refID string, kill bool, reason string) error
+	// Retire lets an engine drain: it takes no new session and ends with its last one.
+	Retire(ctx context.Context, refID, reason string) error
 }
 
 // Registrar takes the calls of engines (engine/DESIGN.md, embedded discovery).
@@ -106,6 +108,11 @@ type EngineView struct {
 	AppDiagnostic string
 	// Queue is the place in the launch queue, 0 outside of it.
 	Queue int
+	// Fingerprint is that of the configuration that it was launched with,
+	// CurrentFingerprint that of a launch of today; "" where it is not known.
+	Fingerprint, CurrentFingerprint string
+	// Place tells the machine of its process from others.
+	Place string
 }
 
 // Welcome answers a registration.

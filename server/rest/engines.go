@@ -18,6 +18,12 @@ import (
 // defaultSubdomain is the subdomain of an engine that nobody named.
 const defaultSubdomain = "default"
 
+// Levels of kyuubi.engine.share.level at which several users share an engine.
+const (
+	levelGroup  = "GROUP"
+	levelServer = "SERVER"
+)
+
 // engineData is an engine in Kyuubi's shape; the fields from RefID on are ours.
 type engineData struct {
 	Version       string            `json:"version"`
@@ -36,9 +42,11 @@ type engineData struct {
 	// AppState and AppDiagnostic are named as in Kyuubi's batches.
 	AppState      string `json:"appState,omitempty"`
 	AppDiagnostic string `json:"appDiagnostic,omitempty"`
-	// PID and Log are for administrators.
-	PID int    `json:"pid,omitempty"`
-	Log string `json:"log,omitempty"`
+	Configuration string `json:"configuration,omitempty"`
+	// Place, PID and Log are for administrators.
+	Place string `json:"place,omitempty"`
+	PID   int    `json:"pid,omitempty"`
+	Log   string `json:"log,omitempty"`
 }
 
 // engineFilter says which engines a call means. Empty fields match all.
@@ -75,7 +83,7 @@ func (s *Server) stopEngines(c *call) error {
 		return err
 	}
 	if filter.refID == "" {
-		if filter.user == "" {
+		if filter.user == "" && !strings.EqualFold(filter.shareLevel, levelServer) {
 			return errs.New(errs.InvalidRequest, "all=true is for listing; name the engines to stop by proxyUser or refId.")
 		}
 		filter.subdomain = or(filter.subdomain, defaultSubdomain)
@@ -84,7 +92,7 @@ func (s *Server) stopEngines(c *call) error {
 	if len(engines) == 0 {
 		return errs.New(errs.NotFound, "There is no such engine: %s.", filter)
 	}
-	c.others = slices.ContainsFunc(engines, func(v EngineView) bool { return v.User != c.caller.User })
+	c.others = slices.ContainsFunc(engines, func(v EngineView) bool { return v.shared() || v.User != c.caller.User })
 	if err := s.stopAll(c, engines, kill); err != nil {
 		return err
 	}
@@ -118,8 +126,20 @@ func stopped(engines []EngineView) string {
 // matching are the engines that are meant, of those to which the caller may do
 // this.
 func (s *Server) matching(c *call, f engineFilter, do Action) []EngineView {
-	return slices.DeleteFunc(slices.Clone(s.o.Engines.Engines()), func(v EngineView) bool { return !f.match(v) || !s.may(c, do, v.User) })
+	return slices.DeleteFunc(slices.Clone(s.o.Engines.Engines()), func(v EngineView) bool { return !f.match(v) || !s.mayEngine(c, do, v) })
 }
+
+// mayEngine says whether the caller may do this to an engine. One that several users
+// share belongs to none of them, whatever its owner is called: it is for administrators.
+func (s *Server) mayEngine(c *call, do Action, v EngineView) bool {
+	if v.shared() {
+		return c.caller.Admin
+	}
+	return s.may(c, do, v.User)
+}
+
+// shared says whether the engine is that of a group or of all users.
+func (v EngineView) shared() bool { return v.ShareLevel == levelGroup || v.ShareLevel == levelServer }
 
 // engineQuery reads the parameters of Kyuubi (type, sharelevel, subdomain,
 // proxyUser or hive.server2.proxy.user) and ours (refId, all). By default a
@@ -143,7 +163,8 @@ func (s *Server) engineQuery(c *call, do Action) (engineFilter, error) {
 		subdomain:  strings.ToLower(query.Get("subdomain")),
 		refID:      query.Get("refId"),
 	}
-	if all || others && named == "" && f.refID != "" {
+	byLevel := strings.EqualFold(f.shareLevel, levelServer) // all of them have one owner, whom nobody needs to name
+	if all || others && named == "" && (f.refID != "" || byLevel) {
 		f.user = ""
 	}
 	return f, nil
@@ -181,10 +202,10 @@ func engineJSON(v EngineView, full bool) engineData {
 		Version: v.Version, User: v.User, EngineType: v.Type, ShareLevel: v.ShareLevel, Subdomain: v.Subdomain,
 		Instance: v.Address, Namespace: v.Path, Attributes: attributes,
 		RefID: v.RefID, State: v.State, Sessions: v.Sessions, SubmitTime: millis(v.Submitted), QueuePosition: v.Queue,
-		AppState: v.AppState, AppDiagnostic: v.AppDiagnostic,
+		AppState: v.AppState, AppDiagnostic: v.AppDiagnostic, Configuration: v.configuration(),
 	}
 	if full {
-		data.PID, data.Log = v.PID, v.LogPath
+		data.Place, data.PID, data.Log = v.Place, v.PID, v.LogPath
 	}
 	return data
 }

@@ -74,7 +74,7 @@ func (w *world) List(user string) []SessionView {
 	return list
 }
 
-func (w *world) Get(user, id string) (SessionView, bool) {
+func (w *world) Get(_ context.Context, user, id string) (SessionView, bool) {
 	for _, v := range w.sessions {
 		if v.User == user && v.ID == id {
 			return v, true
@@ -96,6 +96,18 @@ func (w *world) Stop(_ context.Context, refID string, kill bool, reason string) 
 	}
 	w.note("stop", refID, reason)
 	return w.endErr
+}
+
+func (w *world) Retire(_ context.Context, refID, reason string) error {
+	w.note("retire", refID, reason)
+	return w.endErr
+}
+
+func (w *world) Servers() []ServerView {
+	return []ServerView{
+		{ID: "g1", Namespace: "/kyuubi_spark_connect", Address: "one:15002", REST: "one:10099", Version: "0.2.0", Place: "m1", Since: time.UnixMilli(1_700_000_000_000)},
+		{Address: "[::1]:15002", Draining: true},
+	}
 }
 
 func (w *world) VerifyCall(refID, method, path string, body []byte, mac string) bool {
@@ -193,16 +205,17 @@ func aWorld() *world {
 				RefID: aliceEngine, Version: "1", User: "alice", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "default",
 				Address: "127.0.0.1:41123", Path: "/kyuubi_1_USER_SPARK_CONNECT/alice/default", State: "running", Sessions: 1,
 				Attributes: map[string]string{"kyuubi.engine.id": "local-17", "mac": "0123"}, Submitted: opened, PID: 4711, LogPath: "/l/engine.log",
+				Fingerprint: "f1", CurrentFingerprint: "f2", Place: "m1",
 			},
 			{RefID: bobEngine, User: "bob", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "default", Path: "/b", State: "starting"},
-			{RefID: namedEngine, User: "alice", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "etl", Path: "/e", State: "running"},
+			{RefID: namedEngine, User: "alice", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "etl", Path: "/e", State: "running", Fingerprint: "f3", CurrentFingerprint: "f3"},
 		},
 	}
 }
 
 func options(w *world) Options {
 	return Options{
-		Listener: unusedListener{}, Authenticator: bearerIsUser{}, Sessions: w, Engines: w, Registrar: w, Tokens: tokens{w}, People: everybody{w}, Access: rulesOfTheTest{}, Observer: w,
+		Listener: unusedListener{}, Authenticator: bearerIsUser{}, Sessions: w, Engines: w, Servers: w, Registrar: w, Tokens: tokens{w}, People: everybody{w}, Access: rulesOfTheTest{}, Observer: w,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 		Ready:   func() error { return nil },
 		Remote:  Remote{Address: "127.0.0.1:15002"}, Login: Login{Methods: []string{"TOKEN"}},

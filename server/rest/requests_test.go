@@ -186,6 +186,7 @@ func TestErrorsOfThePartsAreDescribed(t *testing.T) {
 		{"DELETE", "/api/v1/sessions/" + aliceSession, ending},
 		{"DELETE", "/api/v1/admin/sessions/" + aliceSession, ending},
 		{"DELETE", "/api/v1/admin/engine?proxyUser=alice", stopping},
+		{"POST", "/api/v1/admin/engines/refresh", []*errs.Class{errs.Conflict, errs.Internal, errs.EngineUnreachable, errs.EngineTimeout, errs.ShuttingDown}},
 	} {
 		for _, class := range tt.classes {
 			w := aWorld()

@@ -24,7 +24,7 @@ const (
 	writeTimeout  = time.Minute
 	idleTimeout   = 2 * time.Minute
 	// shutdownTimeout bounds how long calls under way may take at the end.
-	shutdownTimeout = 5 * time.Second
+	shutdownTimeout = 2 * time.Second
 	maxHeaderBytes  = 64 << 10
 )
 
@@ -42,6 +42,7 @@ type Options struct {
 	Authenticator auth.Authenticator
 	Sessions      Sessions
 	Engines       Engines
+	Servers       Servers
 	Registrar     Registrar
 	Tokens        Tokens
 	// Challenges are the schemes of credentials that the answer to a caller without
@@ -91,7 +92,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	for name, missing := range map[string]bool{
 		"Listener": o.Listener == nil, "Authenticator": o.Authenticator == nil, "Sessions": o.Sessions == nil,
-		"Engines": o.Engines == nil, "Registrar": o.Registrar == nil, "Tokens": o.Tokens == nil, "People": o.People == nil, "Metrics": o.Metrics == nil,
+		"Engines": o.Engines == nil, "Servers": o.Servers == nil, "Registrar": o.Registrar == nil, "Tokens": o.Tokens == nil, "People": o.People == nil, "Metrics": o.Metrics == nil,
 		"Ready": o.Ready == nil, "Log": o.Log == nil,
 	} {
 		if missing {

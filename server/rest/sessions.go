@@ -89,6 +89,9 @@ func (s *Server) openSession(c *call) error {
 	if c.caller.Host {
 		return errs.New(errs.PermissionDenied, "The user who runs the gateway administers it and has no sessions; credentials of a user open one.")
 	}
+	if reason := s.o.Ready(); reason != nil {
+		return errs.New(errs.ShuttingDown, "No session can be opened here: %v. Try again, or at another gateway.", reason)
+	}
 	var request openRequest
 	if err := c.readJSON(&request); err != nil {
 		return err
@@ -203,7 +206,7 @@ func (s *Server) mayEnd(c *call, v SessionView) error {
 // findSession finds a session for a caller: the caller's own, and those of others
 // whom the caller may see.
 func (s *Server) findSession(c *call, id string) (SessionView, error) {
-	if session, ok := s.o.Sessions.Get(c.caller.User, id); ok {
+	if session, ok := s.o.Sessions.Get(c.r.Context(), c.caller.User, id); ok {
 		return session, nil
 	}
 	return s.pickSession(c, id, nil)

@@ -43,6 +43,8 @@ type Gateway interface {
 	ConnectAddr() string
 	// RESTAddr is the host:port of the REST API, valid once ready.
 	RESTAddr() string
+	// Calls is how many calls of clients are under way.
+	Calls() int
 }
 
 // newGateway builds a Gateway from a valid configuration.
@@ -125,7 +127,7 @@ folder conf of $GATEWAY_HOME or $KYUUBI_HOME; --conf key=value wins over the fil
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(a.runCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
-		a.statusCommand(), a.versionCommand(), a.validateCommand(), a.certificatesCommand(), a.tokenCommand(), a.loginCommand(), a.userCommand(), a.explainCommand())
+		a.statusCommand(), a.versionCommand(), a.validateCommand(), a.certificatesCommand(), a.tokenCommand(), a.loginCommand(), a.userCommand(), a.explainCommand(), a.enginesCommand(), a.serversCommand())
 	return root
 }
 

@@ -119,9 +119,11 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 func TestStopThatTakesTooLong(t *testing.T) {
 	m := newMachine(t, "deaf")
 	m.requireRun(ExitOK, "start")
-	failed := m.requireRun(ExitFailure, "stop", "--timeout", "200ms")
-	require.Contains(t, failed.stderr, "it did not end within 200ms")
+	failed := m.requireRun(ExitFailure, "stop", "--timeout", "2500ms")
+	require.Contains(t, failed.stderr, "it did not end within 2.5s")
 	require.Contains(t, failed.stderr, "gateway stop --now")
+	require.Contains(t, failed.stdout, "It waits for 3 calls of clients to end")
+	require.Contains(t, m.requireRun(ExitOK, "status").stdout, "It waits for 3 calls of clients to end")
 	m.requireRun(ExitOK, "stop", "--now")
 	m.requireRun(ExitNotRunning, "status")
 }

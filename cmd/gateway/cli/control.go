@@ -46,6 +46,9 @@ func (a *app) stopCommand() *cobra.Command {
 	var f stopFlags
 	cmd := command("stop", "Stop the gateway and wait until it is gone; engines go on",
 		func(ctx context.Context) error { return a.stop(ctx, f) })
+	cmd.Long = `Stop the gateway and wait until it is gone. It takes no new clients and lets calls under way
+end, for kyuubi.server.graceful.shutdown.timeout at most; their clients go on at another gateway, or at
+this one once it is back. Engines and sessions go on.`
 	f.define(cmd, "timeout")
 	cmd.Flags().BoolVar(&f.engines, "engines", false, "stop the engines too; their sessions end")
 	cmd.MarkFlagsMutuallyExclusive("now", "engines")
@@ -148,7 +151,7 @@ func (a *app) stop(parent context.Context, f stopFlags) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it did not end within %v", f.timeout))
 	defer cancel()
 	a.say("Stopping the gateway (pid %d).", p.PID)
-	o := daemon.StopOptions{Now: f.now, Progress: a.stdout}
+	o := daemon.StopOptions{Now: f.now, Progress: func() { a.sayCalls(files.PID) }}
 	if f.engines {
 		o.Signal = withEngines
 	}
@@ -160,6 +163,20 @@ func (a *app) stop(parent context.Context, f stopFlags) error {
 		return a.remaining(p.Notes[noteData])
 	}
 	return nil
+}
+
+// sayCalls tells what a gateway that ends waits for.
+func (a *app) sayCalls(pidFile string) {
+	p, err := daemon.Find(pidFile)
+	switch calls := p.Notes[noteCalls]; {
+	case err != nil: // it has just ended
+	case calls == "" || calls == "0":
+		a.say("It is ending.")
+	case calls == "1":
+		a.say("It waits for 1 call of a client to end (`gateway stop --now` does not).")
+	default:
+		a.say("It waits for %s calls of clients to end (`gateway stop --now` does not).", printable(calls))
+	}
 }
 
 // remaining is an error about the engines that still run after a gateway, which
@@ -222,7 +239,10 @@ func (a *app) status(context.Context) error {
 			a.say("  %-13s  %s", row[0], row[1])
 		}
 	}
-	if p.Notes[noteConnect] == "" {
+	switch {
+	case p.Notes[noteCalls] != "":
+		a.sayCalls(files.PID)
+	case p.Notes[noteConnect] == "":
 		a.say("  It does not serve yet.")
 	}
 	return nil

@@ -34,20 +34,20 @@ func part(text, from string) string {
 func TestValidateFromKyuubi(t *testing.T) {
 	m := newMachine(t, "fine")
 	r := m.requireRun(ExitFailure, "validate", "--from", kyuubi(t, 0o644))
-	require.Contains(t, r.stderr, "10 of its settings must be changed")
+	require.Contains(t, r.stderr, "9 of its settings must be changed")
 
-	used := part(r.stdout, "Used as it is (16)")
-	for _, key := range []string{"kyuubi.session.idle.timeout", "kyuubi.authentication\n", "kyuubi.authentication.ldap.binddn", "kyuubi.spnego.principal", "spark.driver.memory", "___alice___.spark.executor.memory"} {
+	used := part(r.stdout, "Used as it is (17)")
+	for _, key := range []string{"kyuubi.session.idle.timeout", "kyuubi.authentication\n", "kyuubi.authentication.ldap.binddn", "kyuubi.spnego.principal", "kyuubi.ha.addresses", "spark.driver.memory", "___alice___.spark.executor.memory"} {
 		require.Contains(t, used, key)
 	}
 	unread := part(r.stdout, "Read, but of no meaning here (7)")
 	require.Contains(t, unread, "kyuubi.metrics.prometheus.port\n")
 	require.Contains(t, unread, "engines with tickets come with a later version")
 	require.Contains(t, unread, "metrics are at /metrics of the REST port")
-	wrong := part(r.stdout, "To be changed, or the gateway does not start (10)")
+	wrong := part(r.stdout, "To be changed, or the gateway does not start (9)")
 	for _, line := range []string{
 		"kyuubi-defaults.conf:4 ", "to ldap.example.com:389 in clear text: write ldaps://", "every user of this machine can read this secret",
-		"/etc/security/spnego.keytab does not exist", "missing ", "kyuubi.frontend.rest.ssl.enabled", "write: kyuubi.ha.addresses=\n", "write: kyuubi.engine.share.level=USER",
+		"/etc/security/spnego.keytab does not exist", "missing ", "kyuubi.frontend.rest.ssl.enabled", "gateways that share sessions need the same secret", "write: kyuubi.server.cluster.secret.file=/etc/roundhouse/cluster.secret",
 		"write: kyuubi.session.conf.restrict.list=spark.master", "write: spark.submit.deployMode=client", "write: spark.master=local[*]", "come with a later version; use local[*] or spark://host:port",
 		"write: kyuubi.frontend.spark.connect.enabled=true",
 	} {
@@ -98,14 +98,14 @@ func TestTheChangesOfAReviewAreEnough(t *testing.T) {
 func TestValidateFromUnbuilt(t *testing.T) {
 	m := newMachine(t, "fine")
 	dir := t.TempDir()
-	text := "kyuubi.frontend.spark.connect.enabled=true\nspark.yarn.queue=q\n___eve___.spark.kerberos.principal=e\nkyuubi.engine.doAs.enabled=true\n" +
+	text := "kyuubi.frontend.spark.connect.enabled=true\nspark.yarn.queue=q\n___eve___.spark.kerberos.principal=e\nkyuubi.ha.zookeeper.connection.retry.policy=N_TIME\n" +
 		"kyuubi.authentication.jdbc.url=jdbc:sqlite:m.db\nkyuubi.authentication.jdbc.password=s3cr3t-of-store\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kyuubi-defaults.conf"), []byte(text), 0o644))
 	r := m.run("validate", "--from", dir)
 	require.NotContains(t, r.stdout, "Other files")
 	require.NotContains(t, r.stdout, "To be changed")
 	unread := part(r.stdout, "Read, but of no meaning here (5)")
-	for _, words := range []string{"YARN comes", "Kerberos comes", "all drivers run as the gateway's user", "an authentication method that this version does not have"} {
+	for _, words := range []string{"YARN comes", "Kerberos comes", "never give up on ZooKeeper", "an authentication method that this version does not have"} {
 		require.Contains(t, unread, words)
 	}
 	require.Contains(t, part(r.stdout, "Secrets that every user"), "kyuubi.authentication.jdbc.password")

@@ -100,6 +100,7 @@ func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
 func (f *fake) Ready() <-chan struct{} { return f.ready }
 func (f *fake) ConnectAddr() string    { return "127.0.0.1:15002" }
 func (f *fake) RESTAddr() string       { return "127.0.0.1:10099" }
+func (f *fake) Calls() int             { return 3 }
 
 // machine is a home folder and the program to run in it.
 type machine struct {

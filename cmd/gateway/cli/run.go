@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +27,12 @@ const (
 	noteREST    = "rest"
 	noteTrust   = "trust"
 	noteLog     = "log"
+	// noteCalls tells, while the gateway ends, how many calls are under way.
+	noteCalls = "calls"
 )
+
+// tellCalls is how often an ending gateway notes its calls.
+const tellCalls = time.Second
 
 // noFD is the value of --ready-fd when nobody waits.
 const noFD = -1
@@ -34,8 +41,9 @@ func (a *app) runCommand() *cobra.Command {
 	readyFD := noFD
 	cmd := a.withVerbose(a.withConf(command("run", "Run the gateway in the foreground until SIGTERM or Ctrl-C",
 		func(ctx context.Context) error { return a.serve(ctx, readyFD) })))
-	cmd.Long = `Run the gateway in the foreground. SIGTERM or Ctrl-C ends it in an orderly way,
-a second one at once. Engines go on and are found again at the next start; SIGUSR2
+	cmd.Long = `Run the gateway in the foreground. SIGTERM or Ctrl-C ends it in an orderly way: it takes
+no new clients, lets calls end for kyuubi.server.graceful.shutdown.timeout and cuts the others, whose
+clients go on at another gateway. A second signal ends it at once. Engines go on and are found again at the next start; SIGUSR2
 ends them, too, and cuts nothing off when it comes during an orderly end.`
 	cmd.Flags().IntVar(&readyFD, "ready-fd", noFD, "file to report readiness on")
 	if err := cmd.Flags().MarkHidden("ready-fd"); err != nil { // only fails for an unknown flag
@@ -85,28 +93,50 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 	if readyFD != noFD {
 		logPlace = files.Log
 	}
-	err = a.attend(gateway, ended, asked.forced, func() error {
-		log.Info("gateway started", "version", version.Get(), "connect", gateway.ConnectAddr(), "rest", gateway.RESTAddr())
-		return a.announce(c, gateway, pidFile, logPlace, readyFD)
+	err = a.attend(ctx, life{ready: gateway.Ready(), ended: ended, forced: asked.forced,
+		announce: func() error {
+			log.Info("gateway started", "version", version.Get(), "connect", gateway.ConnectAddr(), "rest", gateway.RESTAddr())
+			return a.announce(c, gateway, pidFile, logPlace, readyFD)
+		},
+		tell: func() error { return pidFile.Put(noteCalls, strconv.Itoa(gateway.Calls())) },
 	})
 	log.Info("gateway stopped", "why", cmp.Or(err, context.Cause(ctx)))
 	return err
 }
 
-// attend waits for the gateway to be ready, announces it, and waits for its end.
-func (a *app) attend(g Gateway, ended <-chan error, forced <-chan struct{}, announce func() error) error {
-	ready := g.Ready()
+// life is what happens to a gateway that runs.
+type life struct {
+	ready, forced <-chan struct{}
+	ended         <-chan error
+	announce      func() error // once it is ready
+	tell          func() error // now and then while it ends
+}
+
+// attend waits for the gateway to be ready, announces it, and waits for its end,
+// which begins when ctx ends.
+func (a *app) attend(ctx context.Context, l life) error {
+	ending, tick := ctx.Done(), time.NewTicker(tellCalls)
+	defer tick.Stop()
 	for {
+		var err error
 		select {
-		case <-ready:
-			ready = nil // announced once
-			if err := announce(); err != nil {
-				fmt.Fprintf(a.stderr, "Warning: %v\n", err)
+		case <-l.ready:
+			l.ready = nil // announced once
+			err = l.announce()
+		case <-ending:
+			ending = nil
+			err = l.tell()
+		case <-tick.C:
+			if ending == nil {
+				err = l.tell()
 			}
-		case err := <-ended:
+		case err := <-l.ended:
 			return err
-		case <-forced:
+		case <-l.forced:
 			return errors.New("ended at once by a second signal; calls under way were cut off")
+		}
+		if err != nil {
+			fmt.Fprintf(a.stderr, "Warning: %v\n", err)
 		}
 	}
 }

@@ -81,7 +81,7 @@ class Engine:
         self.ref = str(uuid.uuid4())
         self.path = "/kyuubi_1_USER_SPARK_CONNECT/alice/default"
         self.dir = tempfile.mkdtemp(prefix="engine-")
-        self.keys = {name: secrets.token_hex(32) for name in ("rpc", "register", "control")}
+        self.keys = {name: secrets.token_hex(32) for name in ("rpc", "register", "control", "zk")}
         gateway.keys[self.ref] = self.keys
         self.key_file = os.path.join(self.dir, "engine.key")
         self.log_file = os.path.join(self.dir, "engine.log")

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from harness import Engine, StubGateway, until
+from zookeeper import GATEWAYS, ZooKeeper, digest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -23,6 +24,7 @@ class World:
         self.gateway = StubGateway()
         self.engines = []
         self.clients = []
+        self.servers = []
 
     def engine(self, properties=None, jars=""):
         engine = Engine(self.gateway, self.spark_home, self.jar, self.python, properties, jars)
@@ -47,6 +49,8 @@ class World:
             client.kill()
         for engine in self.engines:
             engine.end()
+        for server in self.servers:
+            server.end()
         self.gateway.server.shutdown()
 
 
@@ -203,6 +207,39 @@ def case_late(world):
     engine = world.engine({"spark.kyuubi.engine.submit.time": "1000"})
     assert exit_code(engine) == 1 and "no longer waits" in engine.log()
     assert engine.gateway.of(engine.ref, "PUT") == []
+
+
+def case_zookeeper(world):
+    """Registers in ZooKeeper; when its node is deleted it serves its session to the end."""
+    server = ZooKeeper(world.spark_home)
+    world.servers.append(server)
+    engine = world.engine({"spark.kyuubi.ha.addresses": server.address,
+                           "spark.kyuubi.ha.zookeeper.acl.gateways": digest(GATEWAYS),
+                           "spark.kyuubi.ha.zookeeper.session.timeout": "4000",
+                           "spark.kyuubi.engine.config.fingerprint": "f1",
+                           "spark.kyuubi.session.engine.spark.max.heap.percent": "95"})
+    server.open_space(engine.path, "engine-%s:%s" % (engine.ref, engine.keys["zk"]))
+    name = until("the node", lambda: server.nodes(engine.path))[0]
+    node = dict(part.split("=", 1) for part in name.split(";"))
+    assert node["mac"] == engine.mac(node) and node["refId"] == engine.ref, node
+    assert node["config"] == "f1" and len(node["sequence"]) == 10, node
+    for _ in range(2):
+        assert engine.control(node, "POST", "/v1/warm-up")[0] == 202
+    until("warm-up", lambda: "Warmed up in" in engine.log())
+    assert engine.control(node, "GET", "/v1/status")[1]["heapAfterGcBytes"] >= 0
+    client = world.client("analyze", engine.url(node), "12")
+    until("open", lambda: ("session-opened", "") in session_events(engine, node))
+    server.run("delete %s/%s" % (engine.path, name))
+    until("draining", lambda: engine.control(node, "GET", "/v1/status")[1]["state"] == "draining")
+    assert [e["reason"] for e in engine.events(node) if e["type"] == "draining"] == ["deregistered"]
+    world.done(client)
+    started = time.monotonic()
+    assert exit_code(engine) == 0, engine.log()[-3000:]
+    print("  gone %.1f s after its last session" % (time.monotonic() - started))
+    assert server.nodes(engine.path) == [] and engine.gateway.of(engine.ref, "PUT") == []
+    assert engine.log().count("Warmed up in") == 1
+    assert not [l for l in engine.log().splitlines() if "org.apache.zookeeper" in l or " ClientCnxn" in l]
+    assert_no_secret(engine)
 
 
 def build_admin_plugin(world, work):

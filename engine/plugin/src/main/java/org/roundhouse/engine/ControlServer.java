@@ -33,7 +33,11 @@ final class ControlServer implements AutoCloseable {
   /** The verb of each path. */
   private static final Map<String, String> VERBS =
       Map.of(
-          "/v1/status", "GET", "/v1/events", "GET", "/v1/drain", "POST", "/v1/stop", "POST");
+          "/v1/status", "GET",
+          "/v1/events", "GET",
+          "/v1/warm-up", "POST",
+          "/v1/drain", "POST",
+          "/v1/stop", "POST");
 
   private final HttpServer server;
   private final ExecutorService calls =
@@ -47,6 +51,9 @@ final class ControlServer implements AutoCloseable {
   interface Handler {
     /** The content of {@code /v1/status}. */
     Object status();
+
+    /** Run the first queries while no client waits; returns at once. */
+    void warmUp();
 
     /** Take no new sessions, stop when the last one ends. */
     void drain(String reason);
@@ -133,6 +140,9 @@ final class ControlServer implements AutoCloseable {
           String query = exchange.getRequestURI().getQuery();
           long waitMs = Math.min(number(query, "waitMs"), MAX_WAIT_MS);
           return new Reply(200, events.after(number(query, "after"), waitMs));
+        case "/v1/warm-up":
+          handler.warmUp();
+          return new Reply(202, null);
         case "/v1/drain":
           handler.drain(reason(body));
           return new Reply(202, null);

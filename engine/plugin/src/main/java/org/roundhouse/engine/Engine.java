@@ -15,7 +15,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.spark.SparkContext;
 import org.roundhouse.engine.Activity.Verdict;
-import org.roundhouse.engine.GatewayClient.Kind;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -27,8 +26,8 @@ import org.slf4j.LoggerFactory;
 final class Engine implements ControlServer.Handler, Registration.Listener {
 
   private static final Logger LOG = LoggerFactory.getLogger(Engine.class);
-  private static final long DEREGISTER_MS = 10_000;
-  private static final long DEREGISTER_AT_END_MS = 2_000;
+  private static final long TAKE_BACK_MS = 10_000;
+  private static final long TAKE_BACK_AT_END_MS = 2_000;
 
   private final Settings settings;
   private final Keys keys;
@@ -45,15 +44,21 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
   private volatile int connectPort;
 
   private final Activity activity;
+  private final HeapWatch heap;
   private final AtomicBoolean lookDue = new AtomicBoolean();
   private volatile boolean registered;
   private volatile boolean draining;
+
+  // Only the worker touches these.
+  private boolean leaving;
+  private long settledNanos;
 
   Engine(Settings settings, Keys keys, SparkContext context) {
     this.settings = settings;
     this.keys = keys;
     this.context = context;
     this.activity = new Activity(settings, System.currentTimeMillis());
+    this.heap = new HeapWatch(settings.maxHeapPercent());
   }
 
   /** Completes when the engine is to end. */
@@ -77,9 +82,8 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
       connectPort = port;
       spark = new SparkAccess();
       ControlServer control = new ControlServer(keys, events, this);
-      String node = Node.name(settings, keys, port, control.address(), about());
-      registration =
-          new Registration(new GatewayClient(settings, keys), this, node, settings.giveUpAt());
+      Node node = Node.of(settings, keys, port, control.address(), about());
+      registration = Registration.of(settings, keys, node, this);
       control.start();
       registration.start();
     } catch (IOException | ReflectiveOperationException | RuntimeException e) {
@@ -109,23 +113,25 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     }
     String detail = "The SparkContext was ended from outside: by a signal or the resource manager.";
     if (registration != null) {
-      deregister("stopped", detail, DEREGISTER_AT_END_MS);
+      takeBack("stopped", detail, TAKE_BACK_AT_END_MS);
     }
     ended(Ending.failure(detail));
   }
 
   @Override
   public void registered(boolean wantsWarmUp) {
-    LOG.info("Engine {} is registered at {}", settings.refId(), settings.gateway());
     activity.start(System.currentTimeMillis());
     registered = true;
     long poll = settings.pollInterval();
     worker.scheduleWithFixedDelay(this::look, 0, poll, TimeUnit.MILLISECONDS);
     if (wantsWarmUp) {
-      Threads.daemon("roundhouse-warm-up")
-          .newThread(() -> warmUp.run(connectPort, keys.rpc()))
-          .start();
+      warmUp();
     }
+  }
+
+  @Override
+  public void deregistered() {
+    drain("deregistered", "The engine's registration was deleted: it serves its sessions and ends.");
   }
 
   @Override
@@ -138,7 +144,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
 
   @Override
   public Object status() {
-    MemoryUsage heap = ManagementFactory.getMemoryMXBean().getHeapMemoryUsage();
+    MemoryUsage memory = ManagementFactory.getMemoryMXBean().getHeapMemoryUsage();
     Map<String, Object> status = new LinkedHashMap<>();
     status.put("refId", settings.refId());
     status.put("state", ending.isDone() ? "stopping" : draining ? "draining" : "running");
@@ -146,18 +152,22 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     status.put("applicationId", context.applicationId());
     status.put("uiUrl", uiUrl());
     status.put("startTimeMs", context.startTime());
-    status.put("heapUsedBytes", heap.getUsed());
-    status.put("heapMaxBytes", heap.getMax());
+    status.put("heapUsedBytes", memory.getUsed());
+    status.put("heapAfterGcBytes", heap.afterCollection());
+    status.put("heapMaxBytes", memory.getMax());
     status.put("lastEvent", events.last());
     status.put("sessions", spark.sessions(warmUp.sessionId()));
     return status;
   }
 
   @Override
+  public void warmUp() {
+    warmUp.start(connectPort, keys.rpc());
+  }
+
+  @Override
   public void drain(String reason) {
-    String detail = sentence("The gateway drains the engine", reason);
-    worker.execute(() -> startDraining("drained", detail));
-    worker.execute(this::look);
+    drain("drained", sentence("The gateway drains the engine", reason));
   }
 
   @Override
@@ -165,7 +175,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     String detail = sentence("The gateway stops the engine", reason);
     Runnable stop =
         () -> {
-          deregister("stopped", detail, DEREGISTER_AT_END_MS);
+          takeBack("stopped", detail, TAKE_BACK_AT_END_MS);
           ended(Ending.orderly("stopped", detail));
         };
     Threads.daemon("roundhouse-stop").newThread(stop).start(); // The worker may be closing a session.
@@ -187,6 +197,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
       }
       long now = System.currentTimeMillis();
       activity.aging(now).ifPresent(v -> startDraining(v.reason(), v.detail()));
+      heap.look().ifPresent(v -> startDraining(v.reason(), v.detail()));
       activity.ending(now).ifPresent(this::leave);
     } catch (RuntimeException e) {
       LOG.warn("The engine could not look at its sessions; it will try again.", e);
@@ -206,6 +217,11 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     return !changes.idle().isEmpty();
   }
 
+  private void drain(String reason, String detail) {
+    worker.execute(() -> startDraining(reason, detail));
+    worker.execute(this::look);
+  }
+
   private void startDraining(String reason, String detail) {
     if (draining) {
       return;
@@ -216,22 +232,41 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     events.engine(Events.DRAINING, reason, detail);
   }
 
-  /** Nobody needs the engine: ends it unless the gateway has just routed a session to it. */
+  /**
+   * Nobody needs the engine: takes the registration back, and ends the engine unless a session was
+   * sent to it meanwhile. Such a session is served first.
+   */
   private void leave(Verdict verdict) {
-    Kind kind = deregister(verdict.reason(), verdict.detail(), DEREGISTER_MS);
-    if (kind == Kind.BUSY) {
-      LOG.debug("The gateway has just routed a session here: the engine stays.");
-      return;
+    if (!leaving) {
+      if (!takeBack(verdict.reason(), verdict.detail(), TAKE_BACK_MS)) {
+        LOG.debug("The gateway has just routed a session here: the engine stays.");
+        return;
+      }
+      settle(verdict);
     }
-    ended(Ending.orderly(verdict.reason(), verdict.detail()));
+    if (System.nanoTime() >= settledNanos) {
+      ended(Ending.orderly(verdict.reason(), verdict.detail()));
+    }
   }
 
-  private Kind deregister(String reason, String detail, long waitMs) {
+  /** Waits for sessions that gateways sent before they knew that the engine leaves. */
+  private void settle(Verdict verdict) {
+    long settleMs = registration.settleMs();
+    leaving = true;
+    settledNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(settleMs);
+    if (settleMs > 0) {
+      startDraining(verdict.reason(), verdict.detail());
+      worker.schedule(this::look, settleMs, TimeUnit.MILLISECONDS);
+    }
+  }
+
+  /** Whether the engine may end. */
+  private boolean takeBack(String reason, String detail, long waitMs) {
     try {
-      return registration.deregister(reason, detail, waitMs);
+      return registration.takeBack(reason, detail, waitMs);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      return Kind.NONE;
+      return true;
     }
   }
 
@@ -242,6 +277,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     about.put("kyuubi.engine.url", uiUrl().replaceFirst("^https?://", ""));
     about.put("spark.driver.memory", context.conf().get("spark.driver.memory", "1g"));
     about.put("spark.executor.memory", context.conf().get("spark.executor.memory", "1g"));
+    about.put("config", settings.configuration());
     about.put("pid", Long.toString(ProcessHandle.current().pid()));
     return about;
   }

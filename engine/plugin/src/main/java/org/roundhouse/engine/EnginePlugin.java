@@ -65,7 +65,7 @@ public final class EnginePlugin implements SparkPlugin {
 
     private static Keys takeKeys(Settings settings) {
       try {
-        return Keys.take(settings.keyFile());
+        return Keys.take(settings.keyFile(), settings.zooKeeper() != null);
       } catch (IOException e) {
         throw new IllegalStateException("The engine could not take its keys: " + e, e);
       }

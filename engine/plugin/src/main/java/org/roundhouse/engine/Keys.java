@@ -12,33 +12,40 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Properties;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
 /**
- * The three secrets of one engine, each 64 hex digits; the text itself is the key material.
+ * The secrets of one engine, each 64 hex digits; the text itself is the key material.
  *
  * @param rpc bearer token of the Connect port
  * @param register key of the MACs towards the gateway
  * @param control bearer token of the control endpoint
+ * @param zooKeeper password of the engine in ZooKeeper; empty if it does not register there
  */
-record Keys(String rpc, String register, String control) {
+record Keys(String rpc, String register, String control, String zooKeeper) {
 
   private static final Pattern HEX = Pattern.compile("[0-9a-f]{64}");
 
   /**
    * Reads the key file and deletes it, so that nothing which runs in the driver later finds it.
    *
+   * @param withZooKeeper whether the key for ZooKeeper has to be there
    * @throws IOException if the file cannot be read, lacks a key or cannot be deleted
    */
-  static Keys take(Path file) throws IOException {
+  static Keys take(Path file, boolean withZooKeeper) throws IOException {
     Properties p = new Properties();
     try {
       p.load(new StringReader(Files.readString(file, StandardCharsets.US_ASCII)));
     } finally {
       Files.deleteIfExists(file);
     }
-    return new Keys(key(p, "rpc", file), key(p, "register", file), key(p, "control", file));
+    return new Keys(
+        key(p, "rpc", file),
+        key(p, "register", file),
+        key(p, "control", file),
+        withZooKeeper ? key(p, "zk", file) : "");
   }
 
   /** HMAC-SHA256 of the parts, one after the other, under the {@code register} key; lower-case hex. */
@@ -57,7 +64,7 @@ record Keys(String rpc, String register, String control) {
 
   /** All secrets, for masking. */
   List<String> secrets() {
-    return List.of(rpc, register, control);
+    return Stream.of(rpc, register, control, zooKeeper).filter(s -> !s.isEmpty()).toList();
   }
 
   /** Names no secret. */

@@ -7,15 +7,18 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** The name under which an engine is registered: Kyuubi's node format plus attributes of ours. */
-final class Node {
+/**
+ * What an engine is registered as, in Kyuubi's node format plus attributes of ours.
+ *
+ * @param address {@code host:port} of the Connect service
+ * @param name the node's name up to the sequence number, which who keeps it adds
+ */
+record Node(String address, String name) {
 
   private static final String MAC_LABEL = "roundhouse-registration-v1";
 
-  private Node() {}
-
   /**
-   * Builds the node name.
+   * Builds the node.
    *
    * @param settings where the engine belongs
    * @param keys sign the addresses
@@ -24,7 +27,7 @@ final class Node {
    * @param about descriptive attributes in order; those that are empty or would break the format
    *     are left out
    */
-  static String name(
+  static Node of(
       Settings settings, Keys keys, int connectPort, String control, Map<String, String> about) {
     String serverUri = SparkAccess.LOOPBACK + ":" + connectPort;
     Map<String, String> node = new LinkedHashMap<>();
@@ -40,10 +43,12 @@ final class Node {
         });
     node.put("mac", mac(settings, keys, serverUri, control));
     node.put("refId", settings.refId());
-    node.put("sequence", "0000000000");
-    return node.entrySet().stream()
-        .map(e -> e.getKey() + "=" + e.getValue())
-        .collect(Collectors.joining(";"));
+    node.put("sequence", "");
+    String name =
+        node.entrySet().stream()
+            .map(e -> e.getKey() + "=" + e.getValue())
+            .collect(Collectors.joining(";"));
+    return new Node(serverUri, name);
   }
 
   private static String mac(Settings settings, Keys keys, String serverUri, String control) {
@@ -54,9 +59,10 @@ final class Node {
     return keys.mac(signed.getBytes(StandardCharsets.UTF_8));
   }
 
+  /** Whether a value can be part of a node's name, which ZooKeeper takes for one step of a path. */
   private static boolean fits(String value) {
     return value != null
         && !value.isEmpty()
-        && value.chars().noneMatch(c -> c == ';' || c == '=' || c < ' ');
+        && value.chars().noneMatch(c -> ";=/".indexOf(c) >= 0 || c < ' ' || c > '~');
   }
 }

@@ -2,139 +2,50 @@
 
 package org.roundhouse.engine;
 
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import org.roundhouse.engine.GatewayClient.Answer;
-import org.roundhouse.engine.GatewayClient.Kind;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+/** Makes the engine known to gateways until it is taken back: at one gateway, or in ZooKeeper. */
+interface Registration extends AutoCloseable {
 
-/**
- * Keeps the engine registered at its gateway: registers, repeats that as a heartbeat, retries while
- * the gateway is away. All calls are made by one thread, so no heartbeat overtakes a deregistration.
- */
-final class Registration implements AutoCloseable {
-
-  private static final Logger LOG = LoggerFactory.getLogger(Registration.class);
-  private static final long FIRST_RETRY_MS = 200;
-  private static final long LAST_RETRY_MS = 5_000;
-
-  private final GatewayClient gateway;
-  private final Listener listener;
-  private final String node;
-  private final long giveUpAt;
-  private final ScheduledExecutorService calls =
-      Executors.newSingleThreadScheduledExecutor(Threads.daemon("roundhouse-registration"));
-
-  // Only the thread of calls touches these.
-  private long retryMs = FIRST_RETRY_MS;
-  private boolean registered;
-  private boolean deregistered;
+  /** The first pause before something is tried again, milliseconds; later ones double. */
+  long FIRST_RETRY_MS = 200;
 
   /** Hears how the registration goes, on the registration's thread. */
   interface Listener {
-    /** The first registration succeeded. */
+    /** The first registration succeeded; {@code warmUp} if no client waits for the engine. */
     void registered(boolean warmUp);
+
+    /** Somebody else took the registration back: the engine serves its sessions and ends. */
+    void deregistered();
 
     /** The engine has to end. */
     void ended(Ending ending);
   }
 
-  /**
-   * Prepares a registration.
-   *
-   * @param node the node name to register
-   * @param giveUpAt epoch milliseconds when an engine that was never registered gives up
-   */
-  Registration(GatewayClient gateway, Listener listener, String node, long giveUpAt) {
-    this.gateway = gateway;
-    this.listener = listener;
-    this.node = node;
-    this.giveUpAt = giveUpAt;
+  /** The registration that the settings ask for; {@link #start} it. */
+  static Registration of(Settings settings, Keys keys, Node node, Listener listener) {
+    if (settings.zooKeeper() == null) {
+      return new GatewayRegistration(
+          new GatewayClient(settings, keys), listener, node.name(), settings.giveUpAt());
+    }
+    return new ZooKeeperRegistration(settings, keys, node, listener);
   }
 
   /** Begins to register. */
-  void start() {
-    calls.execute(this::beat);
-  }
+  void start();
 
   /**
    * Takes the registration back.
    *
-   * @param waitMs how long to wait for the gateway
-   * @return OK or UNWANTED: gone; BUSY: still registered; anything else: the gateway did not answer
+   * @param reason a word of the protocol
+   * @param detail a sentence for people
+   * @param waitMs how long to wait for it
+   * @return whether the engine may end; false if a session was just sent to it
    */
-  Kind deregister(String reason, String detail, long waitMs) throws InterruptedException {
-    try {
-      return calls.submit(() -> takeBack(reason, detail)).get(waitMs, TimeUnit.MILLISECONDS);
-    } catch (ExecutionException | TimeoutException e) {
-      LOG.warn("The engine could not be deregistered: {}", e.toString());
-      return Kind.NONE;
-    }
-  }
+  boolean takeBack(String reason, String detail, long waitMs) throws InterruptedException;
 
-  /** Ends the heartbeats. */
+  /** For how many milliseconds sessions may still come after the registration was taken back. */
+  long settleMs();
+
+  /** Ends all that the registration does, without taking it back. */
   @Override
-  public void close() {
-    calls.shutdownNow();
-  }
-
-  private Kind takeBack(String reason, String detail) throws InterruptedException {
-    if (deregistered) {
-      return Kind.OK;
-    }
-    Kind kind = gateway.deregister(reason, detail).kind();
-    deregistered = kind != Kind.BUSY;
-    return kind;
-  }
-
-  private void beat() {
-    if (deregistered) {
-      return;
-    }
-    try {
-      handle(gateway.register(node));
-    } catch (InterruptedException e) {
-      LOG.debug("The registration ended.");
-    } catch (RuntimeException e) {
-      LOG.error("The engine could not register; it will try again.", e);
-      retry();
-    }
-  }
-
-  private void handle(Answer answer) {
-    switch (answer.kind()) {
-      case OK -> {
-        retryMs = FIRST_RETRY_MS;
-        again(answer.heartbeatMs());
-        if (!registered) {
-          registered = true;
-          listener.registered(answer.warmUp());
-        }
-      }
-      case REFUSED ->
-          listener.ended(Ending.failure("The gateway refused the registration (403): the engine's"
-              + " key or path is not the one the gateway knows. Was its cluster secret replaced?"));
-      case UNWANTED ->
-          listener.ended(Ending.orderly("stopped", "The gateway does not want this engine (410)."));
-      default -> retry();
-    }
-  }
-
-  private void retry() {
-    if (!registered && System.currentTimeMillis() >= giveUpAt) {
-      listener.ended(Ending.failure("The gateway did not accept the registration within"
-          + " spark.kyuubi.session.engine.initialize.timeout; the engine gives up."));
-      return;
-    }
-    again(retryMs);
-    retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
-  }
-
-  private void again(long delayMs) {
-    calls.schedule(this::beat, delayMs, TimeUnit.MILLISECONDS);
-  }
+  void close();
 }

@@ -4,6 +4,7 @@ package org.roundhouse.engine;
 
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.spark.connect.proto.Aggregate;
 import org.apache.spark.connect.proto.ExecutePlanRequest;
 import org.apache.spark.connect.proto.Expression;
@@ -36,14 +37,21 @@ final class WarmUp {
   private static final long LIMIT_S = 120;
 
   private final String sessionId = UUID.randomUUID().toString();
+  private final AtomicBoolean started = new AtomicBoolean();
 
   /** The id of the warm-up's session. */
   String sessionId() {
     return sessionId;
   }
 
-  /** Warms the engine up; a failure is logged and harms nobody. */
-  void run(int port, String token) {
+  /** Warms the engine up in the background, once; a failure is logged and harms nobody. */
+  void start(int port, String token) {
+    if (!started.getAndSet(true)) {
+      Threads.daemon("roundhouse-warm-up").newThread(() -> run(port, token)).start();
+    }
+  }
+
+  private void run(int port, String token) {
     long start = System.nanoTime();
     ManagedChannel channel =
         NettyChannelBuilder.forAddress(SparkAccess.LOOPBACK, port).usePlaintext().build();

@@ -53,6 +53,11 @@ class ControlServerTest implements ControlServer.Handler {
   }
 
   @Override
+  public void warmUp() {
+    commands.add("warm-up");
+  }
+
+  @Override
   public void drain(String reason) {
     commands.add("drain " + reason);
   }
@@ -87,10 +92,12 @@ class ControlServerTest implements ControlServer.Handler {
   @CsvSource({
     "GET, /v1/status, 200",
     "GET, /v1/events?after=0&waitMs=0, 200",
+    "POST, /v1/warm-up, 202",
     "POST, /v1/drain, 202",
     "POST, /v1/stop, 202",
     "POST, /v1/status, 405",
     "GET, /v1/stop, 405",
+    "GET, /v1/warm-up, 405",
     "DELETE, /v1/drain, 405",
     "PUT, /v1/events, 405",
     "GET, /, 404",
@@ -121,7 +128,8 @@ class ControlServerTest implements ControlServer.Handler {
     call("POST", "/v1/drain", "{\"reason\":\"upgrade\"}");
     call("POST", "/v1/stop", "{\"reason\":\"by admin\",\"more\":1}");
     call("POST", "/v1/stop", "");
-    assertEquals(List.of("drain upgrade", "stop by admin", "stop "), commands);
+    call("POST", "/v1/warm-up", "");
+    assertEquals(List.of("drain upgrade", "stop by admin", "stop ", "warm-up"), commands);
   }
 
   @Test

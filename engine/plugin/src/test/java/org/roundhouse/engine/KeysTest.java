@@ -21,14 +21,29 @@ class KeysTest {
   @Test
   void takesTheKeysAndDeletesTheFile() throws IOException {
     Path file = file("rpc=" + "1".repeat(64), "register=" + "2".repeat(64), "control=" + "3".repeat(64));
-    assertEquals(new Keys("1".repeat(64), "2".repeat(64), "3".repeat(64)), Keys.take(file));
+    Keys keys = Keys.take(file, false);
+    assertEquals(new Keys("1".repeat(64), "2".repeat(64), "3".repeat(64), ""), keys);
+    assertEquals(3, keys.secrets().size());
     assertFalse(Files.exists(file));
+  }
+
+  @Test
+  void takesTheKeyForZooKeeperWhereItIsNeeded() throws IOException {
+    String[] lines = {
+      "rpc=" + "1".repeat(64), "register=" + "2".repeat(64), "control=" + "3".repeat(64),
+    };
+    var e = assertThrows(IOException.class, () -> Keys.take(file(lines), true));
+    assertTrue(e.getMessage().contains("'zk'"), e.getMessage());
+    lines[0] += "\nzk=" + "4".repeat(64);
+    Keys keys = Keys.take(file(lines), true);
+    assertEquals("4".repeat(64), keys.zooKeeper());
+    assertTrue(keys.secrets().contains(keys.zooKeeper()));
   }
 
   @Test
   void refusesAndStillDeletesAFileThatLacksAKey() throws IOException {
     Path file = file("rpc=" + "1".repeat(64), "register=" + "2".repeat(63));
-    var e = assertThrows(IOException.class, () -> Keys.take(file));
+    var e = assertThrows(IOException.class, () -> Keys.take(file, false));
     assertTrue(e.getMessage().contains("'register'"), e.getMessage());
     assertFalse(e.getMessage().contains("2222"), "a key is in the message");
     assertFalse(Files.exists(file));
@@ -36,7 +51,7 @@ class KeysTest {
 
   @Test
   void reportsAMissingFile() {
-    assertThrows(IOException.class, () -> Keys.take(dir.resolve("none")));
+    assertThrows(IOException.class, () -> Keys.take(dir.resolve("none"), false));
   }
 
   /** The expected value was made with: printf 'PUT\n/a\n{}' | openssl dgst -sha256 -hmac cdcd... */

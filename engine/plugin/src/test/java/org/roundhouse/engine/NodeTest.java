@@ -23,8 +23,9 @@ class NodeTest {
     assertEquals(
         "serverUri=127.0.0.1:41123;version=1;sparkConnectPort=41123;control=127.0.0.1:40999"
             + ";sparkVersion=4.3.0;kyuubi.engine.id=local-17;pid=4711;mac=" + MAC
-            + ";refId=" + Fixtures.REF_ID + ";sequence=0000000000",
-        node(about));
+            + ";refId=" + Fixtures.REF_ID + ";sequence=",
+        node(about).name());
+    assertEquals("127.0.0.1:41123", node(about).address());
   }
 
   @Test
@@ -35,11 +36,13 @@ class NodeTest {
     about.put("empty", "");
     about.put("absent", null);
     about.put("lines", "a\nb");
+    about.put("path", "a/b");
+    about.put("character", "\ue000");
     assertEquals(node(Map.of()), node(about));
   }
 
-  private static String node(Map<String, String> about) {
-    return Node.name(
+  private static Node node(Map<String, String> about) {
+    return Node.of(
         Fixtures.settings(Map.of()), Fixtures.KEYS, 41123, "127.0.0.1:40999", about);
   }
 }

@@ -3,10 +3,14 @@
 package org.roundhouse.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import org.apache.zookeeper.data.Id;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -59,5 +63,46 @@ class SettingsTest {
   @Test
   void acceptsAGatewayUrlWithASlashAtItsEnd() {
     assertEquals("http://h:1", Fixtures.settings("http://h:1/", Map.of()).gateway().toString());
+  }
+
+  @Test
+  void registersInZooKeeperWhereThereIsOne() {
+    Settings s =
+        Fixtures.settings(
+            "",
+            Map.of(
+                "spark.kyuubi.ha.addresses", "h:1,h:2/root",
+                "spark.kyuubi.ha.zookeeper.session.timeout", "6000",
+                "spark.kyuubi.ha.zookeeper.acl.gateways", "digest:a:x=, digest:b:y/",
+                "spark.kyuubi.ha.zookeeper.ssl.enabled", "true",
+                "spark.kyuubi.ha.zookeeper.ssl.truststore.path", "/etc/ca.crt",
+                "spark.kyuubi.engine.config.fingerprint", "f1"));
+    assertNull(s.gateway());
+    assertEquals("f1", s.configuration());
+    ZooKeeperSettings z = s.zooKeeper();
+    assertEquals("h:1,h:2/root", z.addresses());
+    assertEquals(6000, z.sessionTimeoutMs());
+    assertEquals(15_000, z.requestTimeoutMs());
+    assertEquals(List.of(new Id("digest", "a:x="), new Id("digest", "b:y/")), z.gateways());
+    assertEquals("true", z.client().getProperty("zookeeper.client.secure"));
+    assertEquals("/etc/ca.crt", z.client().getProperty("zookeeper.ssl.trustStore.location"));
+    assertEquals("PEM", z.client().getProperty("zookeeper.ssl.trustStore.type"));
+    assertNull(Fixtures.settings(Map.of()).zooKeeper());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "spark.kyuubi.ha.zookeeper.acl.gateways, ''",
+    "spark.kyuubi.ha.zookeeper.acl.gateways, world:anyone",
+    "spark.kyuubi.ha.zookeeper.session.timeout, 0",
+    "spark.kyuubi.session.engine.spark.max.heap.percent, 101"
+  })
+  void namesWhatIsWrong(String key, String value) {
+    Map<String, String> conf = new HashMap<>();
+    conf.put("spark.kyuubi.ha.addresses", "h:1");
+    conf.put("spark.kyuubi.ha.zookeeper.acl.gateways", "digest:a:x");
+    conf.put(key, value);
+    var e = assertThrows(IllegalArgumentException.class, () -> Fixtures.settings("", conf));
+    assertTrue(e.getMessage().contains(key), e.getMessage());
   }
 }

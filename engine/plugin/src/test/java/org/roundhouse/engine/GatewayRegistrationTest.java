@@ -23,11 +23,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.roundhouse.engine.GatewayClient.Kind;
 
 /** The registration against a gateway that is a real HTTP server. */
 @Timeout(60)
-class RegistrationTest implements Registration.Listener {
+class GatewayRegistrationTest implements Registration.Listener {
 
   private static final String ACCEPTED = "{\"warmUp\":false,\"heartbeatMs\":100}";
   private static final long NEVER = Long.MAX_VALUE;
@@ -67,6 +66,11 @@ class RegistrationTest implements Registration.Listener {
   }
 
   @Override
+  public void deregistered() {
+    throw new AssertionError("a gateway deletes no registration");
+  }
+
+  @Override
   public void ended(Ending ending) {
     endings.add(ending);
   }
@@ -81,7 +85,7 @@ class RegistrationTest implements Registration.Listener {
     String signed = "PUT\n" + first.path() + "\n";
     String mac = Fixtures.KEYS.mac(signed.getBytes(StandardCharsets.UTF_8), first.body());
     assertEquals("Roundhouse-MAC " + mac, first.authorization());
-    assertEquals("the node", first.json().path("node").asText());
+    assertEquals("the node;sequence=0000000000", first.json().path("node").asText());
     assertEquals(
         "/kyuubi_1_USER_SPARK_CONNECT/alice/default", first.json().path("path").asText());
     Call second = calls.take();
@@ -161,7 +165,7 @@ class RegistrationTest implements Registration.Listener {
   void aDeregisteredEngineSendsNoHeartbeat() throws Exception {
     register(NEVER);
     registered.take();
-    assertEquals(Kind.OK, registration.deregister("idle", "Nobody came.", 5000));
+    assertTrue(registration.takeBack("idle", "Nobody came.", 5000));
     Call last = lastCall();
     assertEquals("DELETE", last.method());
     assertEquals("idle", last.json().path("reason").asText());
@@ -177,11 +181,11 @@ class RegistrationTest implements Registration.Listener {
     register(NEVER);
     registered.take();
     deleteCode = 409;
-    assertEquals(Kind.BUSY, registration.deregister("idle", "", 5000));
+    assertFalse(registration.takeBack("idle", "", 5000));
     calls.clear();
     assertEquals("PUT", calls.take().method());
     deleteCode = 410;
-    assertEquals(Kind.UNWANTED, registration.deregister("idle", "", 5000));
+    assertTrue(registration.takeBack("idle", "", 5000));
   }
 
   @Test
@@ -189,14 +193,14 @@ class RegistrationTest implements Registration.Listener {
     register(NEVER);
     registered.take();
     gateway.stop(0);
-    assertEquals(Kind.NONE, registration.deregister("idle", "", 5000));
+    assertTrue(registration.takeBack("idle", "", 5000));
   }
 
   private void register(long giveUpAt) {
     Settings settings =
         Fixtures.settings("http://127.0.0.1:" + gateway.getAddress().getPort(), Map.of());
     GatewayClient client = new GatewayClient(settings, Fixtures.KEYS);
-    registration = new Registration(client, this, "the node", giveUpAt);
+    registration = new GatewayRegistration(client, this, "the node;sequence=", giveUpAt);
     registration.start();
   }
 

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zookeeper
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// dial opens a connection to a server, whose name is resolved anew each time. A server
+// that does not greet in time loses it: the library would wait for several session timeouts.
+func (l *link) dial(network, address string, _ time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(l.life, l.dialTimeout)
+	defer cancel()
+	c, err := l.open(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{Conn: c, heard: &l.heard}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.hello != nil {
+		l.mu.hello.Stop()
+	}
+	l.mu.socket = s
+	l.mu.hello = time.AfterFunc(l.dialTimeout, func() { _ = s.Close() })
+	return s, nil
+}
+
+func (l *link) open(ctx context.Context, network, address string) (net.Conn, error) {
+	if l.tls == nil {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	return (&tls.Dialer{Config: l.tls}).DialContext(ctx, network, address)
+}
+
+// socket notes when something came.
+type socket struct {
+	net.Conn
+	heard *atomic.Int64
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if n > 0 {
+		s.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+// hosts gives the library one server after the other, by name: that of the
+// library resolves names once, and not at all if one of them is unknown.
+type hosts struct {
+	mu    sync.Mutex
+	all   []string
+	next  int
+	tried int // since the last session
+}
+
+// Init takes the servers, whose order the library has shuffled.
+func (h *hosts) Init(servers []string) error {
+	h.all = servers
+	return nil
+}
+
+// Len is the number of servers.
+func (h *hosts) Len() int { return len(h.all) }
+
+// Next is the next server, and whether all have been tried since the last session: then the library
+// pauses for a second.
+func (h *hosts) Next() (server string, round bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	server = h.all[h.next]
+	h.next = (h.next + 1) % len(h.all)
+	h.tried++
+	if h.tried > len(h.all) {
+		h.tried = 1
+		return server, true
+	}
+	return server, false
+}
+
+// Connected is told of a session.
+func (h *hosts) Connected() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tried = 0
+}
+
+// logger passes what the library says on, for those who search for a fault.
+type logger struct{ log *slog.Logger }
+
+// Printf is the library's.
+func (l logger) Printf(format string, args ...any) {
+	l.log.Debug("ZooKeeper: " + fmt.Sprintf(format, args...))
+}

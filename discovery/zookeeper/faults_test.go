@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zookeeper
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"roundhouse/discovery"
+)
+
+// expire ends the ZooKeeper session of l from another connection.
+func (b *lab) expire(t *testing.T, l *link) {
+	t.Helper()
+	password := reflect.ValueOf(l.conn).Elem().FieldByName("passwd").Bytes()
+	hello := make([]byte, 0, 64)
+	hello = binary.BigEndian.AppendUint32(hello, 44)
+	hello = binary.BigEndian.AppendUint32(hello, 0) // protocol
+	hello = binary.BigEndian.AppendUint64(hello, 0) // last zxid
+	hello = binary.BigEndian.AppendUint32(hello, 2000)
+	hello = binary.BigEndian.AppendUint64(hello, uint64(l.conn.SessionID()))
+	hello = binary.BigEndian.AppendUint32(hello, uint32(len(password)))
+	hello = append(hello, password...)
+	c, err := net.Dial("tcp", b.Address(0))
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Write(hello)
+	require.NoError(t, err)
+	answer := make([]byte, 4)
+	_, err = io.ReadFull(c, answer)
+	require.NoError(t, err)
+	_, err = io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(answer)))
+	require.NoError(t, err)
+	goodbye := binary.BigEndian.AppendUint32(nil, 8)
+	goodbye = binary.BigEndian.AppendUint32(goodbye, 1)
+	closing := int32(-11)
+	_, err = c.Write(binary.BigEndian.AppendUint32(goodbye, uint32(closing)))
+	require.NoError(t, err)
+	_, _ = io.Copy(io.Discard, c)
+}
+
+// sessionsHeard notes the newest state of sessions.
+type sessionsHeard struct {
+	mu    sync.Mutex
+	known map[string]discovery.SessionRecord
+}
+
+func followSessions(t *testing.T, s *Store) *sessionsHeard {
+	f := &sessionsHeard{known: map[string]discovery.SessionRecord{}}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	over := make(chan error, 1)
+	go func() { // the cleanup waits for it
+		over <- s.FollowSessions(ctx, func(r discovery.SessionRecord, gone bool) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.known[r.SessionID] = r
+			if gone {
+				delete(f.known, r.SessionID)
+			}
+		})
+	}()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-over) })
+	return f
+}
+
+func (f *sessionsHeard) has(ids ...string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		if _, ok := f.known[id]; !ok {
+			return false
+		}
+	}
+	return len(f.known) == len(ids)
+}
+
+func sessionOf(id string) discovery.SessionRecord {
+	return discovery.SessionRecord{User: "alice", SessionID: id, Gateway: "g1"}
+}
+
+func gatewayOf(id string) discovery.Gateway {
+	return discovery.Gateway{Owner: discovery.Owner{Gateway: id, Place: "0f", PID: 1, Start: 2}, Address: "127.0.0.1:15002", Since: time.UnixMilli(17).UTC()}
+}
+
+func TestExpiredSession(t *testing.T) {
+	t.Parallel()
+	z := startLab(t, 1)
+	o := z.options()
+	a, b := open(t, o), open(t, o)
+	f := followSessions(t, a)
+	require.NoError(t, a.Join(t.Context(), gatewayOf("ga")))
+	require.NoError(t, b.Join(t.Context(), gatewayOf("gb")))
+	require.NoError(t, b.PutSession(t.Context(), sessionOf("s1")))
+	require.NoError(t, b.PutSession(t.Context(), sessionOf("s2")))
+	lists, err := a.Watch(t.Context(), space1(o))
+	require.NoError(t, err)
+	require.Empty(t, <-lists)
+	for round := range 2 {
+		before := a.link.conn.SessionID()
+		z.expire(t, a.link)
+		soon(t, "a new ZooKeeper session", func() bool { return a.link.conn.SessionID() != before && a.link.conn.SessionID() != 0 })
+		soon(t, "the node is back", func() bool { return len(b.Gateways()) == 2 && len(a.Gateways()) == 2 })
+		id := fmt.Sprintf("new%d", round)
+		require.NoError(t, b.PutSession(t.Context(), sessionOf(id)))
+		require.NoError(t, b.DeleteSession(t.Context(), "alice", id))
+		require.NoError(t, b.DeleteSession(t.Context(), "alice", fmt.Sprintf("s%d", round+1)))
+		require.NoError(t, b.PutSession(t.Context(), sessionOf(fmt.Sprintf("s%d", round+3))))
+		soon(t, "the watches are back", func() bool { return f.has(fmt.Sprintf("s%d", round+2), fmt.Sprintf("s%d", round+3)) })
+	}
+	require.NoError(t, b.Register(t.Context(), space1(o), discovery.Node{Address: "h:1", RefID: "r1"}))
+	require.Len(t, <-lists, 1)
+	z.expire(t, b.link)
+	soon(t, "registered nodes come back", func() bool {
+		nodes, err := b.Find(t.Context(), space1(o))
+		return err == nil && len(nodes) == 1 && nodes[0].Sequence > 0
+	})
+}
+
+// space1 is an engine space of the cluster of o.
+func space1(o Options) string { return "/" + o.Namespace + "_1_USER_SPARK_CONNECT/alice/default" }
+
+// requireAway shows that all that needs ZooKeeper says in time that it is away, and that the rest goes on.
+func requireAway(t *testing.T, s *Store) {
+	t.Helper()
+	started := time.Now()
+	err := s.PutSession(t.Context(), sessionOf("late"))
+	require.ErrorIs(t, err, discovery.ErrAway)
+	require.ErrorContains(t, err, "kyuubi.ha.addresses")
+	require.ErrorContains(t, err, s.options.Addresses[0])
+	require.Less(t, time.Since(started), 4*time.Second)
+	_, err = s.Lock(t.Context(), "/limits/x")
+	require.ErrorIs(t, err, discovery.ErrAway)
+	_, err = s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err, "from memory")
+	_, err = s.GetSession(t.Context(), "alice", "unknown")
+	require.ErrorIs(t, err, discovery.ErrAway)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	started = time.Now()
+	require.Error(t, s.DeleteSession(ctx, "alice", "s1"))
+	require.Less(t, time.Since(started), time.Second)
+}
+
+// leaveFrozen: a server that is frozen while the others serve costs one failed request.
+func leaveFrozen(t *testing.T, z *lab) {
+	o := z.options()
+	o.SessionTimeout = 30 * time.Second // the library itself would wait for 20
+	s := open(t, o)
+	leader := z.Leader()
+	frozen := (leader + 1) % 3
+	soon(t, "it asks a follower", func() bool {
+		if s.link.conn.Server() == z.Address(frozen) {
+			up, _, _ := s.link.state()
+			return up
+		}
+		s.link.drop()
+		return false
+	})
+	started := time.Now()
+	z.Freeze(frozen)
+	soon(t, "another server is asked", func() bool { return s.PutSession(t.Context(), sessionOf("s1")) == nil })
+	require.Less(t, time.Since(started), 8*time.Second)
+	t.Logf("written %s after a server froze", time.Since(started))
+	z.Thaw(frozen)
+	z.AwaitServing(20 * time.Second)
+}
+
+func TestQuorumLostAndBack(t *testing.T) {
+	t.Parallel()
+	z := startLab(t, 3)
+	o := z.options()
+	a, b := open(t, o), open(t, o)
+	leaveFrozen(t, z)
+	f := followSessions(t, b)
+	require.NoError(t, a.Join(t.Context(), gatewayOf("ga")))
+	require.NoError(t, a.PutSession(t.Context(), sessionOf("s1")))
+	for _, i := range []int{0, 1} {
+		z.Freeze(i)
+	}
+	requireAway(t, a)
+	for _, i := range []int{0, 1} {
+		z.Thaw(i)
+	}
+	soon(t, "it is back", func() bool { return a.PutSession(t.Context(), sessionOf("s2")) == nil })
+	soon(t, "and the gateway's node", func() bool { return len(b.Gateways()) == 1 })
+	// What was refused may have been written: the writer has to write it again, or delete it.
+	require.NoError(t, a.DeleteSession(t.Context(), "alice", "late"))
+	require.NoError(t, a.PutSession(t.Context(), sessionOf("s1")))
+	soon(t, "the other one is told", func() bool { return f.has("s1", "s2") })
+
+	for i := range 3 {
+		z.Kill(i)
+	}
+	requireAway(t, a)
+	back := time.Now()
+	for i := range 3 {
+		z.Restart(i)
+	}
+	soon(t, "it is back", func() bool { return a.PutSession(t.Context(), sessionOf("s3")) == nil })
+	soon(t, "and the gateway's node", func() bool { return len(b.Gateways()) == 1 })
+	soon(t, "and the other one is told", func() bool { return f.has("s1", "s2", "s3") })
+	t.Logf("all was back %s after the start of the servers", time.Since(back))
+}
+
+// Holders that die, and waiters that go, leave nothing behind.
+func TestLocksOfTheDead(t *testing.T) {
+	t.Parallel()
+	z := startLab(t, 1)
+	o := z.options()
+	a, b := open(t, o), open(t, o)
+	_, err := a.Lock(t.Context(), "/x")
+	require.NoError(t, err)
+	got := make(chan error, 1)
+	go func() { // read below
+		unlock, err := b.Lock(t.Context(), "/x")
+		if err == nil {
+			unlock()
+		}
+		got <- err
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = b.Lock(ctx, "/x")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	z.expire(t, a.link)
+	require.NoError(t, <-got)
+
+	// A waiter whose session expires stands in line again.
+	unlock, err := a.Lock(t.Context(), "/x")
+	require.NoError(t, err)
+	go func() { // read below
+		unlock, err := b.Lock(t.Context(), "/x")
+		if err == nil {
+			unlock()
+		}
+		got <- err
+	}()
+	waiting := func() bool { names, err := b.children(t.Context(), b.recordsRoot()+"/locks/x"); return err == nil && len(names) == 2 }
+	soon(t, "it waits", waiting)
+	z.expire(t, b.link)
+	soon(t, "it waits again", waiting)
+	unlock()
+	require.NoError(t, <-got)
+	soon(t, "nothing is left", func() bool { names, err := b.children(t.Context(), b.recordsRoot()+"/locks/x"); return err == nil && len(names) == 0 })
+}
+
+// Connections that break in the middle of requests change no outcome.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	z := startLab(t, 1)
+	o := z.options()
+	a, b := open(t, o), open(t, o)
+	stop, over := make(chan struct{}), make(chan struct{})
+	go func() { // waited for below
+		defer close(over)
+		tick := time.NewTicker(37 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				a.link.drop()
+			}
+		}
+	}()
+	const count = 60
+	for i := range count {
+		r := sessionOf(fmt.Sprintf("s%d", i))
+		require.NoError(t, a.AddSession(t.Context(), r))
+		r.EngineRef = "e1"
+		require.NoError(t, a.PutSession(t.Context(), r))
+		unlock, err := a.Lock(t.Context(), "/x")
+		require.NoError(t, err)
+		unlock()
+		if i%2 == 1 {
+			require.NoError(t, a.DeleteSession(t.Context(), "alice", r.SessionID))
+		}
+	}
+	close(stop)
+	<-over
+	soon(t, "both know all", func() bool {
+		atA, errA := a.Sessions(t.Context())
+		atB, errB := b.Sessions(t.Context())
+		return errA == nil && errB == nil && len(atA) == count/2 && len(atB) == count/2
+	})
+	soon(t, "no lock is left", func() bool { names, err := b.children(t.Context(), b.recordsRoot()+"/locks/x"); return err == nil && len(names) == 0 })
+}
+
+func TestOpenWithoutServers(t *testing.T) {
+	o := Options{Addresses: []string{"127.0.0.1:1"}, Namespace: "kyuubi", Secrets: [][]byte{clusterSecret}, ConnectionTimeout: 300 * time.Millisecond}
+	started := time.Now()
+	_, err := Open(t.Context(), o)
+	require.ErrorIs(t, err, discovery.ErrAway)
+	require.ErrorContains(t, err, "127.0.0.1:1")
+	require.Less(t, time.Since(started), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	o.ConnectionTimeout = time.Minute
+	_, err = Open(ctx, o)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.False(t, strings.Contains(err.Error(), string(clusterSecret)))
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zookeeper
+
+import (
+	"context"
+
+	"roundhouse/discovery"
+)
+
+// maxDisabled bounds the records of disabled users.
+const maxDisabled = 100_000
+
+func (s *Store) makeRecords() {
+	s.sessions = kind(s, "sessions", 2, s.options.MaxSessions,
+		func(r discovery.SessionRecord) []string { return []string{r.User, r.SessionID} },
+		func(key []string) discovery.SessionRecord {
+			return discovery.SessionRecord{User: key[0], SessionID: key[1]}
+		})
+	s.sessions.merge = func(old, r discovery.SessionRecord) (discovery.SessionRecord, error) { return r, r.Replace(old) }
+	s.engines = kind(s, "engines", 1, s.options.MaxEngines,
+		func(r discovery.EngineRecord) []string { return []string{r.RefID} },
+		func(key []string) discovery.EngineRecord { return discovery.EngineRecord{RefID: key[0]} })
+	s.tokens = kind(s, "tokens", 1, s.options.MaxTokens,
+		func(r discovery.TokenRecord) []string { return []string{r.ID} },
+		func(key []string) discovery.TokenRecord { return discovery.TokenRecord{ID: key[0]} })
+	s.tokens.merge = keepRevoked
+	s.disabled = kind(s, "disabled", 1, maxDisabled,
+		func(r discovery.DisabledUser) []string { return []string{r.User} },
+		func(key []string) discovery.DisabledUser { return discovery.DisabledUser{User: key[0]} })
+}
+
+func keepRevoked(old, r discovery.TokenRecord) (discovery.TokenRecord, error) {
+	if !old.Revoked.IsZero() {
+		r.Revoked = old.Revoked
+	}
+	return r, nil
+}
+
+// AddSession creates the record of (r.User, r.SessionID), or returns discovery.ErrExists.
+func (s *Store) AddSession(ctx context.Context, r discovery.SessionRecord) error {
+	return s.sessions.add(ctx, r)
+}
+
+// PutSession creates or replaces the record, or returns discovery.ErrConflict.
+func (s *Store) PutSession(ctx context.Context, r discovery.SessionRecord) error {
+	return s.sessions.put(ctx, r)
+}
+
+// GetSession returns the record, or discovery.ErrNotFound.
+func (s *Store) GetSession(ctx context.Context, user, sessionID string) (discovery.SessionRecord, error) {
+	return s.sessions.get(ctx, user, sessionID)
+}
+
+// DeleteSession removes the record if there is one.
+func (s *Store) DeleteSession(ctx context.Context, user, sessionID string) error {
+	return s.sessions.remove(ctx, user, sessionID)
+}
+
+// Sessions returns every session record that is known here.
+func (s *Store) Sessions(ctx context.Context) ([]discovery.SessionRecord, error) {
+	return s.sessions.all(ctx)
+}
+
+// FollowSessions tells of session records until ctx ends.
+func (s *Store) FollowSessions(ctx context.Context, told discovery.Told[discovery.SessionRecord]) error {
+	return s.sessions.follow(ctx, told)
+}
+
+// PutEngine creates or replaces the record of r.RefID.
+func (s *Store) PutEngine(ctx context.Context, r discovery.EngineRecord) error {
+	return s.engines.put(ctx, r)
+}
+
+// DeleteEngine removes the record if there is one.
+func (s *Store) DeleteEngine(ctx context.Context, refID string) error {
+	return s.engines.remove(ctx, refID)
+}
+
+// Engines returns every engine record that is known here.
+func (s *Store) Engines(ctx context.Context) ([]discovery.EngineRecord, error) {
+	return s.engines.all(ctx)
+}
+
+// FollowEngines tells of engine records until ctx ends.
+func (s *Store) FollowEngines(ctx context.Context, told discovery.Told[discovery.EngineRecord]) error {
+	return s.engines.follow(ctx, told)
+}
+
+// PutToken creates or replaces the record of r.ID, but for a Revoked that it has.
+func (s *Store) PutToken(ctx context.Context, r discovery.TokenRecord) error {
+	return s.tokens.put(ctx, r)
+}
+
+// GetToken returns the record, or discovery.ErrNotFound.
+func (s *Store) GetToken(ctx context.Context, id string) (discovery.TokenRecord, error) {
+	return s.tokens.get(ctx, id)
+}
+
+// DeleteToken removes the record if there is one.
+func (s *Store) DeleteToken(ctx context.Context, id string) error { return s.tokens.remove(ctx, id) }
+
+// Tokens returns every token record that is known here.
+func (s *Store) Tokens(ctx context.Context) ([]discovery.TokenRecord, error) {
+	return s.tokens.all(ctx)
+}
+
+// FollowTokens tells of token records until ctx ends.
+func (s *Store) FollowTokens(ctx context.Context, told discovery.Told[discovery.TokenRecord]) error {
+	return s.tokens.follow(ctx, told)
+}
+
+// PutDisabled creates or replaces the record of r.User.
+func (s *Store) PutDisabled(ctx context.Context, r discovery.DisabledUser) error {
+	return s.disabled.put(ctx, r)
+}
+
+// DeleteDisabled removes the record if there is one.
+func (s *Store) DeleteDisabled(ctx context.Context, user string) error {
+	return s.disabled.remove(ctx, user)
+}
+
+// Disabled returns the records of all disabled users, by user.
+func (s *Store) Disabled(ctx context.Context) ([]discovery.DisabledUser, error) {
+	return s.disabled.all(ctx)
+}
+
+// FollowDisabled tells of disabled users until ctx ends.
+func (s *Store) FollowDisabled(ctx context.Context, told discovery.Told[discovery.DisabledUser]) error {
+	return s.disabled.follow(ctx, told)
+}

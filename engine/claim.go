@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"roundhouse/discovery"
+	"roundhouse/internal/errs"
+)
+
+// claimPause is how long a launch waits for news of another gateway's before it
+// looks whether that gateway still lives.
+const claimPause = time.Second
+
+// claimSpace makes l the launch of its space among all gateways, or settles it with
+// what another gateway launched. An error, or that l is settled, ends it.
+func (m *Manager) claimSpace(l *launch) error {
+	for {
+		m.mu.Lock()
+		news := m.mu.news
+		m.mu.Unlock()
+		other, err := m.decide(l)
+		switch {
+		case l.ctx.Err() != nil:
+			return context.Cause(l.ctx)
+		case errors.Is(err, discovery.ErrAway):
+			m.opts.Log.Warn("a launch waits for the store of the gateways", "engine", l.refID, "user", l.spec.LaunchUser, "err", err)
+		case err != nil:
+			return err
+		case other == "":
+			return nil
+		}
+		m.note(l, other)
+		m.waitForNews(l, news)
+	}
+}
+
+// note remembers which launch of another gateway l waits for.
+func (m *Manager) note(l *launch, other string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.other = other
+}
+
+func (m *Manager) waitForNews(l *launch, news <-chan struct{}) {
+	timer := time.NewTimer(claimPause)
+	defer timer.Stop()
+	select {
+	case <-news:
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+}
+
+// decide looks under the lock of the space what there is. It returns the engine
+// that another gateway launches, or "" when l is settled or has its own record.
+func (m *Manager) decide(l *launch) (other string, err error) {
+	unlock, err := m.opts.Cluster.Lock(l.ctx, l.spec.lockPath())
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	records, err := m.opts.Store.Engines(l.ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range records {
+		if !m.fits(r, l.spec) {
+			continue
+		}
+		if wait, err := m.useOther(l, r); wait || err != nil {
+			return r.RefID, err
+		}
+		if m.isSettled(l) {
+			return "", nil
+		}
+	}
+	return "", m.begin(l, records)
+}
+
+func (m *Manager) isSettled(l *launch) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return l.settled
+}
+
+// fits says whether r is an engine, or a launch, that spec could use.
+func (m *Manager) fits(r discovery.EngineRecord, spec Spec) bool {
+	of, err := specOf(r)
+	return err == nil && of.spaceKey() == spec.spaceKey()
+}
+
+// useOther settles l with the engine of r if it can be used. It returns true
+// when it is worth waiting for r.
+func (m *Manager) useOther(l *launch, r discovery.EngineRecord) (wait bool, err error) {
+	alive := m.alive(r)
+	m.mu.Lock()
+	e := m.mu.engines[r.RefID]
+	switch {
+	case e != nil:
+		if e.State() == Running { // else it drains or ends
+			m.settleLocked(l, e, nil)
+		}
+	case m.mu.starting[r.RefID] != nil, m.mu.adopting[r.RefID]:
+		wait = true
+	case r.Node != "":
+		m.adoptLocked(r)
+		wait = !m.mu.unusable[r.RefID]
+	case alive:
+		wait = true
+	default:
+		m.mu.Unlock()
+		return m.takeOver(l, r)
+	}
+	m.mu.Unlock()
+	return wait, nil
+}
+
+// begin writes the record of l, which makes it the launch of its space. The
+// records are all that there are.
+func (m *Manager) begin(l *launch, records []discovery.EngineRecord) error {
+	if m.opts.UserLimit > 0 || m.opts.GroupLimit > 0 {
+		unlock, err := m.opts.Cluster.Lock(l.ctx, limitsLock)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if records, err = m.opts.Store.Engines(l.ctx); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	err := m.roomLocked(l.spec, l.refID, records)
+	record := m.recordOf(l)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := m.store(record); err != nil {
+		if errors.Is(err, discovery.ErrAway) {
+			return err
+		}
+		return errs.Fault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.other, l.claimed = "", true
+	return nil
+}
+
+// stoppedElsewhere is for the waiters of a launch whose record somebody removed.
+func stoppedElsewhere(l *launch) error {
+	return errs.New(errs.EngineLaunchFailed, "The launch of engine %s of %s was stopped by way of another gateway. Connect again.", l.refID, l.spec.LaunchUser)
+}

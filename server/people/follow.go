@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package people
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"roundhouse/discovery"
+)
+
+// lag is what the gateway that was asked to disable a user has to end what it knows:
+// it tells the administrator how much that was. What is left ends here.
+const lag = time.Second
+
+// Run hears of what other gateways change, and ends in p what users have whom they
+// disable, until ctx ends.
+func (l *List) Run(ctx context.Context, p Property) error {
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error {
+		if err := l.store.FollowDisabled(ctx, l.told); ctx.Err() == nil {
+			return fmt.Errorf("users that other gateways disable are not heard of any more: %w", err)
+		}
+		return nil
+	})
+	parts.Go(func() error { l.endOthers(ctx, p); return nil })
+	return parts.Wait()
+}
+
+// told takes in a record of the store. A user is refused, or not, from now on.
+func (l *List) told(r discovery.DisabledUser, gone bool) {
+	if l.take(r, gone) {
+		l.log.Info("another gateway has changed whether a user is disabled", "user", r.User, "disabled", !gone, "by", r.By)
+	}
+}
+
+// take says whether another gateway has changed something.
+func (l *List) take(r discovery.DisabledUser, gone bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old, was := l.disabled[r.User]
+	if gone {
+		delete(l.disabled, r.User)
+		delete(l.others, r.User)
+		return was && l.own != r.User
+	}
+	l.disabled[r.User] = r
+	if l.own == r.User || was && old.By == r.By && old.Reason == r.Reason && old.Since.Equal(r.Since) {
+		return false
+	}
+	l.others[r.User] = r
+	select {
+	case l.news <- struct{}{}:
+	default: // is told already
+	}
+	return true
+}
+
+// endOthers ends what those have whom another gateway has disabled.
+func (l *List) endOthers(ctx context.Context, p Property) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.news:
+		}
+		later := time.NewTimer(lag)
+		select {
+		case <-ctx.Done():
+			later.Stop()
+			return
+		case <-later.C:
+		}
+		for r, more := l.next(); more && ctx.Err() == nil; r, more = l.next() {
+			l.endOne(ctx, p, r)
+		}
+	}
+}
+
+// next takes one of the others out, if there is one.
+func (l *List) next() (r discovery.DisabledUser, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for user, r := range l.others {
+		delete(l.others, user)
+		return r, true
+	}
+	return r, false
+}
+
+func (l *List) endOne(ctx context.Context, p Property, r discovery.DisabledUser) {
+	ended, err := p.EndAll(ctx, r.User, whyEnded(r.User, r.By))
+	if err != nil {
+		l.log.Warn("not all of a user whom another gateway has disabled has ended here; disable the user again to end what is left",
+			"user", r.User, "err", err)
+		return
+	}
+	l.log.Info("a user whom another gateway has disabled has nothing here any more", "user", r.User, "calls", ended.Calls,
+		"sessions", ended.Sessions, "engines", ended.Engines, "tokens", ended.Tokens)
+}
+
+// whyEnded is what is told of the property of a user.
+func whyEnded(user, by string) string { return fmt.Sprintf("User %s was disabled by %s.", user, by) }

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"roundhouse/discovery"
+)
+
+// memoryStore is a store. Used by itself it tells nothing, as one of a single gateway.
+type memoryStore struct {
+	mu      sync.Mutex
+	records map[Key]discovery.SessionRecord
+	fail    error
+	locks   map[string]chan struct{}
+	// gateways are those that share the store.
+	gateways []*gatewayStore
+}
+
+func newMemoryStore() *memoryStore {
+	return &memoryStore{records: map[Key]discovery.SessionRecord{}, locks: map[string]chan struct{}{}}
+}
+
+func (s *memoryStore) AddSession(_ context.Context, r discovery.SessionRecord) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.records[Key{r.User, r.SessionID}]; known && s.fail == nil {
+		return discovery.ErrExists
+	}
+	return s.putLocked(r)
+}
+
+func (s *memoryStore) PutSession(_ context.Context, r discovery.SessionRecord) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.records[Key{r.User, r.SessionID}]
+	if old.EngineRef != "" && old.EngineRef != r.EngineRef || old.Ended != nil && r.Ended == nil {
+		return discovery.ErrConflict
+	}
+	return s.putLocked(r)
+}
+
+func (s *memoryStore) putLocked(r discovery.SessionRecord) error {
+	if s.fail != nil {
+		return s.fail
+	}
+	r.Opened = r.Opened.Round(0) // as JSON does
+	s.records[Key{r.User, r.SessionID}] = r
+	s.tellLocked(Key{r.User, r.SessionID})
+	return nil
+}
+
+func (s *memoryStore) GetSession(_ context.Context, user, id string) (discovery.SessionRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, known := s.records[Key{user, id}]
+	if !known {
+		return r, discovery.ErrNotFound
+	}
+	return r, nil
+}
+
+func (s *memoryStore) DeleteSession(_ context.Context, user, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	delete(s.records, Key{user, id})
+	s.tellLocked(Key{user, id})
+	return nil
+}
+
+func (s *memoryStore) Sessions(context.Context) ([]discovery.SessionRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.records)), nil
+}
+
+func (s *memoryStore) FollowSessions(ctx context.Context, _ discovery.Told[discovery.SessionRecord]) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (s *memoryStore) Lock(ctx context.Context, path string) (unlock func(), err error) {
+	s.mu.Lock()
+	held := s.locks[path]
+	if held == nil {
+		held = make(chan struct{}, 1)
+		s.locks[path] = held
+	}
+	s.mu.Unlock()
+	select {
+	case held <- struct{}{}:
+		return func() { <-held }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *memoryStore) tellLocked(k Key) {
+	for _, g := range s.gateways {
+		g.queue = append(g.queue, k)
+	}
+}
+
+// gatewayStore is the store as one of several gateways sees it.
+type gatewayStore struct {
+	*memoryStore
+	// lag is how late the gateway is told.
+	lag time.Duration
+	// telling lets one tell at a time; the others are guarded by the store's mutex.
+	telling sync.Mutex
+	queue   []Key
+	told    discovery.Told[discovery.SessionRecord]
+	away    bool
+}
+
+// join is the store of one more gateway.
+func (s *memoryStore) join(lag time.Duration) *gatewayStore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := &gatewayStore{memoryStore: s, lag: lag}
+	s.gateways = append(s.gateways, g)
+	return g
+}
+
+func (g *gatewayStore) setAway(away bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.away = away
+}
+
+func (g *gatewayStore) reach() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.away {
+		return discovery.ErrAway
+	}
+	return nil
+}
+
+// tell tells all that there is to tell by now.
+func (g *gatewayStore) tell() {
+	g.telling.Lock()
+	defer g.telling.Unlock()
+	for {
+		g.mu.Lock()
+		if len(g.queue) == 0 || g.told == nil || g.away {
+			g.mu.Unlock()
+			return
+		}
+		k := g.queue[0]
+		g.queue = g.queue[1:]
+		r, known := g.records[k]
+		told := g.told
+		g.mu.Unlock()
+		if !known {
+			r = discovery.SessionRecord{User: k.User, SessionID: k.ID}
+		}
+		told(r, !known)
+	}
+}
+
+func (g *gatewayStore) FollowSessions(ctx context.Context, told discovery.Told[discovery.SessionRecord]) error {
+	g.mu.Lock()
+	g.told = told
+	g.queue = slices.Collect(maps.Keys(g.records))
+	g.mu.Unlock()
+	tick := time.NewTicker(max(g.lag, time.Millisecond))
+	defer tick.Stop()
+	for {
+		g.tell()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (g *gatewayStore) Lock(ctx context.Context, path string) (func(), error) {
+	if err := g.reach(); err != nil {
+		return nil, err
+	}
+	unlock, err := g.memoryStore.Lock(ctx, path)
+	if err == nil {
+		g.tell()
+	}
+	return unlock, err
+}
+
+func (g *gatewayStore) AddSession(ctx context.Context, r discovery.SessionRecord) error {
+	if err := g.reach(); err != nil {
+		return err
+	}
+	return g.memoryStore.AddSession(ctx, r)
+}
+
+func (g *gatewayStore) PutSession(ctx context.Context, r discovery.SessionRecord) error {
+	if err := g.reach(); err != nil {
+		return err
+	}
+	return g.memoryStore.PutSession(ctx, r)
+}
+
+func (g *gatewayStore) GetSession(ctx context.Context, user, id string) (discovery.SessionRecord, error) {
+	if err := g.reach(); err != nil {
+		return discovery.SessionRecord{}, err
+	}
+	return g.memoryStore.GetSession(ctx, user, id)
+}
+
+func (g *gatewayStore) DeleteSession(ctx context.Context, user, id string) error {
+	if err := g.reach(); err != nil {
+		return err
+	}
+	return g.memoryStore.DeleteSession(ctx, user, id)
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"roundhouse/discovery"
+)
+
+const (
+	// storeTimeout bounds one write to the store.
+	storeTimeout = 5 * time.Second
+	// writeParallel is how many records are written at once: the store writes them
+	// together.
+	writeParallel = 100
+)
+
+// entry is how the record of a session stands.
+type entry struct {
+	// settled is closed when Open knows whether the session is the one of its key;
+	// before, nobody finds it. refusal is why it is not, nil to look again.
+	settled chan struct{}
+	granted bool
+	refusal error
+
+	// writing lets one writer at a time write. A session whose predecessor's end is
+	// still to be written shares its writing, and clears its record first.
+	writing chan struct{}
+	clear   atomic.Bool
+	// stored says that there is a record.
+	stored atomic.Bool
+	// buried says that there is nothing to write any more.
+	buried atomic.Bool
+}
+
+func newEntry() entry {
+	return entry{settled: make(chan struct{}), writing: make(chan struct{}, 1)}
+}
+
+// open says whether the session may be found.
+func (e *entry) open() bool {
+	select {
+	case <-e.settled:
+		return e.granted
+	default:
+		return false
+	}
+}
+
+// settle ends the opening: the session is the one of its key, or refusal says why
+// not.
+func (e *entry) settle(granted bool, refusal error) {
+	e.granted, e.refusal = granted, refusal
+	close(e.settled)
+}
+
+// write makes the newest state of s durable, which may be its end. Where the store
+// cannot be reached, and for ends with any error, Run goes on trying.
+func (m *Manager) write(ctx context.Context, s *Session) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	var err error
+	select {
+	case s.writing <- struct{}{}:
+		err = m.put(ctx, s)
+		m.noteLate(s, err)
+		<-s.writing
+	case <-ctx.Done():
+		err = fmt.Errorf("%w: another write takes its time", discovery.ErrAway)
+		m.noteLate(s, err)
+	}
+	return err
+}
+
+func (m *Manager) put(ctx context.Context, s *Session) error {
+	end := s.Ended()
+	if s.buried.Load() || end != nil && end.told {
+		return nil
+	}
+	if s.clear.Load() {
+		if err := m.Store.DeleteSession(ctx, s.User, s.ID); err != nil {
+			return err
+		}
+		s.clear.Store(false)
+	}
+	if end != nil {
+		return m.putEnd(ctx, s, end)
+	}
+	r, err := m.record(s)
+	if err != nil {
+		return err
+	}
+	if s.stored.Load() {
+		return m.Store.PutSession(ctx, r)
+	}
+	if err = m.Store.AddSession(ctx, r); err == nil {
+		s.stored.Store(true)
+	}
+	return err
+}
+
+// putEnd writes a tombstone, or deletes the record of a session that is forgotten.
+func (m *Manager) putEnd(ctx context.Context, s *Session, end *End) error {
+	var err error
+	if end.Cause == Forgotten {
+		err = m.Store.DeleteSession(ctx, s.User, s.ID)
+	} else {
+		err = m.putTombstone(ctx, s)
+	}
+	if err == nil {
+		s.buried.Store(true)
+	}
+	return err
+}
+
+func (m *Manager) putTombstone(ctx context.Context, s *Session) error {
+	r, err := m.record(s)
+	if err != nil {
+		return err
+	}
+	if err = m.Store.PutSession(ctx, r); !errors.Is(err, discovery.ErrConflict) {
+		return err
+	}
+	stored, err := m.Store.GetSession(ctx, s.User, s.ID)
+	if err != nil || stored.Ended != nil {
+		return err
+	}
+	r.EngineRef = stored.EngineRef // another gateway has given it one
+	return m.Store.PutSession(ctx, r)
+}
+
+// noteLate remembers s if its newest state is still to be written, and forgets it if
+// it is not. There are no more such sessions than live ones and tombstones.
+func (m *Manager) noteLate(s *Session, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.mu.late[s.Key]
+	late := err != nil && !s.buried.Load() && (errors.Is(err, discovery.ErrAway) || s.Ended() != nil)
+	switch {
+	case !late && known == s:
+		delete(m.mu.late, s.Key)
+	case late && known == nil && len(m.mu.late) < len(m.mu.live.sessions)+m.Tombstones:
+		m.mu.late[s.Key] = s
+		m.Log.Warn("the record of a session is written later", "user", s.User, "session", s.ID, "err", err)
+	}
+}
+
+// flush writes what could not be written before.
+func (m *Manager) flush(ctx context.Context) {
+	m.mu.Lock()
+	late := make([]*Session, 0, len(m.mu.late))
+	for _, s := range m.mu.late {
+		late = append(late, s)
+	}
+	m.mu.Unlock()
+	var group errgroup.Group
+	group.SetLimit(writeParallel)
+	for _, s := range late {
+		group.Go(func() error {
+			err := m.write(ctx, s)
+			if errors.Is(err, discovery.ErrExists) || errors.Is(err, discovery.ErrConflict) {
+				m.overruled(ctx, s)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // no function returns an error
+}
+
+// overruled ends s, whose record contradicts the one that another gateway wrote while
+// this one could not reach the store.
+func (m *Manager) overruled(ctx context.Context, s *Session) {
+	r, err := m.Store.GetSession(ctx, s.User, s.ID)
+	switch {
+	case err != nil && !errors.Is(err, discovery.ErrNotFound):
+		m.noteLate(s, fmt.Errorf("%w: %w", discovery.ErrAway, err))
+		return
+	case err != nil:
+		s.stored.Store(false)
+		m.noteLate(s, discovery.ErrAway) // it can be added now
+		return
+	case s.is(r) && r.Ended != nil:
+		m.take(r)
+		return
+	case s.is(r) && (r.EngineRef == "" || s.on(r.EngineRef)):
+		s.stored.Store(true)
+		m.noteLate(s, discovery.ErrAway) // it is ours, in an older state
+		return
+	}
+	if e := s.Engine(); e != nil && e.RefID() != r.EngineRef {
+		defer m.release(ctx, s.Key, e)
+	}
+	m.end(s, End{Cause: Lost, Why: "Another gateway opened it, too, while the store of sessions could not be reached.", told: true})
+	m.take(r)
+}
