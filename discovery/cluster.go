@@ -81,4 +81,7 @@ type Spaces interface {
 	OpenSpace(ctx context.Context, path string, engines []Credential) error
 	// CloseSpace removes the space unless there are nodes in it.
 	CloseSpace(ctx context.Context, path string) error
+	// SweepSpace removes what is in the space and no node, or none that good names, and
+	// tells how much that was.
+	SweepSpace(ctx context.Context, path string, good func(Node) bool) (removed int, err error)
 }

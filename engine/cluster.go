@@ -21,6 +21,11 @@ type Cluster interface {
 	CloseSpace(ctx context.Context, path string) error
 }
 
+// Sweeper removes what nobody needs from engine spaces (discovery.Spaces).
+type Sweeper interface {
+	SweepSpace(ctx context.Context, path string, good func(discovery.Node) bool) (removed int, err error)
+}
+
 // limitsLock is the lock under which launches are counted that limits concern.
 const limitsLock = "/limits/engines"
 

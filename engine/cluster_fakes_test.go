@@ -146,6 +146,21 @@ func (s *ensemble) CloseSpace(_ context.Context, path string) error {
 	return nil
 }
 
+func (s *ensemble) SweepSpace(_ context.Context, path string, good func(discovery.Node) bool) (removed int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.nodes[path])
+	s.nodes[path] = slices.DeleteFunc(s.nodes[path], func(n discovery.Node) bool { return !good(n) })
+	return before - len(s.nodes[path]), nil
+}
+
+// in are the nodes in a space.
+func (s *ensemble) in(path string) []discovery.Node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.nodes[path])
+}
+
 // node puts a node into a space.
 func (s *ensemble) node(path string, n discovery.Node) {
 	s.mu.Lock()

@@ -218,8 +218,8 @@ func TestLimitsHoldOverAllGateways(t *testing.T) {
 func TestForgedNodesAreNeverDialled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, machine := newEnsemble(), newMachine()
-		forged := make(chan discovery.Node, 10)
-		a := s.gateway(t, "a", machine, func(o *Options) { o.OnForged = func(_ string, n discovery.Node) { forged <- n } })
+		forged := make(chan string, 10)
+		a := s.gateway(t, "a", machine, func(o *Options) { o.OnForged, o.Sweeper = func(path string) { forged <- path }, s })
 		result := a.acquire(t.Context(), userSpec("alice"))
 		synctest.Wait()
 		l := machine.launches()[0]
@@ -240,6 +240,10 @@ func TestForgedNodesAreNeverDialled(t *testing.T) {
 		require.Equal(t, Starting, a.m.Engines()[0].State)
 		s.register(l)
 		took(t, result)
+		time.Sleep((sweepRounds + 1) * tendInterval)
+		synctest.Wait()
+		require.Len(t, s.in(path), 1, "only what the engine signed is left")
+		require.Equal(t, l.RefID, s.in(path)[0].RefID)
 		a.stop()
 	})
 }

@@ -31,6 +31,8 @@ type Options struct {
 	// that is alone. Alive, needed with it, says whether a gateway lives.
 	Cluster Cluster
 	Alive   func(discovery.Owner) bool
+	// Sweeper removes nodes that no engine signed; nil leaves them.
+	Sweeper Sweeper
 	// Fingerprint tells the configuration that an engine of spec would be launched
 	// with now from others. Optional.
 	Fingerprint func(spec Spec) (string, error)
@@ -79,8 +81,8 @@ type Options struct {
 	// OnKnown is told of each engine that another gateway launched, once it can be
 	// used here. It must not block for long. Optional.
 	OnKnown func(refID string)
-	// OnForged is told of each node in an engine space that no engine signed. Optional.
-	OnForged func(path string, n discovery.Node)
+	// OnForged is told of nodes in an engine space that no engine signed. Optional.
+	OnForged func(path string)
 	// DialControl makes the client of a control endpoint. Optional.
 	DialControl func(at Endpoint, key string) Control
 }
@@ -261,7 +263,7 @@ func (o *Options) complete() error {
 		o.OnKnown = func(string) {}
 	}
 	if o.OnForged == nil {
-		o.OnForged = func(string, discovery.Node) {}
+		o.OnForged = func(string) {}
 	}
 	if o.OnChange == nil {
 		o.OnChange = func(Change) {}

@@ -119,7 +119,7 @@ func (m *Manager) admitFrom(l *launch, nodes <-chan []discovery.Node) bool {
 func (m *Manager) takeNode(l *launch, node discovery.Node) bool {
 	_, keys, err := m.verify(l.refID, l.spec.Path(), node.String())
 	if err != nil {
-		m.opts.OnForged(l.spec.Path(), node)
+		m.opts.OnForged(l.spec.Path())
 		m.opts.Log.Warn("a node that its engine did not sign is ignored", "path", l.spec.Path(), "address", node.Address, "err", err)
 		return false
 	}
@@ -147,5 +147,54 @@ func (m *Manager) warmUp(refID string) {
 	}
 	if err := e.control.Order(e.life, orderWarmUp, ""); err != nil {
 		m.opts.Log.Debug("an engine does not warm up", "engine", refID, "err", err)
+	}
+}
+
+const (
+	// sweepRounds is how many rounds of tend go by between two sweeps of the spaces.
+	sweepRounds = 6
+	// spacesLock is held by the one gateway that sweeps.
+	spacesLock = "/sweep/spaces"
+)
+
+// sweepSpaces removes nodes that belong to no engine from all spaces, unless
+// another gateway is at it.
+func (m *Manager) sweepSpaces() {
+	ctx, cancel := context.WithTimeout(m.life, tendLockTime)
+	defer cancel()
+	unlock, err := m.opts.Cluster.Lock(ctx, spacesLock)
+	if err != nil {
+		return
+	}
+	defer unlock()
+	records, err := m.opts.Store.Engines(ctx)
+	if err != nil {
+		return
+	}
+	spaces := map[string]map[string]bool{} // path, then ref ids
+	for _, r := range records {
+		if spaces[r.Path] == nil {
+			spaces[r.Path] = map[string]bool{}
+		}
+		spaces[r.Path][r.RefID] = true
+	}
+	for path, known := range spaces {
+		m.sweepSpace(path, known)
+	}
+}
+
+// sweepSpace removes from a space what is not signed by one of its engines.
+func (m *Manager) sweepSpace(path string, known map[string]bool) {
+	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
+	defer cancel()
+	removed, err := m.opts.Sweeper.SweepSpace(ctx, path, func(n discovery.Node) bool {
+		_, _, err := m.verify(n.RefID, path, n.String())
+		return known[n.RefID] && err == nil
+	})
+	for range removed {
+		m.opts.OnForged(path)
+	}
+	if removed > 0 || err != nil {
+		m.opts.Log.Warn("nodes that no engine signed were removed", "path", path, "removed", removed, "err", err)
 	}
 }

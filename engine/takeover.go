@@ -83,11 +83,14 @@ func (m *Manager) deleteRecord(refID string) error {
 func (m *Manager) tend() {
 	tick := time.NewTicker(tendInterval)
 	defer tick.Stop()
-	for {
+	for round := 1; ; round++ {
 		select {
 		case <-m.life.Done():
 			return
 		case <-tick.C:
+		}
+		if m.opts.Sweeper != nil && round%sweepRounds == 0 {
+			m.sweepSpaces()
 		}
 		m.tendDistant()
 		records, err := m.opts.Store.Engines(m.life)

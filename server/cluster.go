@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -13,6 +14,7 @@ import (
 
 	"roundhouse/conf"
 	"roundhouse/discovery"
+	"roundhouse/discovery/embedded"
 	"roundhouse/discovery/zookeeper"
 	"roundhouse/internal/process"
 	"roundhouse/internal/secret"
@@ -20,17 +22,21 @@ import (
 )
 
 // records is the store of a gateway: its own, or that of several gateways.
-type records interface {
+type records struct {
 	discovery.SessionStore
 	discovery.SessionFollower
 	discovery.EngineStore
-	discovery.EngineFollower
-	sharedTokens
+	discovery.TokenStore
+	discovery.TokenFollower
 	discovery.DisabledStore
 	discovery.DisabledFollower
 	discovery.Locker
-	Close() error
+	io.Closer
 }
+
+func ownRecords(s *embedded.Store) records { return records{s, s, s, s, s, s, s, s, s} }
+
+func sharedRecords(s *zookeeper.Store) records { return records{s, s, s, s, s, s, s, s, s} }
 
 // joinCluster connects to the store of several gateways.
 func (p *parts) joinCluster() error {
@@ -52,7 +58,7 @@ func (p *parts) joinCluster() error {
 	if err != nil {
 		return fmt.Errorf("%w (%s)", err, conf.HAAddresses.Key)
 	}
-	p.store, p.cluster, p.peers.all = store, store, store.Gateways
+	p.store, p.cluster, p.peers.all = sharedRecords(store), store, store.Gateways
 	p.leave = store.Leave
 	return nil
 }

@@ -17,7 +17,6 @@ import (
 	"roundhouse/auth"
 	"roundhouse/auth/issue"
 	"roundhouse/conf"
-	"roundhouse/discovery"
 	"roundhouse/discovery/embedded"
 	"roundhouse/engine"
 	"roundhouse/engine/submit"
@@ -98,7 +97,7 @@ func (p *parts) openEmbedded() error {
 	if err != nil {
 		return fmt.Errorf("%w (%s)", err, conf.ServerDataDir.Key)
 	}
-	p.store = store
+	p.store = ownRecords(store)
 	return nil
 }
 
@@ -179,13 +178,13 @@ func (p *parts) makeEngines() error {
 		},
 		OnCensus: func(refID string, c engine.Census) { p.sessions.Census(refID, c) },
 		OnKnown:  func(refID string) { p.sessions.EngineKnown(refID) },
-		OnForged: func(string, discovery.Node) { p.metrics.NodeRejected(metrics.RejectedInvalid) },
+		OnForged: func(string) { p.metrics.NodeRejected(metrics.RejectedInvalid) },
 		OnSpawn:  p.metrics.LaunchStarted,
 		OnLaunch: p.launchEnded,
 		OnChange: p.auditEngine,
 	}
 	if p.cluster != nil {
-		managed.Cluster = p.cluster
+		managed.Cluster, managed.Sweeper = p.cluster, p.cluster
 	}
 	p.engines, err = engine.NewManager(managed)
 	return err

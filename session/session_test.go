@@ -28,10 +28,18 @@ type fakeEngine struct {
 	id   string
 	done chan struct{}
 	err  error
+	conn grpc.ClientConnInterface
+}
+
+// refusing is a connection on which every call fails.
+type refusing struct{ grpc.ClientConnInterface }
+
+func (refusing) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+	return errors.New("refused")
 }
 
 func (e *fakeEngine) RefID() string                       { return e.id }
-func (e *fakeEngine) Conn() grpc.ClientConnInterface      { return nil }
+func (e *fakeEngine) Conn() grpc.ClientConnInterface      { return e.conn }
 func (e *fakeEngine) Done() <-chan struct{}               { return e.done }
 func (e *fakeEngine) Err() error                          { return e.err }
 func (e *fakeEngine) Check(context.Context) engine.Health { return engine.Alive }

@@ -194,7 +194,7 @@ func (m *Manager) overruled(ctx context.Context, s *Session) {
 		m.noteLate(s, discovery.ErrAway) // it is ours, in an older state
 		return
 	}
-	if e := s.Engine(); e != nil && e.RefID() != r.EngineRef {
+	if e := s.Engine(); e != nil && r.EngineRef != "" && e.RefID() != r.EngineRef {
 		defer m.release(ctx, s.Key, e)
 	}
 	m.end(s, End{Cause: Lost, Why: "Another gateway opened it, too, while the store of sessions could not be reached.", told: true})

@@ -15,8 +15,8 @@ import (
 	"roundhouse/discovery"
 )
 
-// ClusterStore is what the suite Cluster runs on.
-type ClusterStore interface {
+// Member is the store of one gateway of a cluster: what the suite Cluster runs on.
+type Member struct {
 	discovery.Locker
 	discovery.SessionStore
 	discovery.SessionFollower
@@ -26,7 +26,7 @@ type ClusterStore interface {
 	discovery.TokenFollower
 	discovery.DisabledStore
 	discovery.DisabledFollower
-	discovery.Gateways
+	Peers discovery.Gateways
 	discovery.Registrar
 	discovery.Watcher
 	discovery.Finder
@@ -35,8 +35,8 @@ type ClusterStore interface {
 
 // Cluster is the suite of stores that several gateways share. Open gives a store of another gateway of
 // the same, at first empty, cluster at each call; fresh begins a new cluster.
-func Cluster(t *testing.T, fresh func(t *testing.T) (open func() ClusterStore)) {
-	for name, test := range map[string]func(*testing.T, ClusterStore, ClusterStore){
+func Cluster(t *testing.T, fresh func(t *testing.T) (open func() Member)) {
+	for name, test := range map[string]func(*testing.T, Member, Member){
 		"what one writes the other is told": followersAreTold,
 		"all kinds are followed":            followersOfAllKinds,
 		"a holder knows what others wrote":  lockIsFresh,
@@ -101,7 +101,7 @@ func soon(t *testing.T, what string, ok func() bool) {
 	require.Eventually(t, ok, patience, 5*time.Millisecond, what)
 }
 
-func followersAreTold(t *testing.T, a, b ClusterStore) {
+func followersAreTold(t *testing.T, a, b Member) {
 	old := newSession("älice/../x", "s1")
 	require.NoError(t, a.PutSession(t.Context(), old))
 	atA, atB := follow(t, a), follow(t, b)
@@ -123,7 +123,7 @@ func followersAreTold(t *testing.T, a, b ClusterStore) {
 	}
 }
 
-func followersOfAllKinds(t *testing.T, a, b ClusterStore) {
+func followersOfAllKinds(t *testing.T, a, b Member) {
 	engines, tokens, users := make(chan string, 9), make(chan string, 9), make(chan string, 9)
 	during(t, func(ctx context.Context) error {
 		return b.FollowEngines(ctx, func(r discovery.EngineRecord, gone bool) { engines <- fmt.Sprint(r.RefID, gone) })
@@ -160,8 +160,8 @@ func receive(t *testing.T, from <-chan string) string {
 }
 
 // lockIsFresh: who has the lock counts in memory and finds all that earlier holders wrote.
-func lockIsFresh(t *testing.T, a, b ClusterStore) {
-	stores := []ClusterStore{a, b}
+func lockIsFresh(t *testing.T, a, b Member) {
+	stores := []Member{a, b}
 	heard := []*heard{follow(t, a), follow(t, b)}
 	const each = 15
 	var wg sync.WaitGroup
@@ -198,7 +198,7 @@ func noError(t *testing.T, err error) bool {
 	return err == nil
 }
 
-func othersFind(t *testing.T, a, b ClusterStore) {
+func othersFind(t *testing.T, a, b Member) {
 	for i := range 20 {
 		id := fmt.Sprintf("s%d", i)
 		require.NoError(t, a.PutSession(t.Context(), newSession("alice", id)))
@@ -218,25 +218,25 @@ func gatewayOf(id string, since int) discovery.Gateway {
 	}
 }
 
-func gatewaysMeet(t *testing.T, a, b ClusterStore) {
+func gatewaysMeet(t *testing.T, a, b Member) {
 	one, two := gatewayOf("g1", 2), gatewayOf("g2", 1)
-	require.Empty(t, a.Gateways())
-	require.NoError(t, a.Join(t.Context(), one))
-	require.Equal(t, []discovery.Gateway{one}, a.Gateways())
-	require.NoError(t, b.Join(t.Context(), two))
-	require.Equal(t, []discovery.Gateway{two, one}, b.Gateways(), "oldest first")
-	soon(t, "the first one hears of the second", func() bool { return len(a.Gateways()) == 2 })
-	require.NoError(t, b.Join(t.Context(), two), "again")
-	require.NoError(t, b.Leave(t.Context()))
-	require.NoError(t, b.Leave(t.Context()))
-	require.Equal(t, []discovery.Gateway{one}, b.Gateways())
-	soon(t, "and of its end", func() bool { return slices.Equal([]discovery.Gateway{one}, a.Gateways()) })
-	require.ErrorIs(t, a.Join(t.Context(), discovery.Gateway{Address: "h:1"}), discovery.ErrInvalid)
+	require.Empty(t, a.Peers.Gateways())
+	require.NoError(t, a.Peers.Join(t.Context(), one))
+	require.Equal(t, []discovery.Gateway{one}, a.Peers.Gateways())
+	require.NoError(t, b.Peers.Join(t.Context(), two))
+	require.Equal(t, []discovery.Gateway{two, one}, b.Peers.Gateways(), "oldest first")
+	soon(t, "the first one hears of the second", func() bool { return len(a.Peers.Gateways()) == 2 })
+	require.NoError(t, b.Peers.Join(t.Context(), two), "again")
+	require.NoError(t, b.Peers.Leave(t.Context()))
+	require.NoError(t, b.Peers.Leave(t.Context()))
+	require.Equal(t, []discovery.Gateway{one}, b.Peers.Gateways())
+	soon(t, "and of its end", func() bool { return slices.Equal([]discovery.Gateway{one}, a.Peers.Gateways()) })
+	require.ErrorIs(t, a.Peers.Join(t.Context(), discovery.Gateway{Address: "h:1"}), discovery.ErrInvalid)
 }
 
-func spacesOpen(t *testing.T, a, b ClusterStore) {
+func spacesOpen(t *testing.T, a, b Member) {
 	engine := []discovery.Credential{{RefID: "e1", Key: "0f"}}
-	for _, s := range []ClusterStore{a, b, a} {
+	for _, s := range []Member{a, b, a} {
 		require.NoError(t, s.OpenSpace(t.Context(), space, engine))
 	}
 	n := newNode()
@@ -254,7 +254,7 @@ func spacesOpen(t *testing.T, a, b ClusterStore) {
 	require.ErrorIs(t, a.CloseSpace(cancelled(t), space), context.Canceled)
 }
 
-func othersSeeNodes(t *testing.T, a, b ClusterStore) {
+func othersSeeNodes(t *testing.T, a, b Member) {
 	lists, err := b.Watch(t.Context(), space)
 	require.NoError(t, err)
 	next(t, lists)

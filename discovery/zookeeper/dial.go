@@ -5,6 +5,7 @@ package zookeeper
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,6 +29,7 @@ func (l *link) dial(network, address string, _ time.Duration) (net.Conn, error) 
 	if l.mu.hello != nil {
 		l.mu.hello.Stop()
 	}
+	s.holding = l.guardedLocked()
 	l.mu.socket = s
 	l.mu.hello = time.AfterFunc(l.dialTimeout, func() { _ = s.Close() })
 	return s, nil
@@ -40,10 +42,44 @@ func (l *link) open(ctx context.Context, network, address string) (net.Conn, err
 	return (&tls.Dialer{Config: l.tls}).DialContext(ctx, network, address)
 }
 
-// socket notes when something came.
+// The codes of requests that pass a socket which holds others back, and that of the one which they wait for.
+const (
+	opPing       = 11
+	opAuth       = 100
+	opSetWatches = 101
+	opClose      = -11
+)
+
+// socket notes when something came. On a connection that takes up a session with watches, it has the library's
+// request which sets them again go first: the library names in it the last change that it saw, and takes
+// any later answer into account.
 type socket struct {
 	net.Conn
-	heard *atomic.Int64
+	heard   *atomic.Int64
+	holding bool // from here on used by the one goroutine that writes
+	greeted bool
+	held    []byte
+}
+
+// Write is given one packet at a time: its length, a number, the code.
+func (s *socket) Write(p []byte) (int, error) {
+	if !s.holding || !s.greeted || len(p) < 12 {
+		s.greeted = true
+		return s.Conn.Write(p)
+	}
+	switch int32(binary.BigEndian.Uint32(p[8:])) {
+	case opPing, opAuth, opClose:
+		return s.Conn.Write(p)
+	case opSetWatches:
+		s.holding = false
+		n, err := s.Conn.Write(p)
+		if err == nil && len(s.held) > 0 {
+			_, err = s.Conn.Write(s.held)
+		}
+		return n, err
+	}
+	s.held = append(s.held, p...)
+	return len(p), nil
 }
 
 func (s *socket) Read(p []byte) (int, error) {

@@ -91,30 +91,26 @@ func (e *Engine) create(ctx context.Context) (err error) {
 	return err
 }
 
-// Run keeps the node until ctx ends, which is nil, or until somebody deletes it, which is ErrDeleted.
+// Run keeps the node until ctx ends, which is nil, or until somebody deletes it, which is ErrDeleted. It looks
+// twice a second.
 func (e *Engine) Run(ctx context.Context) error {
+	look := time.NewTicker(retryAfter)
+	defer look.Stop()
 	for {
-		changed, err := ask(ctx, e.link, func(c *zk.Conn, _ bool) (<-chan zk.Event, error) {
-			_, _, changed, err := c.GetW(e.path)
-			return changed, err
-		})
-		var again <-chan time.Time
+		_, err := readData(ctx, e.link, e.path, false)
 		if errors.Is(err, zk.ErrNoNode) {
-			if err = e.restore(ctx); err == nil {
-				continue
-			}
+			err = e.restore(ctx)
 		}
 		if errors.Is(err, ErrDeleted) {
 			return err
 		}
-		if err != nil {
-			again = time.After(retryAfter)
+		if err != nil && ctx.Err() == nil {
+			e.link.log.Debug("ZooKeeper: the engine's node cannot be kept yet", "err", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-changed: // nil without a watch
-		case <-again:
+		case <-look.C:
 		}
 	}
 }

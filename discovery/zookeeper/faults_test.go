@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package zookeeper
+package zookeeper_test
 
 import (
 	"context"
@@ -9,44 +9,53 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
 
 	"roundhouse/discovery"
+	"roundhouse/discovery/zookeeper"
 )
 
-// expire ends the ZooKeeper session of l from another connection.
-func (b *lab) expire(t *testing.T, l *link) {
+// expire ends the ZooKeeper session of l from another connection. That takes its connection from l, which may be
+// back before the end is asked for.
+func (b *lab) expire(t *testing.T, l *zk.Conn) {
 	t.Helper()
-	password := reflect.ValueOf(l.conn).Elem().FieldByName("passwd").Bytes()
+	_, _, err := l.Get("/zookeeper") // the session is there, and its password
+	require.NoError(t, err)
+	session, password := l.SessionID(), slices.Clone(reflect.ValueOf(l).Elem().FieldByName("passwd").Bytes())
+	soon(t, "the session ends", func() bool {
+		b.endSession(session, password)
+		return l.SessionID() != session
+	})
+}
+
+func (b *lab) endSession(session int64, password []byte) {
 	hello := make([]byte, 0, 64)
 	hello = binary.BigEndian.AppendUint32(hello, 44)
 	hello = binary.BigEndian.AppendUint32(hello, 0) // protocol
 	hello = binary.BigEndian.AppendUint64(hello, 0) // last zxid
 	hello = binary.BigEndian.AppendUint32(hello, 2000)
-	hello = binary.BigEndian.AppendUint64(hello, uint64(l.conn.SessionID()))
+	hello = binary.BigEndian.AppendUint64(hello, uint64(session))
 	hello = binary.BigEndian.AppendUint32(hello, uint32(len(password)))
 	hello = append(hello, password...)
-	c, err := net.Dial("tcp", b.Address(0))
-	require.NoError(t, err)
-	defer c.Close()
-	_, err = c.Write(hello)
-	require.NoError(t, err)
-	answer := make([]byte, 4)
-	_, err = io.ReadFull(c, answer)
-	require.NoError(t, err)
-	_, err = io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(answer)))
-	require.NoError(t, err)
-	goodbye := binary.BigEndian.AppendUint32(nil, 8)
-	goodbye = binary.BigEndian.AppendUint32(goodbye, 1)
+	hello = binary.BigEndian.AppendUint32(hello, 8)
+	hello = binary.BigEndian.AppendUint32(hello, 1)
 	closing := int32(-11)
-	_, err = c.Write(binary.BigEndian.AppendUint32(goodbye, uint32(closing)))
-	require.NoError(t, err)
-	_, _ = io.Copy(io.Discard, c)
+	hello = binary.BigEndian.AppendUint32(hello, uint32(closing))
+	c, err := net.Dial("tcp", b.Address(0))
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	if _, err := c.Write(hello); err == nil {
+		_, _ = io.Copy(io.Discard, c)
+	}
 }
 
 // sessionsHeard notes the newest state of sessions.
@@ -55,7 +64,7 @@ type sessionsHeard struct {
 	known map[string]discovery.SessionRecord
 }
 
-func followSessions(t *testing.T, s *Store) *sessionsHeard {
+func followSessions(t *testing.T, s *zookeeper.Store) *sessionsHeard {
 	f := &sessionsHeard{known: map[string]discovery.SessionRecord{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	over := make(chan error, 1)
@@ -92,9 +101,7 @@ func gatewayOf(id string) discovery.Gateway {
 	return discovery.Gateway{Owner: discovery.Owner{Gateway: id, Place: "0f", PID: 1, Start: 2}, Address: "127.0.0.1:15002", Since: time.UnixMilli(17).UTC()}
 }
 
-func TestExpiredSession(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testExpiredSession(t *testing.T, z *lab) {
 	o := z.options()
 	a, b := open(t, o), open(t, o)
 	f := followSessions(t, a)
@@ -106,9 +113,9 @@ func TestExpiredSession(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, <-lists)
 	for round := range 2 {
-		before := a.link.conn.SessionID()
-		z.expire(t, a.link)
-		soon(t, "a new ZooKeeper session", func() bool { return a.link.conn.SessionID() != before && a.link.conn.SessionID() != 0 })
+		before := a.Conn().SessionID()
+		z.expire(t, a.Conn())
+		soon(t, "a new ZooKeeper session", func() bool { return a.Conn().SessionID() != before && a.Conn().SessionID() != 0 })
 		soon(t, "the node is back", func() bool { return len(b.Gateways()) == 2 && len(a.Gateways()) == 2 })
 		id := fmt.Sprintf("new%d", round)
 		require.NoError(t, b.PutSession(t.Context(), sessionOf(id)))
@@ -119,7 +126,7 @@ func TestExpiredSession(t *testing.T) {
 	}
 	require.NoError(t, b.Register(t.Context(), space1(o), discovery.Node{Address: "h:1", RefID: "r1"}))
 	require.Len(t, <-lists, 1)
-	z.expire(t, b.link)
+	z.expire(t, b.Conn())
 	soon(t, "registered nodes come back", func() bool {
 		nodes, err := b.Find(t.Context(), space1(o))
 		return err == nil && len(nodes) == 1 && nodes[0].Sequence > 0
@@ -127,16 +134,18 @@ func TestExpiredSession(t *testing.T) {
 }
 
 // space1 is an engine space of the cluster of o.
-func space1(o Options) string { return "/" + o.Namespace + "_1_USER_SPARK_CONNECT/alice/default" }
+func space1(o zookeeper.Options) string {
+	return "/" + o.Namespace + "_1_USER_SPARK_CONNECT/alice/default"
+}
 
 // requireAway shows that all that needs ZooKeeper says in time that it is away, and that the rest goes on.
-func requireAway(t *testing.T, s *Store) {
+func requireAway(t *testing.T, s *zookeeper.Store) {
 	t.Helper()
 	started := time.Now()
 	err := s.PutSession(t.Context(), sessionOf("late"))
 	require.ErrorIs(t, err, discovery.ErrAway)
 	require.ErrorContains(t, err, "kyuubi.ha.addresses")
-	require.ErrorContains(t, err, s.options.Addresses[0])
+	require.ErrorContains(t, err, s.Settings().Addresses[0])
 	require.Less(t, time.Since(started), 4*time.Second)
 	_, err = s.Lock(t.Context(), "/limits/x")
 	require.ErrorIs(t, err, discovery.ErrAway)
@@ -159,11 +168,10 @@ func leaveFrozen(t *testing.T, z *lab) {
 	leader := z.Leader()
 	frozen := (leader + 1) % 3
 	soon(t, "it asks a follower", func() bool {
-		if s.link.conn.Server() == z.Address(frozen) {
-			up, _, _ := s.link.state()
-			return up
+		if s.Conn().Server() == z.Address(frozen) {
+			return s.Up()
 		}
-		s.link.drop()
+		s.Drop()
 		return false
 	})
 	started := time.Now()
@@ -213,9 +221,7 @@ func TestQuorumLostAndBack(t *testing.T) {
 }
 
 // Holders that die, and waiters that go, leave nothing behind.
-func TestLocksOfTheDead(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testLocksOfTheDead(t *testing.T, z *lab) {
 	o := z.options()
 	a, b := open(t, o), open(t, o)
 	_, err := a.Lock(t.Context(), "/x")
@@ -232,7 +238,7 @@ func TestLocksOfTheDead(t *testing.T) {
 	defer cancel()
 	_, err = b.Lock(ctx, "/x")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	z.expire(t, a.link)
+	z.expire(t, a.Conn())
 	require.NoError(t, <-got)
 
 	// A waiter whose session expires stands in line again.
@@ -245,19 +251,23 @@ func TestLocksOfTheDead(t *testing.T) {
 		}
 		got <- err
 	}()
-	waiting := func() bool { names, err := b.children(t.Context(), b.recordsRoot()+"/locks/x"); return err == nil && len(names) == 2 }
+	waiting := func() bool {
+		names, err := b.Children(t.Context(), b.RecordsRoot()+"/locks/x")
+		return err == nil && len(names) == 2
+	}
 	soon(t, "it waits", waiting)
-	z.expire(t, b.link)
+	z.expire(t, b.Conn())
 	soon(t, "it waits again", waiting)
 	unlock()
 	require.NoError(t, <-got)
-	soon(t, "nothing is left", func() bool { names, err := b.children(t.Context(), b.recordsRoot()+"/locks/x"); return err == nil && len(names) == 0 })
+	soon(t, "nothing is left", func() bool {
+		names, err := b.Children(t.Context(), b.RecordsRoot()+"/locks/x")
+		return err == nil && len(names) == 0
+	})
 }
 
 // Connections that break in the middle of requests change no outcome.
-func TestLostAnswers(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testLostAnswers(t *testing.T, z *lab) {
 	o := z.options()
 	a, b := open(t, o), open(t, o)
 	stop, over := make(chan struct{}), make(chan struct{})
@@ -270,7 +280,7 @@ func TestLostAnswers(t *testing.T) {
 			case <-stop:
 				return
 			case <-tick.C:
-				a.link.drop()
+				a.Drop()
 			}
 		}
 	}()
@@ -294,20 +304,23 @@ func TestLostAnswers(t *testing.T) {
 		atB, errB := b.Sessions(t.Context())
 		return errA == nil && errB == nil && len(atA) == count/2 && len(atB) == count/2
 	})
-	soon(t, "no lock is left", func() bool { names, err := b.children(t.Context(), b.recordsRoot()+"/locks/x"); return err == nil && len(names) == 0 })
+	soon(t, "no lock is left", func() bool {
+		names, err := b.Children(t.Context(), b.RecordsRoot()+"/locks/x")
+		return err == nil && len(names) == 0
+	})
 }
 
 func TestOpenWithoutServers(t *testing.T) {
-	o := Options{Addresses: []string{"127.0.0.1:1"}, Namespace: "kyuubi", Secrets: [][]byte{clusterSecret}, ConnectionTimeout: 300 * time.Millisecond}
+	o := zookeeper.Options{Addresses: []string{"127.0.0.1:1"}, Namespace: "kyuubi", Secrets: [][]byte{clusterSecret}, ConnectionTimeout: 300 * time.Millisecond}
 	started := time.Now()
-	_, err := Open(t.Context(), o)
+	_, err := zookeeper.Open(t.Context(), o)
 	require.ErrorIs(t, err, discovery.ErrAway)
 	require.ErrorContains(t, err, "127.0.0.1:1")
 	require.Less(t, time.Since(started), 3*time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	o.ConnectionTimeout = time.Minute
-	_, err = Open(ctx, o)
+	_, err = zookeeper.Open(ctx, o)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.False(t, strings.Contains(err.Error(), string(clusterSecret)))
 }

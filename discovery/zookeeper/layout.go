@@ -3,6 +3,7 @@
 package zookeeper
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -115,14 +116,14 @@ var errUnsettled = errors.New("ZooKeeper: others change the same node")
 
 func (s *Store) rootRequests(path string) []any {
 	return []any{
-		&zk.CreateRequest{Path: path, Acl: s.ours(), Flags: zk.FlagPersistent},
+		&zk.CreateRequest{Path: path, Data: s.seal(path), Acl: s.ours(), Flags: zk.FlagPersistent},
 		&zk.CreateRequest{Path: path + "/" + keeper, Acl: s.ours(), Flags: zk.FlagPersistent},
 	}
 }
 
 // takeOver is root for a node that is there.
 func (s *Store) takeOver(ctx context.Context, path string) error {
-	acl, err := ask(ctx, s.link, func(c *zk.Conn, _ bool) ([]zk.ACL, error) { acl, _, err := c.GetACL(path); return acl, err })
+	content, err := readData(ctx, s.link, path, false)
 	switch {
 	case errors.Is(err, zk.ErrNoNode):
 		return errUnsettled
@@ -131,13 +132,18 @@ func (s *Store) takeOver(ctx context.Context, path string) error {
 			"kyuubi.ha.namespace the same file kyuubi.server.cluster.secret.file, or this one another namespace", path)
 	case err != nil:
 		return err
-	case !s.trusted(acl):
+	case !s.sealed(path, content):
 		return s.replace(ctx, path)
+	case bytes.Equal(content, s.seal(path)):
+		return nil
 	}
-	if err := s.do(ctx, func(c *zk.Conn) error { _, err := c.SetACL(path, s.ours(), -1); return err }); err != nil {
+	return s.do(ctx, func(c *zk.Conn) error { // the secrets have changed
+		_, err := c.SetACL(path, s.ours(), -1)
+		if err == nil {
+			_, err = c.Set(path, s.seal(path), -1)
+		}
 		return err
-	}
-	return s.folder(ctx, path+"/"+keeper, zk.FlagPersistent)
+	})
 }
 
 // replace puts our root in the place of a foreign one that is empty. What others have put into theirs

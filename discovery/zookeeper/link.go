@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -59,7 +58,8 @@ type link struct {
 		up      bool
 		since   time.Time     // when up last changed
 		changed chan struct{} // closed when up changes
-		socket  net.Conn
+		socket  *socket
+		guarded int64       // the ZooKeeper session that has a watch which never fires
 		hello   *time.Timer // ends a connection whose server does not greet
 	}
 }
@@ -134,8 +134,11 @@ func (l *link) event(e zk.Event) {
 		switch e.State {
 		case zk.StateHasSession:
 			l.turned(true)
-		case zk.StateDisconnected, zk.StateExpired:
+		case zk.StateDisconnected:
 			l.turned(false)
+		case zk.StateExpired:
+			l.turned(false)
+			l.drop() // the library forgets this connection without closing it
 		}
 	}
 	l.listen(e)
@@ -153,6 +156,21 @@ func (l *link) turned(up bool) {
 		l.mu.changed = make(chan struct{})
 	}
 }
+
+// guard notes that a session has a watch, which the library sets again after a gap.
+func (l *link) guard(session int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.guarded = session
+}
+
+func (l *link) isGuarded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.guardedLocked()
+}
+
+func (l *link) guardedLocked() bool { return l.mu.guarded != 0 && l.mu.guarded == l.conn.SessionID() }
 
 // await waits for the end of a short gap.
 func (l *link) await(ctx context.Context) error {

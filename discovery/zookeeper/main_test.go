@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package zookeeper
+package zookeeper_test
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +16,7 @@ import (
 
 	"roundhouse/discovery"
 	"roundhouse/discovery/discoverytest"
+	"roundhouse/discovery/zookeeper"
 	"roundhouse/integration-tests/env"
 )
 
@@ -32,22 +32,25 @@ type lab struct {
 
 func (l *lab) servers() []string { return strings.Split(l.Addresses(), ",") }
 
-var discard = slog.New(slog.DiscardHandler)
+// silent is a logger of the library.
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
 
 func startLab(t *testing.T, nodes int) *lab { return &lab{ZooKeeper: env.StartZooKeeper(t, nodes)} }
 
 // options are those of the gateways of a new cluster.
-func (l *lab) options() Options {
-	return Options{
+func (l *lab) options() zookeeper.Options {
+	return zookeeper.Options{
 		Addresses: l.servers(), Namespace: fmt.Sprintf("kyuubi%d", l.clusters.Add(1)), Secrets: [][]byte{clusterSecret},
 		SessionTimeout: 2 * time.Second, ConnectionTimeout: 20 * time.Second,
 	}
 }
 
 // open opens a store that runs until the end of the test.
-func open(t *testing.T, o Options) *Store {
+func open(t *testing.T, o zookeeper.Options) *zookeeper.Store {
 	t.Helper()
-	s, err := Open(t.Context(), o)
+	s, err := zookeeper.Open(t.Context(), o)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	over := make(chan error, 1)
@@ -63,7 +66,7 @@ func open(t *testing.T, o Options) *Store {
 // stranger is a plain client without any rights.
 func (l *lab) stranger(t *testing.T) *zk.Conn {
 	t.Helper()
-	c, events, err := zk.Connect(l.servers(), 2*time.Second, zk.WithLogger(logger{discard}))
+	c, events, err := zk.Connect(l.servers(), 2*time.Second, zk.WithLogger(silent{}))
 	require.NoError(t, err)
 	for e := range events {
 		if e.State == zk.StateHasSession {
@@ -83,19 +86,39 @@ func soon(t *testing.T, what string, ok func() bool) {
 	env.Eventually(t, 20*time.Second, what, ok)
 }
 
-// The suites run on the default namespace, so each gets an ensemble path of its own.
-func TestConformance(t *testing.T) {
-	t.Parallel()
+func TestOneServer(t *testing.T) {
 	z := startLab(t, 1)
+	for name, test := range map[string]func(*testing.T, *lab){
+		"conformance":                   testConformance,
+		"an expired session comes back": testExpiredSession,
+		"locks of the dead":             testLocksOfTheDead,
+		"lost answers":                  testLostAnswers,
+		"strangers may do nothing":      testStrangersMayDoNothing,
+		"roots of others":               testRootsOfOthers,
+		"secrets":                       testSecrets,
+		"digest":                        testDigest,
+		"engines":                       testEngines,
+		"foreign names":                 testForeignNames,
+		"limits":                        testLimits,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, z)
+		})
+	}
+}
+
+// The suites run on the default namespace, so each gets an ensemble path of its own.
+func testConformance(t *testing.T, z *lab) {
 	admin := z.stranger(t)
-	fresh := func(t *testing.T) Options {
+	fresh := func(t *testing.T) zookeeper.Options {
 		o := z.options()
 		o.Chroot, o.Namespace = "/"+o.Namespace, "kyuubi"
 		_, err := admin.Create(o.Chroot, nil, 0, zk.WorldACL(zk.PermAll))
 		require.NoError(t, err)
 		return o
 	}
-	one := func(t *testing.T) *Store { return open(t, fresh(t)) }
+	one := func(t *testing.T) *zookeeper.Store { return open(t, fresh(t)) }
 	t.Run("Nodes", func(t *testing.T) {
 		discoverytest.Nodes(t, func(t *testing.T) discoverytest.NodeStore { return one(t) })
 	})
@@ -118,9 +141,15 @@ func TestConformance(t *testing.T) {
 		discoverytest.Disabled(t, func(t *testing.T) discovery.DisabledStore { return one(t) })
 	})
 	t.Run("Cluster", func(t *testing.T) {
-		discoverytest.Cluster(t, func(t *testing.T) func() discoverytest.ClusterStore {
+		discoverytest.Cluster(t, func(t *testing.T) func() discoverytest.Member {
 			o := fresh(t)
-			return func() discoverytest.ClusterStore { return open(t, o) }
+			return func() discoverytest.Member {
+				s := open(t, o)
+				return discoverytest.Member{
+					Locker: s, SessionStore: s, SessionFollower: s, EngineStore: s, EngineFollower: s, TokenStore: s, TokenFollower: s,
+					DisabledStore: s, DisabledFollower: s, Peers: s, Registrar: s, Watcher: s, Finder: s, Spaces: s,
+				}
+			}
 		})
 	})
 }

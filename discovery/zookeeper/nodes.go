@@ -173,3 +173,23 @@ func (s *Store) CloseSpace(ctx context.Context, path string) error {
 	}
 	return nil
 }
+
+// SweepSpace removes what is in the space and no node, or none that good names.
+func (s *Store) SweepSpace(ctx context.Context, path string, good func(discovery.Node) bool) (removed int, err error) {
+	space, err := s.space(path)
+	if err := errors.Join(ctx.Err(), err); err != nil {
+		return 0, err
+	}
+	names, err := s.children(ctx, space)
+	for _, name := range names {
+		if n, fault := discovery.ParseNode(name); fault == nil && good(n) {
+			continue
+		}
+		if fault := s.delete(ctx, space+"/"+name); fault != nil {
+			err = errors.Join(err, fault)
+			continue
+		}
+		removed++
+	}
+	return removed, err
+}

@@ -52,11 +52,11 @@ func (f *follower[R]) tell(r R, gone bool) {
 	}
 }
 
-// kind makes the records below a folder, levels deep.
-func kind[R any](s *Store, folder string, levels, limit int, key func(R) []string, named func([]string) R) *records[R] {
-	k := &records[R]{s: s, what: strings.TrimSuffix(folder, "s"), limit: limit, key: key, named: named,
-		texts: map[string][]byte{}, followers: map[*follower[R]]bool{}}
-	k.branch = &branch{root: s.recordsRoot() + "/" + folder, levels: levels, changed: k.takeIn}
+// kind completes the records below a folder, levels deep.
+func kind[R any](k *records[R], folder string, levels int) *records[R] {
+	k.what = strings.TrimSuffix(folder, "s")
+	k.texts, k.followers = map[string][]byte{}, map[*follower[R]]bool{}
+	k.branch = &branch{root: k.s.recordsRoot() + "/" + folder, levels: levels, changed: k.takeIn}
 	return k
 }
 

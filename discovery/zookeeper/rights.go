@@ -57,15 +57,25 @@ func (s *Store) ACLText() string {
 // ours are the rights of what only gateways may read.
 func (s *Store) ours() []zk.ACL { return may(zk.PermAll, s.who...) }
 
-// trusted says that nobody but the gateways can have changed what has these rights.
-func (s *Store) trusted(acl []zk.ACL) bool {
-	ours, owned := s.ours(), false
-	for _, a := range acl {
-		known := slices.ContainsFunc(ours, func(o zk.ACL) bool { return o.Scheme == a.Scheme && o.ID == a.ID })
-		if !known && a.Perms&^zk.PermRead != 0 {
-			return false
+// seal is the content of a root: it shows that gateways made it, whatever rights somebody may have given to
+// it before.
+func (s *Store) seal(path string) []byte {
+	var macs []string
+	for _, i := range s.who {
+		if i.user == gatewaysUser {
+			macs = append(macs, secret.MAC(i.password, path))
 		}
-		owned = owned || known && a.Perms == zk.PermAll
 	}
-	return owned
+	return []byte(strings.Join(macs, "\n"))
+}
+
+// sealed says whether a root has the seal of one of the secrets.
+func (s *Store) sealed(path string, content []byte) bool {
+	given := strings.Split(string(content), "\n")
+	for ours := range strings.SplitSeq(string(s.seal(path)), "\n") {
+		if slices.ContainsFunc(given, func(mac string) bool { return secret.Equal(mac, ours) }) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package zookeeper
+package zookeeper_test
 
 import (
 	"context"
@@ -15,13 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"roundhouse/discovery"
+	"roundhouse/discovery/zookeeper"
 	"roundhouse/integration-tests/env"
 )
 
 // each calls f with all paths below one, children first.
-func each(t *testing.T, s *Store, path string, f func(path string)) {
+func each(t *testing.T, s *zookeeper.Store, path string, f func(path string)) {
 	t.Helper()
-	names, err := s.children(t.Context(), path)
+	names, err := s.Children(t.Context(), path)
 	require.NoError(t, err)
 	for _, name := range names {
 		each(t, s, path+"/"+name, f)
@@ -30,22 +31,20 @@ func each(t *testing.T, s *Store, path string, f func(path string)) {
 }
 
 // tops are the roots of the cluster of s.
-func tops(t *testing.T, s *Store) (roots []string) {
+func tops(t *testing.T, s *zookeeper.Store) (roots []string) {
 	t.Helper()
-	names, err := s.children(t.Context(), s.options.Chroot+"/")
+	names, err := s.Children(t.Context(), s.Settings().Chroot+"/")
 	require.NoError(t, err)
 	for _, name := range names {
-		if strings.HasPrefix(name, s.options.Namespace+"_") {
-			roots = append(roots, s.at(name))
+		if strings.HasPrefix(name, s.Settings().Namespace+"_") {
+			roots = append(roots, s.At(name))
 		}
 	}
 	require.Len(t, roots, 10)
 	return roots
 }
 
-func TestStrangersMayDoNothing(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testStrangersMayDoNothing(t *testing.T, z *lab) {
 	o := z.options()
 	s := open(t, o)
 	stranger := z.stranger(t)
@@ -75,7 +74,7 @@ func TestStrangersMayDoNothing(t *testing.T) {
 			require.ErrorIs(t, err, zk.ErrNoAuth, path)
 			err = stranger.Delete(path, -1)
 			require.Error(t, err, path)
-			there, _, err := stranger.Exists(path)
+			there, _, err := s.Conn().Exists(path)
 			require.NoError(t, err)
 			require.True(t, there, path)
 		})
@@ -83,16 +82,14 @@ func TestStrangersMayDoNothing(t *testing.T) {
 	require.Greater(t, count, 30)
 }
 
-func TestRootsOfOthers(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testRootsOfOthers(t *testing.T, z *lab) {
 	stranger := z.stranger(t)
 
 	o := z.options()
 	_, err := stranger.Create("/"+o.Namespace+"_spark_connect_records", nil, 0, zk.WorldACL(zk.PermAll))
 	require.NoError(t, err)
 	s := open(t, o) // an empty one is replaced
-	_, _, err = stranger.Children(s.recordsRoot())
+	_, _, err = stranger.Children(s.RecordsRoot())
 	require.ErrorIs(t, err, zk.ErrNoAuth)
 
 	o = z.options()
@@ -101,24 +98,22 @@ func TestRootsOfOthers(t *testing.T) {
 		_, err := stranger.Create(path, nil, 0, zk.WorldACL(zk.PermAll))
 		require.NoError(t, err)
 	}
-	_, err = Open(t.Context(), o)
+	_, err = zookeeper.Open(t.Context(), o)
 	require.ErrorContains(t, err, lock)
 	require.ErrorContains(t, err, "deleteall")
 
 	o = z.options()
 	_, err = stranger.Create("/"+o.Namespace+"_spark_connect", nil, 0, zk.DigestACL(zk.PermAll, "eve", "x"))
 	require.NoError(t, err)
-	_, err = Open(t.Context(), o)
+	_, err = zookeeper.Open(t.Context(), o)
 	require.ErrorContains(t, err, "somebody else")
 
 	o.Chroot = "/nowhere"
-	_, err = Open(t.Context(), o)
+	_, err = zookeeper.Open(t.Context(), o)
 	require.ErrorContains(t, err, "make it (create /nowhere)")
 }
 
-func TestSecrets(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testSecrets(t *testing.T, z *lab) {
 	older, newer := clusterSecret, []byte("the secret that comes after the first")
 	o := z.options()
 	first := open(t, o)
@@ -126,7 +121,7 @@ func TestSecrets(t *testing.T) {
 	require.NoError(t, first.OpenSpace(t.Context(), space1(o), []discovery.Credential{{RefID: "r1", Key: "k"}}))
 
 	o.Secrets = [][]byte{newer}
-	_, err := Open(t.Context(), o)
+	_, err := zookeeper.Open(t.Context(), o)
 	require.ErrorContains(t, err, "another cluster secret")
 	require.ErrorContains(t, err, "kyuubi.server.cluster.secret.file")
 
@@ -135,7 +130,7 @@ func TestSecrets(t *testing.T) {
 	require.NoError(t, both.PutSession(t.Context(), sessionOf("s2")))
 	_, err = first.GetSession(t.Context(), "alice", "s2")
 	require.NoError(t, err, "the older one counts, too")
-	acl, _, err := both.link.conn.GetACL(space1(o))
+	acl, _, err := both.Conn().GetACL(space1(o))
 	require.NoError(t, err)
 	require.Len(t, acl, 3, "gateways by two secrets, and the engine as before")
 
@@ -145,53 +140,49 @@ func TestSecrets(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, "digest:roundhouse:", last.ACLText()[:18])
-	require.NotContains(t, last.ACLText(), last.who[0].password)
+	require.NotContains(t, last.ACLText(), last.Password())
 	require.Len(t, strings.Split(both.ACLText(), ","), 2)
 }
 
 // With DIGEST the administrator's user makes the place, and has all rights in it.
-func TestDigest(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testDigest(t *testing.T, z *lab) {
 	admin := z.stranger(t)
 	require.NoError(t, admin.AddAuth("digest", []byte("admin:pass:word")))
 	o := z.options()
 	o.Chroot = "/house"
 	_, err := admin.Create(o.Chroot, nil, 0, zk.DigestACL(zk.PermAll, "admin", "pass:word"))
 	require.NoError(t, err)
-	_, err = Open(t.Context(), o)
+	_, err = zookeeper.Open(t.Context(), o)
 	require.ErrorContains(t, err, "kyuubi.ha.zookeeper.auth.digest")
 	require.NotContains(t, err.Error(), "pass:word")
 
 	o.Digest = "admin:pass:word"
 	s := open(t, o)
 	require.NoError(t, s.PutSession(t.Context(), sessionOf("s1")))
-	text, _, err := admin.Get(s.recordsRoot() + "/sessions/alice/s1")
+	text, _, err := admin.Get(s.RecordsRoot() + "/sessions/alice/s1")
 	require.NoError(t, err)
 	require.Contains(t, string(text), "s1")
 	require.Len(t, tops(t, s), 10)
 }
 
-func TestEngines(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testEngines(t *testing.T, z *lab) {
 	o := z.options()
 	s := open(t, o)
 	space := space1(o)
 	self := discovery.Credential{RefID: "0b4e4f0a-8f2f-4a53-b6ad-2d8f6a9c8f11", Key: "0f"}
-	engine := EngineOptions{Addresses: o.Addresses, SessionTimeout: o.SessionTimeout, Path: space, Key: self.Key, Gateways: s.ACLText(),
+	engine := zookeeper.EngineOptions{Addresses: o.Addresses, SessionTimeout: o.SessionTimeout, Path: space, Key: self.Key, Gateways: s.ACLText(),
 		Node: discovery.Node{Address: "127.0.0.1:41123", Version: "1", RefID: self.RefID, Attributes: map[string]string{"mac": "0f"}}}
 	lists, err := s.Watch(t.Context(), space)
 	require.NoError(t, err)
 	require.Empty(t, <-lists)
-	_, err = NewEngine(t.Context(), engine)
+	_, err = zookeeper.NewEngine(t.Context(), engine)
 	require.ErrorIs(t, err, zk.ErrNoNode)
 	require.NoError(t, s.OpenSpace(t.Context(), space, []discovery.Credential{{RefID: "another", Key: "0f"}}))
-	_, err = NewEngine(t.Context(), engine)
+	_, err = zookeeper.NewEngine(t.Context(), engine)
 	require.ErrorIs(t, err, zk.ErrNoAuth)
 
 	require.NoError(t, s.OpenSpace(t.Context(), space, []discovery.Credential{self}))
-	e, err := NewEngine(t.Context(), engine)
+	e, err := zookeeper.NewEngine(t.Context(), engine)
 	require.NoError(t, err)
 	over := make(chan error, 1)
 	go func() { over <- e.Run(t.Context()) }() // read below
@@ -200,22 +191,22 @@ func TestEngines(t *testing.T) {
 	require.Equal(t, engine.Node.Attributes, nodes[0].Attributes)
 	require.Equal(t, self.RefID, nodes[0].RefID)
 
-	conn := e.link.conn
-	_, err = conn.Set(e.path, nil, -1)
+	conn := e.Conn()
+	_, err = conn.Set(e.Path(), nil, -1)
 	require.ErrorIs(t, err, zk.ErrNoAuth)
-	require.ErrorIs(t, conn.Delete(e.path, -1), zk.ErrNoAuth)
-	_, err = conn.SetACL(e.path, zk.WorldACL(zk.PermAll), -1)
+	require.ErrorIs(t, conn.Delete(e.Path(), -1), zk.ErrNoAuth)
+	_, err = conn.SetACL(e.Path(), zk.WorldACL(zk.PermAll), -1)
 	require.ErrorIs(t, err, zk.ErrNoAuth)
 	_, _, err = conn.Children(space)
 	require.ErrorIs(t, err, zk.ErrNoAuth)
-	_, _, err = conn.Children(s.recordsRoot() + "/sessions")
+	_, _, err = conn.Children(s.RecordsRoot() + "/sessions")
 	require.ErrorIs(t, err, zk.ErrNoAuth)
 	_, err = conn.Create(space+"x", nil, 0, zk.WorldACL(zk.PermAll))
 	require.ErrorIs(t, err, zk.ErrNoAuth)
 
 	for range 2 {
 		before := conn.SessionID()
-		z.expire(t, e.link)
+		z.expire(t, e.Conn())
 		soon(t, "the engine's node is back", func() bool {
 			nodes, err := s.Find(t.Context(), space)
 			return err == nil && len(nodes) == 1 && conn.SessionID() != before
@@ -227,14 +218,12 @@ func TestEngines(t *testing.T) {
 	default:
 	}
 	require.NoError(t, s.Deregister(t.Context(), space, self.RefID))
-	require.ErrorIs(t, <-over, ErrDeleted)
+	require.ErrorIs(t, <-over, zookeeper.ErrDeleted)
 	e.Close()
 	require.NoError(t, s.CloseSpace(t.Context(), space))
 }
 
-func TestForeignNames(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testForeignNames(t *testing.T, z *lab) {
 	o := z.options()
 	s := open(t, o)
 	space := space1(o)
@@ -243,7 +232,7 @@ func TestForeignNames(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, <-lists)
 	for _, name := range []string{"junk", "serviceUri=[::1]:10009;version=1.5;sequence=0000000007", "serverUri=h:1;serverUri=h:2"} {
-		_, err := s.link.conn.Create(space+"/"+name, nil, 0, s.ours())
+		_, err := s.Conn().Create(space+"/"+name, nil, 0, s.Ours())
 		require.NoError(t, err)
 	}
 	soon(t, "what can be read is there", func() bool {
@@ -252,16 +241,14 @@ func TestForeignNames(t *testing.T) {
 	})
 	// Records that cannot be read, or that are not at their place, are none.
 	for name, text := range map[string]string{"a": "{", "b": `{"refId":"c"}`, "d": `{"refId":"d"}`} {
-		_, err := s.link.conn.Create(s.engines.root+"/"+name, []byte(text), 0, s.ours())
+		_, err := s.Conn().Create(s.RecordsRoot()+"/engines"+"/"+name, []byte(text), 0, s.Ours())
 		require.NoError(t, err)
 	}
 	soon(t, "the good one is known", func() bool { all, err := s.Engines(t.Context()); return err == nil && len(all) == 1 })
 	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "a"}), "it is written over")
 }
 
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	z := startLab(t, 1)
+func testLimits(t *testing.T, z *lab) {
 	o := z.options()
 	o.MaxSessions = 2
 	s := open(t, o)
@@ -281,14 +268,14 @@ func TestTLS(t *testing.T) {
 	text, err := os.ReadFile(z.CA)
 	require.NoError(t, err)
 	require.True(t, pool.AppendCertsFromPEM(text))
-	o := Options{Addresses: []string{z.Secure}, Namespace: "kyuubi", Secrets: [][]byte{clusterSecret}, SessionTimeout: 2 * time.Second,
+	o := zookeeper.Options{Addresses: []string{z.Secure}, Namespace: "kyuubi", Secrets: [][]byte{clusterSecret}, SessionTimeout: 2 * time.Second,
 		ConnectionTimeout: 20 * time.Second, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
 	s := open(t, o)
 	require.NoError(t, s.PutSession(t.Context(), sessionOf("s1")))
 
 	for name, c := range map[string]*tls.Config{"an unknown authority": {MinVersion: tls.VersionTLS12}, "no TLS": nil} {
 		o.TLS, o.ConnectionTimeout = c, 500*time.Millisecond
-		_, err := Open(context.WithoutCancel(t.Context()), o)
+		_, err := zookeeper.Open(context.WithoutCancel(t.Context()), o)
 		require.ErrorIs(t, err, discovery.ErrAway, name)
 	}
 }

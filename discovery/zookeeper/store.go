@@ -142,7 +142,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	for _, b := range []*branch{s.sessions.branch, s.engines.branch, s.tokens.branch, s.disabled.branch, s.peers.branch} {
 		s.tree.follow(b)
 	}
-	return s.tree.refresh(ctx)
+	return s.tend(ctx)
 }
 
 // Run keeps what is known of ZooKeeper, and the nodes of this gateway in it, up to date until ctx ends.
@@ -181,7 +181,21 @@ func (s *Store) tellAway(err error) {
 }
 
 func (s *Store) tend(ctx context.Context) error {
-	return errors.Join(s.tree.refresh(ctx), s.tidy(ctx))
+	return errors.Join(s.keepGuard(ctx), s.tree.refresh(ctx), s.tidy(ctx))
+}
+
+// keepGuard sets a watch that never fires, so that each connection which takes up the session begins with
+// the library's request to set its watches again (socket).
+func (s *Store) keepGuard(ctx context.Context) error {
+	if s.link.isGuarded() {
+		return nil
+	}
+	session := s.link.conn.SessionID()
+	_, err := readData(ctx, s.link, s.recordsRoot()+"/"+keeper, true)
+	if err == nil {
+		s.link.guard(session)
+	}
+	return err
 }
 
 // Close ends the watches and the ZooKeeper session, with the nodes of this gateway. Calling it again is

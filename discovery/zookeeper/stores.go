@@ -12,22 +12,23 @@ import (
 const maxDisabled = 100_000
 
 func (s *Store) makeRecords() {
-	s.sessions = kind(s, "sessions", 2, s.options.MaxSessions,
-		func(r discovery.SessionRecord) []string { return []string{r.User, r.SessionID} },
-		func(key []string) discovery.SessionRecord {
-			return discovery.SessionRecord{User: key[0], SessionID: key[1]}
-		})
-	s.sessions.merge = func(old, r discovery.SessionRecord) (discovery.SessionRecord, error) { return r, r.Replace(old) }
-	s.engines = kind(s, "engines", 1, s.options.MaxEngines,
-		func(r discovery.EngineRecord) []string { return []string{r.RefID} },
-		func(key []string) discovery.EngineRecord { return discovery.EngineRecord{RefID: key[0]} })
-	s.tokens = kind(s, "tokens", 1, s.options.MaxTokens,
-		func(r discovery.TokenRecord) []string { return []string{r.ID} },
-		func(key []string) discovery.TokenRecord { return discovery.TokenRecord{ID: key[0]} })
-	s.tokens.merge = keepRevoked
-	s.disabled = kind(s, "disabled", 1, maxDisabled,
-		func(r discovery.DisabledUser) []string { return []string{r.User} },
-		func(key []string) discovery.DisabledUser { return discovery.DisabledUser{User: key[0]} })
+	s.sessions = kind(&records[discovery.SessionRecord]{s: s, limit: s.options.MaxSessions,
+		key:   func(r discovery.SessionRecord) []string { return []string{r.User, r.SessionID} },
+		named: func(key []string) discovery.SessionRecord { return discovery.SessionRecord{User: key[0], SessionID: key[1]} },
+		merge: func(old, r discovery.SessionRecord) (discovery.SessionRecord, error) { return r, r.Replace(old) },
+	}, "sessions", 2)
+	s.engines = kind(&records[discovery.EngineRecord]{s: s, limit: s.options.MaxEngines,
+		key:   func(r discovery.EngineRecord) []string { return []string{r.RefID} },
+		named: func(key []string) discovery.EngineRecord { return discovery.EngineRecord{RefID: key[0]} },
+	}, "engines", 1)
+	s.tokens = kind(&records[discovery.TokenRecord]{s: s, limit: s.options.MaxTokens, merge: keepRevoked,
+		key:   func(r discovery.TokenRecord) []string { return []string{r.ID} },
+		named: func(key []string) discovery.TokenRecord { return discovery.TokenRecord{ID: key[0]} },
+	}, "tokens", 1)
+	s.disabled = kind(&records[discovery.DisabledUser]{s: s, limit: maxDisabled,
+		key:   func(r discovery.DisabledUser) []string { return []string{r.User} },
+		named: func(key []string) discovery.DisabledUser { return discovery.DisabledUser{User: key[0]} },
+	}, "disabled", 1)
 }
 
 func keepRevoked(old, r discovery.TokenRecord) (discovery.TokenRecord, error) {

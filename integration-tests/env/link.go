@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,9 +25,9 @@ type Link struct {
 	// the link refuses connections.
 	Addr string
 
-	target string
-	work   sync.WaitGroup // relayed connections and the accept loop
-	mu     struct {
+	targets []string       // the first one that takes a connection gets it
+	work    sync.WaitGroup // relayed connections and the accept loop
+	mu      struct {
 		sync.Mutex
 		dark, over bool
 		listener   net.Listener // nil while connections are refused
@@ -36,13 +37,13 @@ type Link struct {
 	}
 }
 
-// NewLink starts a link to target (host:port), which need not listen yet. It
-// ends with the test.
-func NewLink(t testing.TB, target string) *Link {
+// NewLink starts a link to target (host:port), which need not listen yet. A connection
+// that it does not take goes to the first of the others that does. It ends with the test.
+func NewLink(t testing.TB, target string, others ...string) *Link {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := &Link{Addr: listener.Addr().String(), target: target}
+	l := &Link{Addr: listener.Addr().String(), targets: append([]string{target}, others...)}
 	l.mu.pairs = map[*pair]bool{}
 	l.serve(listener)
 	t.Cleanup(l.close)
@@ -183,7 +184,7 @@ func (l *Link) relay(from *net.TCPConn) {
 		p.reset()
 	}
 	l.work.Go(func() { // waited for by close
-		p.run(l.target)
+		p.run(l.targets)
 		l.mu.Lock()
 		delete(l.mu.pairs, p)
 		l.mu.Unlock()
@@ -216,9 +217,9 @@ type pair struct {
 	over bool
 }
 
-func (p *pair) run(target string) {
+func (p *pair) run(targets []string) {
 	defer p.reset()
-	if !p.isDark() && !p.dial(target) {
+	if !p.isDark() && !slices.ContainsFunc(targets, p.dial) {
 		return
 	}
 	var back sync.WaitGroup

@@ -28,7 +28,7 @@ import (
 // The retries of Spark's own clients (4.3, RetryPolicy): waits of 50 ms, four
 // times as long each time up to a minute, 15 of them.
 const (
-	retries     = 15
+	mostRetries = 15
 	firstWait   = 50 * time.Millisecond
 	longestWait = time.Minute
 	jitterFrom  = 2 * time.Second
@@ -58,7 +58,12 @@ type Story struct {
 // session id of its own. Its connection ends with the test.
 func NewSparkClient(t testing.TB, address, user string, more ...grpc.DialOption) *SparkClient {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+address, append([]grpc.DialOption{
+	return newSparkClient(t, "passthrough:///"+address, user, more...)
+}
+
+func newSparkClient(t testing.TB, target, user string, more ...grpc.DialOption) *SparkClient {
+	t.Helper()
+	conn, err := grpc.NewClient(target, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(128 << 20)),
 		grpc.WithConnectParams(grpc.ConnectParams{ // grpc's default waits up to two minutes, which may miss the last retry
@@ -77,10 +82,19 @@ func (c *SparkClient) Close() { _ = c.conn.Close() }
 
 // Release ends the session, with the retries of Spark's clients.
 func (c *SparkClient) Release(ctx context.Context) error {
-	for ladder := (ladder{}); ; {
+	_, err := Retry(ctx, func() error {
 		_, err := c.ReleaseSession(ctx, &pb.ReleaseSessionRequest{SessionId: c.Session, UserContext: c.UserContext()})
-		if err == nil || !retried(err) || !ladder.wait(ctx) {
-			return err
+		return err
+	})
+	return err
+}
+
+// Retry makes a call as often as Spark's clients do, and returns how often it was made
+// again.
+func Retry(ctx context.Context, call func() error) (retried int, err error) {
+	for ladder := (ladder{}); ; {
+		if err := call(); err == nil || !retries(err) || !ladder.wait(ctx) {
+			return ladder.used, err
 		}
 	}
 }
@@ -157,7 +171,7 @@ func (q *query) next(ctx context.Context) (*pb.ExecutePlanResponse, error) {
 		case unheard(err) && q.last == "":
 			q.story.Restarted++
 			q.started = false
-		case !retried(err) || !ladder.wait(ctx):
+		case !retries(err) || !ladder.wait(ctx):
 			return nil, err
 		default:
 			q.story.Retried++
@@ -220,7 +234,7 @@ func (q *query) release(ctx context.Context) {
 		}
 		ladder := ladder{}
 		for {
-			if _, err := q.client.ReleaseExecute(ctx, in); err == nil || !retried(err) || !ladder.wait(ctx) {
+			if _, err := q.client.ReleaseExecute(ctx, in); err == nil || !retries(err) || !ladder.wait(ctx) {
 				break // the engine forgets an operation without a client by itself
 			}
 		}
@@ -233,8 +247,8 @@ func unheard(err error) bool {
 	return strings.Contains(text, "INVALID_HANDLE.OPERATION_NOT_FOUND") || strings.Contains(text, "INVALID_HANDLE.SESSION_NOT_FOUND")
 }
 
-// retried says whether Spark's clients try again after an error.
-func retried(err error) bool {
+// retries says whether Spark's clients try again after an error.
+func retries(err error) bool {
 	s := status.Convert(err)
 	for _, d := range s.Details() {
 		if _, ok := d.(*errdetails.RetryInfo); ok {
@@ -252,7 +266,7 @@ type ladder struct {
 
 // wait waits for the next attempt; false when there is none.
 func (l *ladder) wait(ctx context.Context) bool {
-	if l.used == retries {
+	if l.used == mostRetries {
 		return false
 	}
 	l.used++

@@ -200,6 +200,12 @@ func (z *ZooKeeper) Restart(i int) {
 	z.start(i)
 }
 
+// LoseData removes what a killed server has stored.
+func (z *ZooKeeper) LoseData(i int) {
+	z.t.Helper()
+	require.NoError(z.t, os.RemoveAll(z.nodes[i].path("version-2")))
+}
+
 // Leader is the number of the server that leads; that of the only one is 0.
 func (z *ZooKeeper) Leader() int {
 	z.t.Helper()

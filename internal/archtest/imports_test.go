@@ -65,7 +65,7 @@ var neverReaches = map[string][]string{
 // It is immutable.
 var clients = map[string][]string{
 	"go.etcd.io/bbolt":                    {"discovery/embedded"},
-	"github.com/go-zookeeper/zk":          {"discovery/zookeeper"},
+	"github.com/go-zookeeper/zk":          {"discovery/zookeeper", "integration-tests/..."},
 	"github.com/spf13/viper":              {"conf"},
 	"github.com/spf13/cobra":              {"cmd/gateway/cli"},
 	"github.com/prometheus/client_golang": {"server/metrics"},

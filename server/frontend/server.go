@@ -37,6 +37,17 @@ const (
 	longestRest = 5 * time.Second
 )
 
+// Conductor decides about calls and ends them; it is a Director.
+type Conductor interface {
+	proxy.Director
+	// LetGo ends the calls that wait, now and later.
+	LetGo(why error)
+	// CutAll ends the calls under way, of which there are so many, with why for an answer.
+	CutAll(why error) int
+	// Calls is how many calls are under way.
+	Calls() int
+}
+
 // ServerOptions are the settings of a Server.
 type ServerOptions struct {
 	// Address is host:port to listen on.
@@ -51,7 +62,7 @@ type ServerOptions struct {
 	// DrainTimeout bounds the end of the whole gateway: calls that are still under way
 	// shortly before are cut.
 	DrainTimeout time.Duration
-	Director     *Director
+	Director     Conductor
 	// Tokens is served beside the Connect service. Optional.
 	Tokens *TokenDoor
 	Log    *slog.Logger

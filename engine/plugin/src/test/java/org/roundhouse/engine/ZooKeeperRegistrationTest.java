@@ -158,7 +158,7 @@ class ZooKeeperRegistrationTest implements Registration.Listener {
     server.stop();
     assertNull(deregistered.poll(SOON_MS, TimeUnit.MILLISECONDS));
     server.start();
-    assertEquals(node, onlyNode());
+    until("the server is back", () -> server.nodes().equals(List.of(node)));
     server.gateway().delete(TestZooKeeper.SPACE + "/" + node, -1);
     deregistered.take();
     assertNull(registered.poll());
