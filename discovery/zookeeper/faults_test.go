@@ -273,14 +273,20 @@ func testLostAnswers(t *testing.T, z *lab) {
 	stop, over := make(chan struct{}), make(chan struct{})
 	go func() { // waited for below
 		defer close(over)
-		tick := time.NewTicker(37 * time.Millisecond)
+		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		for {
+		for up := 0; ; {
 			select {
 			case <-stop:
 				return
 			case <-tick.C:
+			}
+			if a.Up() {
+				up++
+			}
+			if up == 3 { // each connection lives for 40 ms
 				a.Drop()
+				up = 0
 			}
 		}
 	}()

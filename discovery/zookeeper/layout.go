@@ -76,6 +76,12 @@ func (s *Store) makeLayout(ctx context.Context) error {
 	return nil
 }
 
+// remake makes the layout again after somebody, who can only be an administrator, deleted it.
+func (s *Store) remake(ctx context.Context) error {
+	s.rooted.Clear()
+	return s.makeLayout(ctx)
+}
+
 func (s *Store) findChroot(ctx context.Context) error {
 	if s.options.Chroot == "" {
 		return nil

@@ -198,10 +198,10 @@ func (l *link) await(ctx context.Context) error {
 // ask sends a request until it has an answer, for answerWithin at most. Again tells a repetition:
 // the one before may have been carried out.
 func ask[T any](ctx context.Context, l *link, request func(c *zk.Conn, again bool) (T, error)) (answer T, err error) {
-	if err := ctx.Err(); err != nil {
-		return answer, err
+	if ctx.Err() != nil {
+		return answer, l.fault(ctx, errNoAnswer)
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, answerWithin, errNoAnswer)
+	limited, cancel := bounded(ctx)
 	defer cancel()
 	for again := false; ; again = true {
 		if err := l.await(limited); err != nil {
@@ -224,6 +224,11 @@ func ask[T any](ctx context.Context, l *link, request func(c *zk.Conn, again boo
 		case <-time.After(repeatAfter):
 		}
 	}
+}
+
+// bounded gives several requests the time of one.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, answerWithin, errNoAnswer)
 }
 
 // once sends a request and waits for the answer or for ctx.
@@ -266,7 +271,7 @@ func (l *link) drop() {
 
 // fault is the error of a request that had no answer.
 func (l *link) fault(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && context.Cause(ctx) != errNoAnswer {
 		return ctx.Err()
 	}
 	return l.away(err)

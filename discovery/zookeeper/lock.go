@@ -137,8 +137,8 @@ func (c *contender) makeFolder(ctx context.Context) error {
 		}
 	}
 	err := c.s.folders(ctx, c.root, c.names, zk.FlagContainer)
-	if errors.Is(err, zk.ErrNoNode) { // an empty one went meanwhile
-		return nil
+	if errors.Is(err, zk.ErrNoNode) { // an empty container went meanwhile, or somebody deleted all
+		return c.s.remake(ctx)
 	}
 	return err
 }
@@ -194,19 +194,15 @@ func (c *contender) wait(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	look := time.NewTicker(retryAfter)
+	look := time.NewTimer(retryAfter) // our own node may have gone before the watch was set
 	defer look.Stop()
-	for {
-		select {
-		case <-gone:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-look.C:
-			if err := c.s.link.await(ctx); err != nil {
-				return c.s.link.fault(ctx, err)
-			}
-		}
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-look.C:
+		return nil
 	}
 }
 

@@ -144,7 +144,12 @@ func (s *Store) OpenSpace(ctx context.Context, path string, engines []discovery.
 		if !errors.Is(err, zk.ErrNoNode) {
 			return err
 		}
-		if err := s.folder(ctx, s.at(root, owner), zk.FlagPersistent); err != nil {
+		err = s.folder(ctx, s.at(root, owner), zk.FlagPersistent)
+		if errors.Is(err, zk.ErrNoNode) {
+			s.rooted.Clear()
+			err = s.root(ctx, s.at(root))
+		}
+		if err != nil {
 			return err
 		}
 	}

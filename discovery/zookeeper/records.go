@@ -206,6 +206,8 @@ func (k *records[R]) put(ctx context.Context, r R) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	var written []byte
 	for range maxRecordTries {
 		old, version, err := k.read(ctx, path)
@@ -262,21 +264,33 @@ func (k *records[R]) create(ctx context.Context, path string, text []byte) (agai
 			_, err := c.Create(path, text, zk.FlagPersistent, k.s.ours())
 			return again, err
 		})
-		if !errors.Is(err, zk.ErrNoNode) || k.levels == 1 {
+		if !errors.Is(err, zk.ErrNoNode) {
 			return again, err
 		}
-		if err := k.s.folder(ctx, path[:strings.LastIndex(path, "/")], zk.FlagContainer); err != nil {
+		if err := k.makeFolder(ctx, path); err != nil {
 			return false, err
 		}
 	}
 	return again, err
 }
 
+// makeFolder makes what a record is in.
+func (k *records[R]) makeFolder(ctx context.Context, path string) error {
+	if k.levels == 1 {
+		return k.s.remake(ctx)
+	}
+	err := k.s.folder(ctx, path[:strings.LastIndex(path, "/")], zk.FlagContainer)
+	if errors.Is(err, zk.ErrNoNode) {
+		return k.s.remake(ctx)
+	}
+	return err
+}
+
 func (k *records[R]) room() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.texts) >= k.limit {
-		return fmt.Errorf("%w: %d %ss", discovery.ErrFull, len(k.texts), k.what)
+		return fmt.Errorf("%w: %d records in %s", discovery.ErrFull, len(k.texts), k.root)
 	}
 	return nil
 }
@@ -297,7 +311,7 @@ func (k *records[R]) remove(ctx context.Context, key ...string) error {
 // stays so if that fails.
 func (k *records[R]) settle(ctx context.Context, err error) error {
 	if err != nil {
-		return err
+		return fmt.Errorf("write a record (%s) in ZooKeeper: %w", k.what, err)
 	}
 	if err := k.s.tree.refresh(ctx); err != nil {
 		k.s.tree.stir()

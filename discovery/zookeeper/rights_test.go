@@ -163,6 +163,25 @@ func testDigest(t *testing.T, z *lab) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "s1")
 	require.Len(t, tops(t, s), 10)
+
+	// What an administrator deletes comes back, but for the records.
+	require.NoError(t, s.Join(t.Context(), gatewayOf("ga")))
+	for _, root := range tops(t, s) {
+		each(t, s, root, func(path string) { _ = admin.Delete(path, -1) })
+	}
+	soon(t, "the gateway's node is back", func() bool {
+		names, err := s.Children(t.Context(), s.At(o.Namespace+"_spark_connect"))
+		return err == nil && len(names) == 2 && len(s.Gateways()) == 1
+	})
+	require.NoError(t, s.PutSession(t.Context(), sessionOf("s2")))
+	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
+	require.NoError(t, s.OpenSpace(t.Context(), space1(o), nil))
+	unlock, err := s.Lock(t.Context(), space1(o))
+	require.NoError(t, err)
+	unlock()
+	all, err := s.Sessions(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
 }
 
 func testEngines(t *testing.T, z *lab) {

@@ -147,7 +147,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // Run keeps what is known of ZooKeeper, and the nodes of this gateway in it, up to date until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
-	away := false
+	last := ""
 	for {
 		err := s.tend(ctx)
 		if ctx.Err() != nil {
@@ -157,12 +157,7 @@ func (s *Store) Run(ctx context.Context) error {
 		if err != nil {
 			again = time.After(retryAfter)
 		}
-		if gone := errors.Is(err, discovery.ErrAway); gone != away {
-			away = gone
-			s.tellAway(err)
-		} else if err != nil && !gone {
-			s.options.Log.Warn("what is in ZooKeeper cannot be read or written", "err", err)
-		}
+		last = s.tell(last, err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -172,16 +167,33 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-func (s *Store) tellAway(err error) {
-	if err == nil {
-		s.options.Log.Info("ZooKeeper answers again")
-		return
+// tell logs what has changed since the fault last, and returns the present one.
+func (s *Store) tell(last string, err error) string {
+	now := ""
+	switch {
+	case errors.Is(err, discovery.ErrAway):
+		now = "away"
+	case err != nil:
+		now = err.Error()
 	}
-	s.options.Log.Warn("without ZooKeeper, known sessions and engines go on, and no engine is launched", "err", err)
+	switch {
+	case now == last:
+	case now == "":
+		s.options.Log.Info("ZooKeeper can be used again")
+	case now == "away":
+		s.options.Log.Warn("without ZooKeeper, known sessions and engines go on, and no engine is launched", "err", err)
+	default:
+		s.options.Log.Warn("what is in ZooKeeper cannot be read or written", "err", err)
+	}
+	return now
 }
 
 func (s *Store) tend(ctx context.Context) error {
-	return errors.Join(s.keepGuard(ctx), s.tree.refresh(ctx), s.tidy(ctx))
+	err := errors.Join(s.keepGuard(ctx), s.tree.refresh(ctx), s.tidy(ctx))
+	if errors.Is(err, zk.ErrNoNode) {
+		err = errors.Join(s.remake(ctx), s.keepGuard(ctx), s.tree.refresh(ctx), s.tidy(ctx))
+	}
+	return err
 }
 
 // keepGuard sets a watch that never fires, so that each connection which takes up the session begins with

@@ -13,8 +13,10 @@ const maxDisabled = 100_000
 
 func (s *Store) makeRecords() {
 	s.sessions = kind(&records[discovery.SessionRecord]{s: s, limit: s.options.MaxSessions,
-		key:   func(r discovery.SessionRecord) []string { return []string{r.User, r.SessionID} },
-		named: func(key []string) discovery.SessionRecord { return discovery.SessionRecord{User: key[0], SessionID: key[1]} },
+		key: func(r discovery.SessionRecord) []string { return []string{r.User, r.SessionID} },
+		named: func(key []string) discovery.SessionRecord {
+			return discovery.SessionRecord{User: key[0], SessionID: key[1]}
+		},
 		merge: func(old, r discovery.SessionRecord) (discovery.SessionRecord, error) { return r, r.Replace(old) },
 	}, "sessions", 2)
 	s.engines = kind(&records[discovery.EngineRecord]{s: s, limit: s.options.MaxEngines,

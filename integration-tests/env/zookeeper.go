@@ -128,6 +128,7 @@ func (z *ZooKeeper) start(i int) {
 	require.NoError(z.t, err)
 	defer log.Close()
 	n.cmd = exec.Command("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no",
+		"-Dznode.container.checkIntervalMs=500", // else once a minute
 		"-Dorg.apache.logging.log4j.level=INFO", "-cp", filepath.Join(SparkHome(z.t), "jars", "*"),
 		"org.apache.zookeeper.server.quorum.QuorumPeerMain", n.path("zoo.cfg"))
 	n.cmd.Stdout, n.cmd.Stderr = log, log

@@ -6,11 +6,13 @@
 package hazk
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -126,4 +128,17 @@ func grep(g *env.Gateway, text string) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// refusal is what a gateway says that does not start with an argument.
+func refusal(t *testing.T, g *env.Gateway, conf string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, g.Binary, "run", "--conf", conf)
+	cmd.Env = g.Env()
+	said, err := cmd.CombinedOutput()
+	require.Error(t, err, "it starts: %s", said)
+	require.NoError(t, ctx.Err(), "it does not end: %s", said)
+	return string(said)
 }

@@ -54,7 +54,7 @@ final class ZooKeeperRegistration implements Registration {
   private final String path;
   private final byte[] address;
   private final byte[] identity;
-  private final List<ACL> rights = new ArrayList<>(); // No List.of: the library looks for null in it.
+  private final List<ACL> rights = new ArrayList<>(); // The library looks for null in it: no List.of.
   private final long giveUpAt;
   private final ScheduledThreadPoolExecutor work =
       new ScheduledThreadPoolExecutor(
@@ -140,6 +140,11 @@ final class ZooKeeperRegistration implements Registration {
 
   private void stateChanged(Watcher.Event.KeeperState state) {
     switch (state) {
+      case SyncConnected -> {
+        if (session.node != null) {
+          LOG.info("ZooKeeper at {} answers again.", where.addresses());
+        }
+      }
       case Disconnected ->
           LOG.warn("ZooKeeper at {} is away; the engine goes on and waits for it.", where.addresses());
       case Expired ->
