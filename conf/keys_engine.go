@@ -73,6 +73,10 @@ var (
 	EngineMaxLifetime = Entry[time.Duration]{Meta{Key: "kyuubi.session.engine.spark.max.lifetime", Default: "PT0S", Since: "0.1.0", Scope: ScopeBoth,
 		Doc: "An engine older than this takes no new session and stops with its last one. Zero or less means never."}, durationKind()}
 
+	// EngineMaxHeap is kyuubi.session.engine.spark.max.heap.percent.
+	EngineMaxHeap = Entry[int]{Meta{Key: "kyuubi.session.engine.spark.max.heap.percent", Default: "95", Ours: true, Since: "0.1.0", Scope: ScopeServer,
+		Doc: "An engine whose heap is fuller than this after three collections in a row takes no new session and stops with its last one. 0 means never."}, intKind(0, 100)}
+
 	// EngineErrorMaxSize is kyuubi.session.engine.startup.error.max.size, in characters.
 	EngineErrorMaxSize = Entry[int]{Meta{Key: "kyuubi.session.engine.startup.error.max.size", Default: "8192", Since: "0.1.0", Scope: ScopeServer,
 		Doc: "Most characters of an engine's log in the error of a failed launch."}, intKind(200, 1<<20)}

@@ -37,7 +37,7 @@ var areas = []area{
 	{"Engines", []setting{EngineType, EngineShareLevel, EngineDoAs, SessionGroupProvider, EngineSubdomain, EnginePython, EngineMainResource}},
 	{"Pools of engines", []setting{EnginePoolSize, EnginePoolThreshold, EnginePoolName, EnginePoolPolicy, EnginePoolIgnoreSubdomain}},
 	{"Life of an engine", []setting{EngineInitTimeout, EngineLaunchLinger, EngineIdleTimeout, EngineCheckInterval, EngineMaxInitialWait,
-		EngineRelay, EngineMaxLifetime, EngineErrorMaxSize, EngineMaxLogLines, EngineDestroyTimeout, EngineLogTimeout}},
+		EngineRelay, EngineMaxLifetime, EngineMaxHeap, EngineErrorMaxSize, EngineMaxLogLines, EngineDestroyTimeout, EngineLogTimeout}},
 	{"Server", []setting{ServerWorkDir, ServerDataDir, ServerClusterSecretFile, ServerShutdownTimeout, ServerRedaction}},
 	{"Limits", []setting{LimitSessionsPerUser, LimitSessionsPerAddress, LimitSessionsPerUserAddress, LimitUnlimitedUsers, LimitDeniedUsers,
 		LimitDeniedAddresses, LimitStrangers, LimitEngineStartup, LimitEnginesPerUser, LimitEnginesPerGroup, LimitCallsPerUser,

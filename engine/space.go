@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"roundhouse/discovery"
@@ -39,7 +40,7 @@ func (m *Manager) credentials(refID string) []discovery.Credential {
 }
 
 // closeSpace removes the space of an engine that is gone, unless there is another
-// one. What stays is empty and costs nothing.
+// one. The node of an engine that was killed would be in it until ZooKeeper's session timeout.
 func (m *Manager) closeSpace(spec Spec) {
 	if !m.shared() {
 		return
@@ -60,7 +61,10 @@ func (m *Manager) closeSpace(spec Spec) {
 			return
 		}
 	}
-	if err := m.opts.Cluster.CloseSpace(ctx, spec.Path()); err != nil {
+	if m.opts.Sweeper != nil {
+		_, err = m.opts.Sweeper.SweepSpace(ctx, spec.Path(), func(discovery.Node) bool { return false })
+	}
+	if err := errors.Join(err, m.opts.Cluster.CloseSpace(ctx, spec.Path())); err != nil {
 		m.opts.Log.Debug("an engine space stays behind", "path", spec.Path(), "err", err)
 	}
 }

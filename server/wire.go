@@ -144,7 +144,7 @@ func (p *parts) makeEngines() error {
 		Times: submit.Times{
 			SessionIdle: conf.SessionIdleTimeout.Get(p.c), EngineIdle: conf.EngineIdleTimeout.Get(p.c),
 			CheckInterval: conf.EngineCheckInterval.Get(p.c), InitialWait: conf.EngineMaxInitialWait.Get(p.c),
-			Lifetime: conf.EngineMaxLifetime.Get(p.c),
+			Lifetime: conf.EngineMaxLifetime.Get(p.c), HeapPercent: conf.EngineMaxHeap.Get(p.c),
 		},
 		Duration:       conf.ParseDuration,
 		MaxMessage:     conf.ConnectMaxMessageSize.Get(p.c),

@@ -33,6 +33,8 @@ type End struct {
 	// launch failed.
 	Failure error
 	At      time.Time
+	// Guess says that another gateway may know better how the session ended.
+	Guess bool
 
 	// told says that the store knows it already.
 	told bool

@@ -25,7 +25,7 @@ func (m *Manager) told(r discovery.SessionRecord, gone bool) {
 	case ending, s != nil && !s.stored.Load(): // what is written here finds out
 	case gone && s == nil:
 		m.graves.byKey.Remove(k)
-	case gone, s != nil && !s.is(r):
+	case gone, s != nil && !s.is(r), s == nil && r.Ended == nil && m.graves.buried(r):
 		m.doubt(k)
 	default:
 		m.take(r)
@@ -40,9 +40,6 @@ func (s *Session) is(r discovery.SessionRecord) bool { return s.Opened.Equal(r.O
 func (m *Manager) take(r discovery.SessionRecord) {
 	if r.Ended != nil {
 		m.takeEnd(r)
-		return
-	}
-	if m.graves.buried(r) {
 		return
 	}
 	s := m.takeLive(r)
@@ -103,8 +100,8 @@ func (m *Manager) takeEnd(r discovery.SessionRecord) {
 	case s == nil:
 		m.graves.put(k, &e)
 		m.graves.remember(Request{Key: k, RealUser: r.RealUser})
-	case s.is(r):
-		m.end(s, e)
+	case s.is(r) && !m.end(s, e): // it is ending here, too: the record counts
+		m.graves.put(k, &e)
 	}
 }
 

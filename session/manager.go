@@ -248,6 +248,9 @@ func (s *Session) errorOr(otherwise error) error {
 // End ends the session of k, if it lives: calls that wait for its engine fail, and a
 // tombstone tells later calls, at all gateways. It reports whether k was live.
 func (m *Manager) End(k Key, e End) bool {
+	if e.Guess {
+		_ = m.verify(m.life, k) // without the store the guess counts
+	}
 	m.mu.Lock()
 	s := m.mu.live.sessions[k]
 	m.mu.Unlock()

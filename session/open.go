@@ -11,15 +11,16 @@ import (
 	"roundhouse/internal/errs"
 )
 
-// tries are how often a session is added: what is in its way may go meanwhile.
-const tries = 3
+// tries are how often a session is booked, and how often it is added: what is in its
+// way may go meanwhile.
+const tries = 5
 
 // Open returns the live session of r.Key, which may be that of another gateway, or
 // opens it as r asks; its record is durable then, unless the store cannot be reached. An
 // error is the client's answer: a limit is reached, or the session has ended. Deny
 // lists are asked at the doors, for each call.
 func (m *Manager) Open(ctx context.Context, r Request) (s *Session, opened bool, err error) {
-	for ctx.Err() == nil {
+	for range tries {
 		s, first, err := m.book(r)
 		if err != nil {
 			return nil, false, err
@@ -36,7 +37,7 @@ func (m *Manager) Open(ctx context.Context, r Request) (s *Session, opened bool,
 			return s, first && s.granted, s.refusal
 		}
 	}
-	return nil, false, context.Cause(ctx)
+	return nil, false, errs.New(errs.StoreAway, "Session %s is opened and ended by several gateways at once. The client tries again by itself.", r.ID)
 }
 
 // book takes the key of r, or returns the session that has it.

@@ -17,9 +17,12 @@ const fingerprintDigits = 12
 // ofOneLaunch are properties that differ from launch to launch, or say where and for
 // whom an engine is and not how it works.
 var ofOneLaunch = []string{
-	"spark.app.name", "spark.kyuubi.ha.engine.ref.id", "spark.kyuubi.ha.namespace", "spark.kyuubi.engine.key.file", "spark.kyuubi.engine.gateway.url",
+	"spark.app.name", "spark.kyuubi.engine.key.file", "spark.kyuubi.engine.gateway.url",
 	"spark.kyuubi.engine.submit.time", "spark.kyuubi.session.engine.initialize.timeout", "spark.kyuubi.engine.config.fingerprint",
 }
+
+// whereEnginesMeet begin the properties with which an engine finds gateways.
+const whereEnginesMeet = "spark.kyuubi.ha."
 
 // fromTheGateway begin the variables of the gateway's own environment that are settings
 // of Spark; others, and some of these, are those of a machine or a login.
@@ -39,7 +42,7 @@ func (l *Launcher) Fingerprint(spec engine.Spec) (string, error) {
 	}
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(d.properties)) {
-		if !slices.Contains(ofOneLaunch, name) {
+		if !slices.Contains(ofOneLaunch, name) && !strings.HasPrefix(name, whereEnginesMeet) {
 			parts = append(parts, "property", name, d.properties[name])
 		}
 	}

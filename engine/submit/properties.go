@@ -93,6 +93,7 @@ func (l *Launcher) addOurs(all, settings map[string]string, launch engine.Launch
 		}
 		all["spark."+key] = millis(value)
 	}
+	all["spark.kyuubi.session.engine.spark.max.heap.percent"] = strconv.Itoa(l.opts.Times.HeapPercent)
 	maps.Copy(all, map[string]string{
 		"spark.kyuubi.ha.engine.ref.id":                  launch.RefID,
 		"spark.kyuubi.ha.namespace":                      launch.Spec.Path(),

@@ -64,6 +64,8 @@ type Times struct {
 	CheckInterval time.Duration // kyuubi.session.engine.check.interval
 	InitialWait   time.Duration // kyuubi.session.engine.spark.max.initial.wait
 	Lifetime      time.Duration // kyuubi.session.engine.spark.max.lifetime
+	// HeapPercent is kyuubi.session.engine.spark.max.heap.percent.
+	HeapPercent int
 }
 
 // Launcher starts drivers on this machine. It is an engine.Launcher.

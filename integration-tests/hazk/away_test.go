@@ -96,7 +96,9 @@ func goWithout(t *testing.T, c cluster, l *load, away absence, lasts time.Durati
 	t.Logf("nodes as before within %v of the return", time.Since(returned).Round(time.Millisecond))
 	require.Subset(t, c.drivers(), pids)
 	require.Len(t, c.drivers(), 3, "no engine was killed or doubled")
-	eventually(t, back, func() bool { return len(c.a.Sessions()) == len(c.b.Sessions()) && len(k.sessions()) == len(l.clients)+5 },
+	eventually(t, back, func() bool {
+		return len(c.a.Sessions()) == len(c.b.Sessions()) && len(k.sessions()) == len(l.clients)+5
+	},
 		"gateways and records agree", func() any { return []any{len(c.a.Sessions()), len(c.b.Sessions()), len(k.sessions())} })
 	for _, session := range k.sessions() {
 		require.NotEmpty(t, session.EngineRef, "the record was completed: %v", session)

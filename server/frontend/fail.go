@@ -60,7 +60,7 @@ func (d *Director) engineError(ctx context.Context, s *session.Session, e sessio
 	if !gone || !s.Confirmed() {
 		return err
 	}
-	end := session.End{Cause: session.Lost, Why: fmt.Sprintf("Engine %s closed the session, most likely because it was idle.", e.RefID())}
+	end := session.End{Cause: session.Lost, Why: fmt.Sprintf("Engine %s closed the session, most likely because it was idle.", e.RefID()), Guess: true}
 	if cause, under := s.Released(); under {
 		end = session.End{Cause: cause, Why: "The client released it."}
 	}
