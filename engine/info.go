@@ -4,6 +4,7 @@ package engine
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -70,12 +71,19 @@ func (m *Manager) Engines() []Info {
 	return all
 }
 
-// compare adds the fingerprints of today.
+// compare adds the fingerprints of today. Equal wishes of a user are looked up once.
 func (m *Manager) compare(all []Info) {
+	known := map[string]string{}
 	for i := range all {
-		if current, err := m.opts.Fingerprint(all[i].spec); err == nil && all[i].Fingerprint != "" {
-			all[i].Current = current
+		if all[i].Fingerprint == "" {
+			continue
 		}
+		spec := all[i].spec
+		wishes := fmt.Sprint(spec.User(), spec.LaunchUser, spec.Python, spec.Options)
+		if _, found := known[wishes]; !found {
+			known[wishes], _ = m.opts.Fingerprint(spec) // none for what could not be launched today
+		}
+		all[i].Current = known[wishes]
 	}
 }
 

@@ -47,7 +47,7 @@ func (p *parts) joinCluster() error {
 	}
 	o := zookeeper.Options{
 		Addresses: z.Addresses, Chroot: z.Chroot, Namespace: z.Namespace, Secrets: secrets, Digest: z.Digest,
-		SessionTimeout: z.SessionTimeout, ConnectionTimeout: z.ConnectTimeout, Log: p.log,
+		SessionTimeout: z.SessionTimeout, ConnectionTimeout: z.ConnectTimeout, Log: p.log, Self: p.peers.self, Dead: p.peers.dead,
 	}
 	if z.TLS != nil {
 		if o.TLS, err = z.TLS.Config(); err != nil {
@@ -130,14 +130,19 @@ func (p peers) alive(o discovery.Owner) bool {
 		return false
 	}
 	if o.Place == p.self.Place {
-		found, err := process.Inspect(o.PID)
-		if errors.Is(err, process.ErrNone) {
-			return false
-		}
-		return err != nil || !found.Ended && found.Start == o.Start
+		return !p.dead(o)
 	}
 	_, known := p.named(o.Gateway)
 	return known
+}
+
+// dead says whether a gateway has certainly ended: its process could be seen here.
+func (p peers) dead(o discovery.Owner) bool {
+	if o.Place != p.self.Place || o.PID == 0 {
+		return false
+	}
+	found, err := process.Inspect(o.PID)
+	return errors.Is(err, process.ErrNone) || err == nil && (found.Ended || found.Start != o.Start)
 }
 
 // lives is alive for a gateway of which only the id is known.

@@ -100,7 +100,9 @@ func (m *Manager) takeEnd(r discovery.SessionRecord) {
 	case s == nil:
 		m.graves.put(k, &e)
 		m.graves.remember(Request{Key: k, RealUser: r.RealUser})
-	case s.is(r) && !m.end(s, e): // it is ending here, too: the record counts
+	case !s.is(r):
+		m.doubt(k)
+	case !m.end(s, e): // it is ending here, too: the record counts
 		m.graves.put(k, &e)
 	}
 }

@@ -69,7 +69,9 @@ func (m *Manager) OpenAhead(ctx context.Context, r Request, over func()) (*Sessi
 }
 
 func (m *Manager) warmUp(s *Session) {
-	if _, err := m.Engine(m.life, s, func() {}); err != nil && m.life.Err() == nil {
+	_, err := m.Engine(m.life, s, func() {})
+	s.unchecked.Store(true) // its client may come to another gateway first
+	if err != nil && m.life.Err() == nil {
 		m.Log.Warn("engine of an opened session did not start", "user", s.User, "session", s.ID, "err", err)
 	}
 }

@@ -183,9 +183,9 @@ func (m *Manager) yield(ctx context.Context, s *Session) bool {
 		s.stored.Store(true)
 		return false
 	case r.Ended != nil:
-		m.take(r)
 		end := endOf(*r.Ended)
 		m.refuse(s, end.Error(s.ID))
+		m.take(r)
 	default:
 		m.drop(s, nil)
 		m.take(r)

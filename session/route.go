@@ -28,6 +28,7 @@ func (m *Manager) Engine(ctx context.Context, s *Session, onHold func()) (Engine
 	if e == nil {
 		var err error
 		if e, err = m.hold(ctx, s, onHold); err != nil {
+			s.unchecked.Store(true) // the client may go to another gateway, and come back
 			return nil, err
 		}
 	}
@@ -199,10 +200,10 @@ func (m *Manager) EngineKnown(refID string) {
 	}
 }
 
-// check asks the engine for a session of another gateway, once, before the first call
-// that this one forwards: the other one may have ended between the record and the call, or
-// without hearing of the end. An engine that does not answer is taken at the record's
-// word.
+// check asks the engine for a session of another gateway, and for one whose client did not wait for
+// it here, once, before the first call that this one forwards: the other one may have ended between the
+// record and the call, or without hearing of the end, and this one cannot tell whether the client
+// has been elsewhere. An engine that does not answer is taken at the record's word.
 func (m *Manager) check(ctx context.Context, s *Session, e Engine) error {
 	if !s.unchecked.Load() {
 		return nil
@@ -234,5 +235,8 @@ func (m *Manager) check(ctx context.Context, s *Session, e Engine) error {
 		}
 	}
 	m.meet(s, fate, reason)
+	if fate == engine.Present {
+		s.prepared.Store(true) // by the gateway that forwarded its first call
+	}
 	return s.errorOr(nil)
 }

@@ -124,12 +124,12 @@ func (m *Manager) sweepRecords(ctx context.Context) error {
 	live := map[Key]bool{}
 	var ended []discovery.SessionRecord
 	for _, r := range records {
+		m.told(r, false)
 		if r.Ended != nil {
 			ended = append(ended, r)
-			continue
+		} else {
+			live[Key{r.User, r.SessionID}] = true
 		}
-		live[Key{r.User, r.SessionID}] = true
-		m.told(r, false)
 	}
 	for _, s := range m.List() {
 		if s.stored.Load() && !live[s.Key] {

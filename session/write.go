@@ -129,8 +129,13 @@ func (m *Manager) putTombstone(ctx context.Context, s *Session) error {
 		return err
 	}
 	stored, err := m.Store.GetSession(ctx, s.User, s.ID)
-	if err != nil || stored.Ended != nil {
+	if err != nil {
 		return err
+	}
+	if stored.Ended != nil {
+		end := endOf(*stored.Ended)
+		m.graves.put(s.Key, &end)
+		return nil
 	}
 	r.EngineRef = stored.EngineRef // another gateway has given it one
 	return m.Store.PutSession(ctx, r)

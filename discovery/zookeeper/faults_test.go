@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,6 +222,30 @@ func TestQuorumLostAndBack(t *testing.T) {
 }
 
 // Holders that die, and waiters that go, leave nothing behind.
+// testBrokenLocks: who certainly has ended keeps nobody waiting, whatever its ZooKeeper session says.
+func testBrokenLocks(t *testing.T, z *lab) {
+	o := z.options()
+	o.SessionTimeout = time.Minute
+	var ended atomic.Bool
+	o.Dead = func(g discovery.Owner) bool { return g.Gateway == "a" && ended.Load() }
+	o.Self = discovery.Owner{Gateway: "a"}
+	a := open(t, o)
+	o.Self = discovery.Owner{Gateway: "b"}
+	b := open(t, o)
+	_, err := a.Lock(t.Context(), "/broken")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = b.Lock(ctx, "/broken")
+	require.ErrorIs(t, err, context.DeadlineExceeded, "it lives")
+	ended.Store(true)
+	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	unlock, err := b.Lock(ctx, "/broken")
+	require.NoError(t, err)
+	unlock()
+}
+
 func testLocksOfTheDead(t *testing.T, z *lab) {
 	o := z.options()
 	a, b := open(t, o), open(t, o)

@@ -4,6 +4,7 @@ package zookeeper
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -103,6 +104,10 @@ func (c *contender) acquire(ctx context.Context) error {
 
 // enter makes the node.
 func (c *contender) enter(ctx context.Context) error {
+	owner, err := json.Marshal(c.s.options.Self)
+	if err != nil {
+		return fmt.Errorf("discovery: encode: %w", err)
+	}
 	for range maxLayoutTries {
 		name, err := ask(ctx, c.s.link, func(conn *zk.Conn, again bool) (string, error) {
 			if again {
@@ -110,7 +115,7 @@ func (c *contender) enter(ctx context.Context) error {
 					return name, err
 				}
 			}
-			name, err := conn.Create(c.folder+"/"+lockPrefix+c.guid+"-", nil, zk.FlagEphemeralSequential, c.s.ours())
+			name, err := conn.Create(c.folder+"/"+lockPrefix+c.guid+"-", owner, zk.FlagEphemeralSequential, c.s.ours())
 			if ctx.Err() != nil { // nobody waits for the answer any more
 				c.s.chores.discard(c.folder, c.guid)
 			}
@@ -184,9 +189,9 @@ func sequence(name string) int64 {
 
 // wait waits until a node is gone. It may return before.
 func (c *contender) wait(ctx context.Context, path string) error {
-	gone, err := ask(ctx, c.s.link, func(conn *zk.Conn, _ bool) (<-chan zk.Event, error) {
-		_, _, gone, err := conn.GetW(path)
-		return gone, err
+	before, err := ask(ctx, c.s.link, func(conn *zk.Conn, _ bool) (watched, error) {
+		data, _, gone, err := conn.GetW(path)
+		return watched{data, gone}, err
 	})
 	if errors.Is(err, zk.ErrNoNode) {
 		return nil
@@ -197,13 +202,38 @@ func (c *contender) wait(ctx context.Context, path string) error {
 	look := time.NewTimer(retryAfter) // our own node may have gone before the watch was set
 	defer look.Stop()
 	select {
-	case <-gone:
+	case <-before.gone:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-look.C:
+		if c.dead(before.owner) {
+			return c.breakLock(ctx, path)
+		}
 		return nil
 	}
+}
+
+// watched is the node of another contender.
+type watched struct {
+	owner []byte
+	gone  <-chan zk.Event
+}
+
+// dead says whether the gateway that a node is of has ended.
+func (c *contender) dead(holder []byte) bool {
+	var o discovery.Owner
+	return json.Unmarshal(holder, &o) == nil && c.s.options.Dead(o)
+}
+
+// breakLock removes the node of a gateway that has ended, which ZooKeeper would do later.
+func (c *contender) breakLock(ctx context.Context, path string) error {
+	c.s.options.Log.Info("the lock of a gateway that has ended is broken", "path", path)
+	err := c.s.do(ctx, func(conn *zk.Conn) error { return conn.Delete(path, -1) })
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil
+	}
+	return err
 }
 
 // release removes the node, at once or when ZooKeeper is back; ctx may have ended.

@@ -92,6 +92,7 @@ func TestOneServer(t *testing.T) {
 		"conformance":                   testConformance,
 		"an expired session comes back": testExpiredSession,
 		"locks of the dead":             testLocksOfTheDead,
+		"locks of those who have ended": testBrokenLocks,
 		"lost answers":                  testLostAnswers,
 		"strangers may do nothing":      testStrangersMayDoNothing,
 		"roots of others":               testRootsOfOthers,

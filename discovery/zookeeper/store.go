@@ -41,6 +41,10 @@ type Options struct {
 	ConnectionTimeout time.Duration
 	// TLS is nil for connections without.
 	TLS *tls.Config
+	// Self is this gateway. Dead says of another one that it has certainly ended, though its
+	// ZooKeeper session lives: its locks are broken. Optional.
+	Self discovery.Owner
+	Dead func(discovery.Owner) bool
 	// MaxSessions bounds the session records (default 100000).
 	MaxSessions int
 	// MaxEngines bounds the engine records (default 10000).
@@ -61,6 +65,9 @@ func (o Options) withDefaults() Options {
 	fill(&o.MaxTokens, 100_000)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Dead == nil {
+		o.Dead = func(discovery.Owner) bool { return false }
 	}
 	return o
 }

@@ -85,7 +85,12 @@ final class ControlServer implements AutoCloseable {
 
   /** {@code host:port} of the endpoint. */
   String address() {
-    return SparkAccess.LOOPBACK + ":" + server.getAddress().getPort();
+    return SparkAccess.LOOPBACK + ":" + port();
+  }
+
+  /** The endpoint's port. */
+  int port() {
+    return server.getAddress().getPort();
   }
 
   @Override

@@ -31,6 +31,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
 
   private final Settings settings;
   private final Keys keys;
+  private final Relay relay;
   private final SparkContext context;
   private final Events events = new Events();
   private final WarmUp warmUp = new WarmUp();
@@ -53,9 +54,11 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
   private boolean leaving;
   private long settledNanos;
 
-  Engine(Settings settings, Keys keys, SparkContext context) {
+  /** Makes an engine; {@code relay} is null for one that only gateways on its machine use. */
+  Engine(Settings settings, Keys keys, Relay relay, SparkContext context) {
     this.settings = settings;
     this.keys = keys;
+    this.relay = relay;
     this.context = context;
     this.activity = new Activity(settings, System.currentTimeMillis());
     this.heap = new HeapWatch(settings.maxHeapPercent());
@@ -82,9 +85,12 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
       connectPort = port;
       spark = new SparkAccess();
       ControlServer control = new ControlServer(keys, events, this);
-      Node node = Node.of(settings, keys, port, control.address(), about());
+      Node node = Node.of(settings, keys, ports(port, control), about());
       registration = Registration.of(settings, keys, node, this);
       control.start();
+      if (relay != null) {
+        relay.start(port, control.port());
+      }
       registration.start();
     } catch (IOException | ReflectiveOperationException | RuntimeException e) {
       LOG.error("The engine could not be set up", e);
@@ -268,6 +274,12 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
       Thread.currentThread().interrupt();
       return true;
     }
+  }
+
+  private Node.Ports ports(int connect, ControlServer control) {
+    return relay == null
+        ? new Node.Ports(connect, control.address(), "", "")
+        : new Node.Ports(connect, control.address(), relay.address(), relay.fingerprint());
   }
 
   private Map<String, String> about() {

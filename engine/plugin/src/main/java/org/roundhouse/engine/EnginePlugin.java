@@ -50,7 +50,9 @@ public final class EnginePlugin implements SparkPlugin {
       Keys keys = takeKeys(settings);
       Masking.install(keys.secrets());
       SparkAccess.prepareService();
-      engine = new Engine(settings, keys, context);
+      Relay relay =
+          settings.relay() == null ? null : Relay.openIfPossible(settings.relay(), keys);
+      engine = new Engine(settings, keys.withoutRelay(), relay, context);
       ENGINE.set(engine);
       context.addSparkListener(new Listener(engine));
       return Map.of();
@@ -65,7 +67,7 @@ public final class EnginePlugin implements SparkPlugin {
 
     private static Keys takeKeys(Settings settings) {
       try {
-        return Keys.take(settings.keyFile(), settings.zooKeeper() != null);
+        return Keys.take(settings.keyFile(), settings.zooKeeper() != null, settings.relay() != null);
       } catch (IOException e) {
         throw new IllegalStateException("The engine could not take its keys: " + e, e);
       }

@@ -17,14 +17,23 @@ import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
 /**
- * The secrets of one engine, each 64 hex digits; the text itself is the key material.
+ * The secrets of one engine. But for those of the relay each is 64 hex digits, and the text itself is
+ * the key material.
  *
  * @param rpc bearer token of the Connect port
  * @param register key of the MACs towards the gateway
  * @param control bearer token of the control endpoint
  * @param zooKeeper password of the engine in ZooKeeper; empty if it does not register there
+ * @param relayKey private key of the relay (PKCS 8, base64); empty without a relay
+ * @param relayCertificate its certificate (DER, base64); empty without a relay
  */
-record Keys(String rpc, String register, String control, String zooKeeper) {
+record Keys(
+    String rpc,
+    String register,
+    String control,
+    String zooKeeper,
+    String relayKey,
+    String relayCertificate) {
 
   private static final Pattern HEX = Pattern.compile("[0-9a-f]{64}");
 
@@ -32,9 +41,10 @@ record Keys(String rpc, String register, String control, String zooKeeper) {
    * Reads the key file and deletes it, so that nothing which runs in the driver later finds it.
    *
    * @param withZooKeeper whether the key for ZooKeeper has to be there
+   * @param withRelay whether key and certificate of the relay have to be there
    * @throws IOException if the file cannot be read, lacks a key or cannot be deleted
    */
-  static Keys take(Path file, boolean withZooKeeper) throws IOException {
+  static Keys take(Path file, boolean withZooKeeper, boolean withRelay) throws IOException {
     Properties p = new Properties();
     try {
       p.load(new StringReader(Files.readString(file, StandardCharsets.US_ASCII)));
@@ -45,7 +55,14 @@ record Keys(String rpc, String register, String control, String zooKeeper) {
         key(p, "rpc", file),
         key(p, "register", file),
         key(p, "control", file),
-        withZooKeeper ? key(p, "zk", file) : "");
+        withZooKeeper ? key(p, "zk", file) : "",
+        withRelay ? present(p, "relay.key", file) : "",
+        withRelay ? present(p, "relay.certificate", file) : "");
+  }
+
+  /** The same without those of the relay. */
+  Keys withoutRelay() {
+    return new Keys(rpc, register, control, zooKeeper, "", "");
   }
 
   /** HMAC-SHA256 of the parts, one after the other, under the {@code register} key; lower-case hex. */
@@ -64,7 +81,7 @@ record Keys(String rpc, String register, String control, String zooKeeper) {
 
   /** All secrets, for masking. */
   List<String> secrets() {
-    return Stream.of(rpc, register, control, zooKeeper).filter(s -> !s.isEmpty()).toList();
+    return Stream.of(rpc, register, control, zooKeeper, relayKey).filter(s -> !s.isEmpty()).toList();
   }
 
   /** Names no secret. */
@@ -74,9 +91,17 @@ record Keys(String rpc, String register, String control, String zooKeeper) {
   }
 
   private static String key(Properties p, String name, Path file) throws IOException {
-    String value = p.getProperty(name, "").trim();
+    String value = present(p, name, file);
     if (!HEX.matcher(value).matches()) {
       throw new IOException("The key file " + file + " has no valid key '" + name + "'.");
+    }
+    return value;
+  }
+
+  private static String present(Properties p, String name, Path file) throws IOException {
+    String value = p.getProperty(name, "").trim();
+    if (value.isEmpty()) {
+      throw new IOException("The key file " + file + " has no '" + name + "'.");
     }
     return value;
   }

@@ -13,31 +13,48 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Carries bytes between two sockets, both ways, unread. A slow reader slows its writer down. The end
- * of one way is passed on; the other way may then go on for a while. A way that breaks ends both.
+ * Carries bytes between two connections, both ways and unread; a slow reader slows its writer down.
+ * The end of one way is passed on, and the other way has a little time to end as well. A way that
+ * breaks ends both.
  */
 final class Pipe {
 
   private static final Logger LOG = LoggerFactory.getLogger(Pipe.class);
   private static final int BUFFER = 64 * 1024;
-  private static final long LINGER_S = 10;
+  private static final long OTHER_WAY_S = 10;
 
+  private final Socket one;
+  private final Socket other;
   private final Runnable cut;
   private final CountDownLatch ended = new CountDownLatch(2);
 
-  /** Makes a pipe; {@code cut} ends both connections at once, also if a thread is blocked in them. */
-  Pipe(Runnable cut) {
+  /** Makes a pipe; {@code cut} closes both connections, also while threads are blocked in them. */
+  Pipe(Socket one, Socket other, Runnable cut) {
+    this.one = one;
+    this.other = other;
     this.cut = cut;
   }
 
-  /** Carries until both ways have ended. One way has this thread, the other one a thread of others. */
-  void run(Socket one, Socket other, Executor others) throws InterruptedException {
-    others.execute(() -> carry(other, one));
+  /** Carries until the end, one way in this thread and the other one in a thread of the executor. */
+  void run(Executor threads) {
+    threads.execute(() -> carry(other, one));
     carry(one, other);
-    ended.await();
   }
 
   private void carry(Socket from, Socket to) {
+    try {
+      copy(from, to);
+      ended.await(OTHER_WAY_S, TimeUnit.SECONDS);
+    } catch (IOException e) {
+      LOG.debug("A relayed connection broke: {}", e.toString());
+    } catch (InterruptedException e) {
+      LOG.debug("A relayed connection is closed.");
+    } finally {
+      cut.run();
+    }
+  }
+
+  private void copy(Socket from, Socket to) throws IOException {
     try {
       byte[] buffer = new byte[BUFFER];
       InputStream in = from.getInputStream();
@@ -46,11 +63,7 @@ final class Pipe {
         out.write(buffer, 0, n);
       }
       to.shutdownOutput();
-      awaitOtherWay();
-    } catch (IOException e) {
-      LOG.debug("A relayed connection broke: {}", e.toString());
     } finally {
-      cut.run();
       ended.countDown();
     }
   }

@@ -15,6 +15,7 @@ import java.util.stream.LongStream;
  * @param keyFile the file with the engine's keys
  * @param gateway base URL of the gateway that launched the engine; null with ZooKeeper
  * @param zooKeeper where to register instead of at the gateway; null without
+ * @param relay where gateways on other machines reach the engine; null without a relay
  * @param configuration tells the configuration that the engine was launched with; may be empty
  * @param sessionIdle close a session idle for so long; 0 or less: never
  * @param engineIdle stop the engine without open sessions for so long; 0 or less: never
@@ -31,6 +32,7 @@ record Settings(
     Path keyFile,
     URI gateway,
     ZooKeeperSettings zooKeeper,
+    RelaySettings relay,
     String configuration,
     long sessionIdle,
     long engineIdle,
@@ -61,6 +63,7 @@ record Settings(
         Path.of(required(conf, "spark.kyuubi.engine.key.file")),
         zooKeeper == null ? gateway(conf) : null,
         zooKeeper,
+        zooKeeper == null ? null : RelaySettings.read(conf),
         text(conf, "spark.kyuubi.engine.config.fingerprint"),
         number(conf, "spark.kyuubi.session.idle.timeout", 0),
         number(conf, "spark.kyuubi.session.engine.idle.timeout", 0),
