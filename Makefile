@@ -18,6 +18,10 @@ help: ## Show this help
 quickstart: ## From a fresh checkout to a query through the gateway (KEEP=1, PORT=, REST_PORT=)
 	@bin/lib/quickstart.sh
 
+.PHONY: demo-ha
+demo-ha: ## Two gateways, a PySpark program, one gateway killed: the program ends well
+	@bin/lib/demo-ha.sh
+
 .PHONY: build
 build: gateway plugin ## Build the gateway and the engine plugin into build/
 

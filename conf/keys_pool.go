@@ -45,7 +45,7 @@ var (
 
 	// EnginePoolPolicy is kyuubi.engine.pool.selectPolicy.
 	EnginePoolPolicy = Entry[string]{Meta{Key: "kyuubi.engine.pool.selectPolicy", Default: PoolRandom, Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.engine.pool.balance.policy"},
-		Doc: "Which engine of its pool a new session gets: `RANDOM`, `POLLING` one after the other (each gateway for itself), or this gateway's own `LEAST_SESSIONS`, the one with the fewest sessions, counted over all gateways."}, enumKind(PoolRandom, PoolPolling, PoolLeastSessions)}
+		Doc: "Which engine of its pool a new session gets: `RANDOM`, `POLLING` one after the other, or this gateway's own `LEAST_SESSIONS`, the one with the fewest sessions. All gateways choose together."}, enumKind(PoolRandom, PoolPolling, PoolLeastSessions)}
 
 	// EnginePoolIgnoreSubdomain is kyuubi.engine.pool.ignoreSubdomain.
 	EnginePoolIgnoreSubdomain = Entry[bool]{Meta{Key: "kyuubi.engine.pool.ignoreSubdomain", Default: "false", Since: "0.1.0", Scope: ScopeBoth,

@@ -112,6 +112,7 @@ func (m *Manager) StopLimit() time.Duration { return stopWait + m.opts.DestroyTi
 // terminate ends e and its process; watch buries it.
 func (m *Manager) terminate(e *Engine, kill bool, reason string) {
 	m.end(e, fmt.Errorf("engine %s of %s was stopped: %s", e.refID, e.spec.LaunchUser, reason))
+	m.opts.OnStopping(e.refID)
 	grace := time.Duration(0)
 	if !kill {
 		grace = m.opts.DestroyTimeout

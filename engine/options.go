@@ -75,6 +75,9 @@ type Options struct {
 	// OnLaunch is told of each launch that ended: how long it took since the
 	// spawn, or the error of its waiters. Optional.
 	OnLaunch func(took time.Duration, err error)
+	// OnStopping returns when all gateways can know why the sessions of an engine have ended
+	// whose process is ended next. Optional.
+	OnStopping func(refID string)
 	// OnChange is told of each engine that is there, that did not come, or that
 	// ended. It must not block for long. Optional.
 	OnChange func(Change)
@@ -264,6 +267,9 @@ func (o *Options) complete() error {
 	}
 	if o.OnForged == nil {
 		o.OnForged = func(string) {}
+	}
+	if o.OnStopping == nil {
+		o.OnStopping = func(string) {}
 	}
 	if o.OnChange == nil {
 		o.OnChange = func(Change) {}

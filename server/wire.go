@@ -176,12 +176,13 @@ func (p *parts) makeEngines() error {
 		OnSessionClosed: func(refID, user, id, reason string) bool {
 			return p.sessions.SessionClosed(refID, user, id, reason)
 		},
-		OnCensus: func(refID string, c engine.Census) { p.sessions.Census(refID, c) },
-		OnKnown:  func(refID string) { p.sessions.EngineKnown(refID) },
-		OnForged: func(string) { p.metrics.NodeRejected(metrics.RejectedInvalid) },
-		OnSpawn:  p.metrics.LaunchStarted,
-		OnLaunch: p.launchEnded,
-		OnChange: p.auditEngine,
+		OnCensus:   func(refID string, c engine.Census) { p.sessions.Census(refID, c) },
+		OnKnown:    func(refID string) { p.sessions.EngineKnown(refID) },
+		OnForged:   func(string) { p.metrics.NodeRejected(metrics.RejectedInvalid) },
+		OnSpawn:    p.metrics.LaunchStarted,
+		OnLaunch:   p.launchEnded,
+		OnStopping: func(refID string) { p.sessions.EngineStopping(refID) },
+		OnChange:   p.auditEngine,
 	}
 	if p.cluster != nil {
 		managed.Cluster, managed.Sweeper = p.cluster, p.cluster

@@ -22,7 +22,7 @@ func TestForWhomASessionWasOpened(t *testing.T) {
 		require.NoError(t, err)
 		_, err = r.Engine(t.Context(), s, func() {})
 		require.NoError(t, err)
-		require.Equal(t, "portal", r.store.records[r.key].RealUser)
+		require.Equal(t, "portal", r.store.all()[r.key].RealUser)
 		user, known := r.ActsFor("portal", "s1")
 		require.True(t, known)
 		require.Equal(t, "alice", user)

@@ -55,7 +55,7 @@ func (m *Manager) take(r discovery.SessionRecord) {
 	if s.ahead && !r.Unused { // its client has come, elsewhere
 		s.used.Store(true)
 	}
-	if s.claim(r.EngineRef) {
+	if s.recorded(r.EngineRef) {
 		m.resume(s)
 	}
 }
@@ -100,18 +100,23 @@ func (m *Manager) takeEnd(r discovery.SessionRecord) {
 	case s == nil:
 		m.graves.put(k, &e)
 		m.graves.remember(Request{Key: k, RealUser: r.RealUser})
-	case !s.is(r):
-		m.doubt(k)
+	case !s.is(r): // another one, which is ending
+		m.doubtLater(k)
 	case !m.end(s, e): // it is ending here, too: the record counts
 		m.graves.put(k, &e)
 	}
 }
 
-// doubt has the record of k looked up.
-func (m *Manager) doubt(k Key) {
+// doubtLater has the record of k looked up with what is late.
+func (m *Manager) doubtLater(k Key) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.mu.doubts[k] = true
-	m.mu.Unlock()
+}
+
+// doubt has the record of k looked up at once.
+func (m *Manager) doubt(k Key) {
+	m.doubtLater(k)
 	select {
 	case m.doubted <- struct{}{}:
 	default:
@@ -128,9 +133,7 @@ func (m *Manager) settleDoubts(ctx context.Context) {
 		delete(m.mu.doubts, k)
 		m.mu.Unlock()
 		if err := m.verify(ctx, k); err != nil {
-			m.mu.Lock()
-			m.mu.doubts[k] = true // until the store answers, and so for the others
-			m.mu.Unlock()
+			m.doubtLater(k) // until the store answers, and so for the others
 			return
 		}
 	}
@@ -188,8 +191,6 @@ const lateInterval = time.Second
 // resumeAll gives sessions whose engine was not known their engine.
 func (m *Manager) resumeAll() {
 	for _, s := range m.List() {
-		if s.Routed() {
-			m.resume(s)
-		}
+		m.resume(s)
 	}
 }

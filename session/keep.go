@@ -33,12 +33,29 @@ func (m *Manager) watch(e Engine) {
 	})
 }
 
+// EngineStopping ends every session of an engine that this gateway is about to stop, and returns
+// when that is recorded: other gateways see the engine go and look there why.
+func (m *Manager) EngineStopping(refID string) {
+	m.eachOn(refID, func(s *Session) {
+		if e := s.Engine(); e != nil {
+			m.end(s, End{Cause: Lost, Why: reason(e)})
+		}
+		_ = m.write(context.WithoutCancel(m.life), s) // waits for who writes it; Run goes on trying
+	})
+}
+
 func (m *Manager) endAllOn(e Engine) {
+	m.catchUp(m.life) // another gateway may have ended it
+	m.eachOn(e.RefID(), func(s *Session) { m.end(s, End{Cause: Lost, Why: reason(e)}) })
+}
+
+// eachOn does something with every session of an engine, many at once.
+func (m *Manager) eachOn(refID string, do func(*Session)) {
 	var group errgroup.Group
 	group.SetLimit(writeParallel)
 	for _, s := range m.List() {
-		if s.on(e.RefID()) {
-			group.Go(func() error { m.end(s, End{Cause: Lost, Why: reason(e)}); return nil })
+		if s.on(refID) {
+			group.Go(func() error { do(s); return nil })
 		}
 	}
 	_ = group.Wait() // no function returns an error
@@ -69,9 +86,7 @@ func (m *Manager) OpenAhead(ctx context.Context, r Request, over func()) (*Sessi
 }
 
 func (m *Manager) warmUp(s *Session) {
-	_, err := m.Engine(m.life, s, func() {})
-	s.unchecked.Store(true) // its client may come to another gateway first
-	if err != nil && m.life.Err() == nil {
+	if _, err := m.hold(m.life, s, func() {}); err != nil && m.life.Err() == nil {
 		m.Log.Warn("engine of an opened session did not start", "user", s.User, "session", s.ID, "err", err)
 	}
 }

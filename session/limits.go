@@ -60,18 +60,20 @@ type book struct {
 	counted map[*Session]bool
 	counts  map[pair]int
 	spaces  map[string]int
-	// turns are how often a place was chosen in a pool, by its first engine space.
-	turns *lru.Cache[string, uint32]
+	// used says which of so many uses was the last one of an engine space: each session
+	// of any gateway is one.
+	used *lru.Cache[string, uint64]
+	uses uint64
 }
 
-// turnsKept bounds the pools whose turn is remembered.
-const turnsKept = 10_000
+// usesKept bounds the engine spaces whose use is remembered.
+const usesKept = 10_000
 
 func newBook(l Limits) (book, error) {
-	turns, err := lru.New[string, uint32](turnsKept)
+	used, err := lru.New[string, uint64](usesKept)
 	return book{
 		limits: l, sessions: map[Key]*Session{}, openedBy: map[Key]string{},
-		counted: map[*Session]bool{}, counts: map[pair]int{}, spaces: map[string]int{}, turns: turns,
+		counted: map[*Session]bool{}, counts: map[pair]int{}, spaces: map[string]int{}, used: used,
 	}, err
 }
 
@@ -129,6 +131,8 @@ func (b *book) remove(s *Session) {
 func (b *book) count(s *Session) {
 	b.add(s, 1)
 	b.counted[s] = true
+	b.uses++
+	b.used.Add(s.Plan.Spec.Path(), b.uses)
 }
 
 func (b *book) add(s *Session, n int) {
@@ -153,13 +157,11 @@ func change[K comparable](counts map[K]int, k K, n int) {
 
 // choose is the member of its pool that a session with the plan p gets.
 func (b *book) choose(p Plan) int {
-	pool := p.Spec.Path() // that of the first member
-	counts := make([]int, p.Pool.Size)
+	counts, used := make([]int, p.Pool.Size), make([]uint64, p.Pool.Size)
 	for i := range counts {
 		p.Spec.Subdomain = p.Pool.Subdomain(i)
 		counts[i] = b.spaces[p.Spec.Path()]
+		used[i], _ = b.used.Get(p.Spec.Path())
 	}
-	turn, _ := b.turns.Get(pool)
-	b.turns.Add(pool, turn+1)
-	return p.Pool.choose(counts, turn)
+	return p.Pool.choose(counts, used)
 }

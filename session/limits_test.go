@@ -227,7 +227,7 @@ func TestCountsReturnToZero(t *testing.T) {
 			m.mu.Unlock()
 			require.Zero(t, moody.leases, "seed %d", seed)
 			<-time.After(time.Minute) // what failed is written
-			for k, r := range store.records {
+			for k, r := range store.all() {
 				require.NotNil(t, r.Ended, "seed %d: %v", seed, k)
 				_, end := m.Lookup(k)
 				require.Equal(t, r.Ended.Cause, end.Cause.word(), "seed %d: %v", seed, k)
@@ -246,7 +246,7 @@ func restless(t *testing.T, m *Manager, moody *moodyEngines, id int) {
 	for n := range 15 {
 		key := Key{user, fmt.Sprint(moody.draw(8))}
 		s, _, err := m.Open(t.Context(), Request{Key: key, Address: address})
-		checkCounts(t, m)
+		checkLimits(t, m)
 		if err != nil {
 			continue
 		}
@@ -263,11 +263,11 @@ func restless(t *testing.T, m *Manager, moody *moodyEngines, id int) {
 }
 
 // checkCounts compares the counts with the sessions that live.
-func checkCounts(t *testing.T, m *Manager) {
+func checkCounts(t *testing.T, m *Manager) (want map[pair]int) {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	want := map[pair]int{}
+	want = map[pair]int{}
 	for _, s := range m.mu.live.sessions {
 		if s.User == "etl" || !m.mu.live.counted[s] {
 			continue
@@ -281,7 +281,13 @@ func checkCounts(t *testing.T, m *Manager) {
 	if !maps.Equal(want, m.mu.live.counts) {
 		t.Errorf("counted %v, there are %v", m.mu.live.counts, want)
 	}
-	for p, n := range want {
+	return want
+}
+
+// checkLimits compares the counts with the limits, too.
+func checkLimits(t *testing.T, m *Manager) {
+	t.Helper()
+	for p, n := range checkCounts(t, m) {
 		most := map[[2]bool]int{{true, false}: 5, {false, true}: 6, {true, true}: 4}[[2]bool{p.user != "", p.address != ""}]
 		if n > most {
 			t.Errorf("%v has %d of %d", p, n, most)
@@ -293,8 +299,9 @@ func checkCounts(t *testing.T, m *Manager) {
 func TestSessionOfAFailedRouteIsGone(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		close(r.engines.ready)
-		r.store.fail = errors.New("disk full")
-		_, err := r.Engine(t.Context(), r.open(), func() {})
+		s := r.open()
+		r.store.setFail(errors.New("disk full"))
+		_, err := r.Engine(t.Context(), s, func() {})
 		require.ErrorContains(t, err, "could not be stored")
 		require.Empty(t, r.List())
 		require.Equal(t, 1, r.engines.released)

@@ -116,7 +116,13 @@ func (o *Options) complete() {
 		o.Alive = func(string) bool { return false }
 	}
 	if o.EngineGone == nil {
-		o.EngineGone = func(string) bool { return true }
+		o.EngineGone = func(refID string) bool {
+			lease, runs := o.Engines.Resume(refID)
+			if runs {
+				lease.Release()
+			}
+			return !runs
+		}
 	}
 	if o.Opened == nil {
 		o.Opened = func() {}
@@ -249,7 +255,7 @@ func (s *Session) errorOr(otherwise error) error {
 // tombstone tells later calls, at all gateways. It reports whether k was live.
 func (m *Manager) End(k Key, e End) bool {
 	if e.Guess {
-		_ = m.verify(m.life, k) // without the store the guess counts
+		m.catchUp(m.life) // without the store the guess counts
 	}
 	m.mu.Lock()
 	s := m.mu.live.sessions[k]

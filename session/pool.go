@@ -32,15 +32,15 @@ func (p Pool) Subdomain(member int) string {
 }
 
 // choose says which member a session gets. counts are the live sessions of each member,
-// those that still wait for their engine too; turn is how many sessions came before. With
-// LEAST_SESSIONS, and counts that no other choice changes meanwhile, members differ by
-// one session at most as long as none ends.
-func (p Pool) choose(counts []int, turn uint32) int {
+// those that still wait for their engine too; used tells which got a session last, the one
+// with the highest number. As long as no other choice is made meanwhile and none ends, members differ by
+// one session at most, but for RANDOM.
+func (p Pool) choose(counts []int, used []uint64) int {
 	switch p.Policy {
 	case conf.PoolLeastSessions:
 		return slices.Index(counts, slices.Min(counts))
 	case conf.PoolPolling:
-		return int(turn % uint32(p.Size))
+		return slices.Index(used, slices.Min(used))
 	}
 	return rand.IntN(p.Size)
 }

@@ -18,29 +18,31 @@ func TestLeastSessionsStaysInBalance(t *testing.T) {
 	for _, size := range []int{1, 2, 4, 32} {
 		p, counts := Pool{Name: "p", Size: size, Policy: conf.PoolLeastSessions}, make([]int, size)
 		for range 10 * size {
-			counts[p.choose(counts, 0)]++
+			counts[p.choose(counts, nil)]++
 			require.LessOrEqual(t, slices.Max(counts)-slices.Min(counts), 1)
 		}
 		counts[size-1] -= 5
-		require.Equal(t, size-1, p.choose(counts, 0))
+		require.Equal(t, size-1, p.choose(counts, nil))
 	}
-	require.Equal(t, 1, Pool{Size: 3, Policy: conf.PoolLeastSessions}.choose([]int{2, 1, 1}, 7), "the first of the least")
+	require.Equal(t, 1, Pool{Size: 3, Policy: conf.PoolLeastSessions}.choose([]int{2, 1, 1}, nil), "the first of the least")
 }
 
 func TestPollingTakesTurns(t *testing.T) {
-	p := Pool{Size: 3, Policy: conf.PoolPolling}
+	p, used := Pool{Size: 3, Policy: conf.PoolPolling}, make([]uint64, 3)
 	var got []int
-	for turn := range uint32(5) {
-		got = append(got, p.choose(make([]int, 3), turn))
+	for turn := range uint64(5) {
+		member := p.choose(make([]int, 3), used)
+		used[member] = turn + 1
+		got = append(got, member)
 	}
 	require.Equal(t, []int{0, 1, 2, 0, 1}, got)
-	require.Equal(t, 0, p.choose(make([]int, 3), 1<<32-1), "beyond the signed numbers, too")
+	require.Equal(t, 1, p.choose(make([]int, 3), []uint64{7, 2, 9}), "whichever gateway used the others")
 }
 
 func TestRandomReachesEveryMember(t *testing.T) {
 	p, met := Pool{Size: 4, Policy: conf.PoolRandom}, make([]bool, 4)
 	for range 1000 {
-		met[p.choose(make([]int, 4), 0)] = true
+		met[p.choose(make([]int, 4), nil)] = true
 	}
 	require.NotContains(t, met, false)
 }

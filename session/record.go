@@ -83,6 +83,7 @@ func (m *Manager) newSession(r Request, opened time.Time) *Session {
 	s := newSession(r, opened)
 	if r.ahead {
 		s.firstUse = func() { m.firstUse(s) }
+		s.unchecked.Store(true) // its client may come to another gateway first
 	}
 	return s
 }

@@ -27,7 +27,7 @@ func TestRestoreServesKnownEnginesAndBuriesTheRest(t *testing.T) {
 		_, end := r.Lookup(Key{"alice", "s2"})
 		require.Equal(t, Lost, end.Cause)
 		require.Contains(t, end.Why, "engine gone ended")
-		require.Equal(t, end.Why, r.store.records[Key{"alice", "s2"}].Ended.Why)
+		require.Equal(t, end.Why, r.store.all()[Key{"alice", "s2"}].Ended.Why)
 	})
 }
 
@@ -37,10 +37,10 @@ func TestRestoreForgetsManySessionsOfADeadEngine(t *testing.T) {
 			require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: fmt.Sprint(i), EngineRef: "gone"}))
 		}
 		require.NoError(t, r.Restore(t.Context()))
-		require.Len(t, r.store.records, 1000)
+		require.Len(t, r.store.all(), 1000)
 		require.Empty(t, r.List())
 		<-time.After(5 * time.Minute) // fake clock: sweeps
-		require.Len(t, r.store.records, r.Tombstones)
+		require.Len(t, r.store.all(), r.Tombstones)
 	})
 }
 
@@ -96,7 +96,7 @@ func TestSecretsOfClientsAreNotOnDisk(t *testing.T) {
 		require.NoError(t, err)
 		_, err = r.Engine(t.Context(), s, func() {})
 		require.NoError(t, err)
-		record := r.store.records[r.key]
+		record := r.store.all()[r.key]
 		text, err := json.Marshal(record)
 		require.NoError(t, err)
 		require.NotEmpty(t, record.Runtime)
@@ -120,11 +120,11 @@ func TestSessionOpenedAheadAndUnusedSurvives(t *testing.T) {
 				require.NoError(t, err)
 				<-over
 				synctest.Wait()
-				require.True(t, r.store.records[r.key].Unused)
+				require.True(t, r.store.all()[r.key].Unused)
 				if use {
 					s.Begin()()
 				}
-				require.Equal(t, !use, r.store.records[r.key].Unused)
+				require.Equal(t, !use, r.store.all()[r.key].Unused)
 
 				next, err := NewManager(r.Options)
 				require.NoError(t, err)
@@ -151,6 +151,6 @@ func TestReleaseThatNobodyAskedForIsDoubtful(t *testing.T) {
 		require.True(t, r.SessionClosed("e1", "alice", "s1", "released"))
 		require.Equal(t, Released, s.Ended().Cause)
 		require.Equal(t, 1, r.engines.released)
-		require.Equal(t, "released", r.store.records[r.key].Ended.Cause)
+		require.Equal(t, "released", r.store.all()[r.key].Ended.Cause)
 	})
 }

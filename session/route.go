@@ -172,10 +172,11 @@ func (m *Manager) catchUp(ctx context.Context) bool {
 
 // resume leases the engine of s if it is known here.
 func (m *Manager) resume(s *Session) {
-	if s.Engine() != nil {
+	ref := s.resumable()
+	if ref == "" {
 		return
 	}
-	lease, ok := m.Engines.Resume(s.ref())
+	lease, ok := m.Engines.Resume(ref)
 	if !ok {
 		return
 	}
@@ -230,9 +231,7 @@ func (m *Manager) check(ctx context.Context, s *Session, e Engine) error {
 	}
 	fate, reason := census.Fate(s.User, s.ID, s.Opened, s.Confirmed())
 	if fate == engine.Closed && s.doubtful(reason) {
-		if err := m.verify(ctx, s.Key); err != nil {
-			return err
-		}
+		m.catchUp(ctx)
 	}
 	m.meet(s, fate, reason)
 	if fate == engine.Present {

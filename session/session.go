@@ -116,11 +116,13 @@ type Session struct {
 		// gateway looks after the session until it has its engine: the one that opened it,
 		// or one that goes on with it.
 		gateway string
-		// ref is the engine of the record, "" while there is none.
-		ref   string
-		lease Lease
-		end   *End
-		held  map[*HeldCall]bool
+		// ref is the engine of the record, "" while there is none; with claimed it is about
+		// to be recorded.
+		ref     string
+		claimed bool
+		lease   Lease
+		end     *End
+		held    map[*HeldCall]bool
 	}
 }
 
@@ -158,21 +160,43 @@ func (s *Session) ref() string {
 // Routed says whether the session has an engine, be it one that is not known here yet.
 func (s *Session) Routed() bool { return s.ref() != "" }
 
-// claim makes refID the engine of the session, unless it has another one.
+// claim makes refID the engine of the session, unless it has another one; until it is
+// recorded nobody else gives the session its engine.
 func (s *Session) claim(refID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.ref == "" {
-		s.mu.ref = refID
+		s.mu.ref, s.mu.claimed = refID, true
 	}
 	return s.mu.ref == refID
+}
+
+// recorded notes that a record has refID as the engine of the session; false if another
+// one is claimed.
+func (s *Session) recorded(refID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.ref == "" || s.mu.ref == refID {
+		s.mu.ref, s.mu.claimed = refID, false
+	}
+	return s.mu.ref == refID
+}
+
+// resumable is the engine of the session that is recorded and not attached, else "".
+func (s *Session) resumable() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.claimed || s.mu.lease != nil {
+		return ""
+	}
+	return s.mu.ref
 }
 
 // unclaim takes back a claim that the store refused.
 func (s *Session) unclaim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.ref = ""
+	s.mu.ref, s.mu.claimed = "", false
 }
 
 // keeper is the gateway that looks after the session while it is opening.
@@ -259,7 +283,7 @@ func (s *Session) attach(l Lease) bool {
 	if s.mu.end != nil || s.mu.lease != nil {
 		return false
 	}
-	s.mu.lease = l
+	s.mu.lease, s.mu.claimed = l, false
 	s.routed()
 	return true
 }

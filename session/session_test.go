@@ -146,15 +146,18 @@ func (r *rig) opened(t *testing.T) *Session {
 func TestSessionIsDurableBeforeItsEngineIsHandedOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.opened(t)
-		require.Equal(t, "e1", r.store.records[r.key].EngineRef)
+		require.Equal(t, "e1", r.store.all()[r.key].EngineRef)
 	})
 }
 
 func TestSessionWithoutADurableRouteIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		close(r.engines.ready)
-		r.store.fail = errors.New("disk full")
-		_, err := r.Engine(t.Context(), r.open(), func() {})
+		s := r.open()
+		r.store.setFail(errors.New("disk full"))
+		_, _, err := r.Open(t.Context(), Request{Key: Key{"alice", "s2"}})
+		require.Equal(t, codes.Internal, status.Code(err))
+		_, err = r.Engine(t.Context(), s, func() {})
 		require.Equal(t, codes.Internal, status.Code(err))
 		require.Equal(t, 1, r.engines.released)
 	})
@@ -237,8 +240,8 @@ func TestEndOfTheEngineEndsItsSessions(t *testing.T) {
 		require.Equal(t, Lost, end.Cause)
 		require.Contains(t, end.Error("s1").Error(), "Engine e1 was killed by root.")
 		require.Contains(t, end.Error("s1").Error(), "SESSION_CHANGED")
-		require.Equal(t, "lost", r.store.records[r.key].Ended.Cause)
-		require.Contains(t, r.store.records[r.key].Ended.Why, "killed by root")
+		require.Equal(t, "lost", r.store.all()[r.key].Ended.Cause)
+		require.Contains(t, r.store.all()[r.key].Ended.Why, "killed by root")
 		require.Equal(t, 1, r.engines.released)
 	})
 }
@@ -255,11 +258,11 @@ func TestTombstonesAreBoundedInNumberAndAge(t *testing.T) {
 		require.Nil(t, a)
 		require.NotNil(t, c)
 		<-time.After(2 * time.Minute) // fake clock: a sweep
-		require.Len(t, r.store.records, 2)
+		require.Len(t, r.store.all(), 2)
 		<-time.After(25 * time.Hour) // fake clock
 		_, c = r.Lookup(Key{"alice", "c"})
 		require.Nil(t, c)
-		require.Empty(t, r.store.records)
+		require.Empty(t, r.store.all())
 	})
 }
 
@@ -310,11 +313,11 @@ func TestCloneLivesOnTheSameEngineAndLeavesNothingWhenItFails(t *testing.T) {
 		c, err := r.Clone(t.Context(), parent, "s2")
 		require.NoError(t, err)
 		require.Equal(t, "e1", c.Engine().RefID())
-		require.Contains(t, r.store.records, Key{"alice", "s2"})
+		require.Contains(t, r.store.all(), Key{"alice", "s2"})
 		_, err = r.Clone(t.Context(), parent, "s2")
 		require.ErrorContains(t, err, "exists already")
 		r.End(c.Key, End{Cause: Forgotten})
-		require.NotContains(t, r.store.records, Key{"alice", "s2"})
+		require.NotContains(t, r.store.all(), Key{"alice", "s2"})
 	})
 }
 

@@ -26,6 +26,19 @@ func newMemoryStore() *memoryStore {
 	return &memoryStore{records: map[Key]discovery.SessionRecord{}, locks: map[string]chan struct{}{}}
 }
 
+func (s *memoryStore) setFail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
+}
+
+// all are the records as they are now.
+func (s *memoryStore) all() map[Key]discovery.SessionRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.records)
+}
+
 func (s *memoryStore) AddSession(_ context.Context, r discovery.SessionRecord) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -101,8 +101,8 @@ func (m *Manager) sweepOrphans() {
 		}
 		switch {
 		case !s.open() || s.Engine() != nil:
-		case s.Routed():
-			if now.Sub(s.taken) > unknownPatience && m.EngineGone(s.ref()) {
+		case s.Routed(): // or about to be attached
+			if !s.taken.IsZero() && now.Sub(s.taken) > unknownPatience && m.EngineGone(s.ref()) {
 				m.end(s, engineLost(s.ref()))
 			}
 		case !m.kept(s) && s.idle(now, linger):

@@ -35,9 +35,10 @@ type Gateway struct {
 	// where there is no token; nil is the default one.
 	Client *http.Client
 	// Binary is the program that Start runs, Environ what its environment has
-	// beside that of Env.
+	// beside that of Env, Attr what is special about its process.
 	Binary  string
 	Environ []string
+	Attr    *syscall.SysProcAttr
 
 	t        testing.TB
 	conf     map[string]string
@@ -143,7 +144,7 @@ func (g *Gateway) Start() {
 	require.NoError(g.t, err)
 	defer func() { _ = log.Close() }()
 	g.cmd = exec.Command(g.Binary, "run")
-	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = append(g.Env(), g.Environ...), log, log
+	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr, g.cmd.SysProcAttr = append(g.Env(), g.Environ...), log, log, g.Attr
 	require.NoError(g.t, g.cmd.Start())
 	over := make(chan struct{})
 	g.over = over

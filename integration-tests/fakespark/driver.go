@@ -76,7 +76,7 @@ func (d *driver) run(ctx context.Context) int {
 	if code, over := d.launchFaults(ctx); over {
 		return code
 	}
-	k, err := takeKeys(d.s.keyFile, d.s.zoo != nil)
+	k, err := takeKeys(d.s)
 	if err != nil {
 		return d.log.fatal("java.lang.IllegalStateException", err)
 	}
@@ -119,14 +119,20 @@ func (d *driver) serve(ctx context.Context, k keys) int {
 	if err != nil {
 		return d.log.fatal("java.io.IOException", err)
 	}
-	node := nodeName(d.s, k, cmp.Or(d.s.fake.registered, d.engine.Addr()), cmp.Or(d.s.fake.control, control.addr()), d.about())
+	relay, err := newRelay(d.s.relay, k, d.engine.Addr(), control.addr())
+	if err != nil {
+		d.log.warn("Relay", "The engine offers no relay: %v", err)
+	}
+	node := nodeName(d.s, k, ports{cmp.Or(d.s.fake.registered, d.engine.Addr()), cmp.Or(d.s.fake.control, control.addr()), relay}, d.about())
 	if err := d.prepareRegistration(k, node); err != nil {
 		control.close()
+		relay.close()
 		return d.log.fatal("java.lang.IllegalArgumentException", err)
 	}
 
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.work.Go(control.Serve)                    // Wait below
+	d.work.Go(func() { relay.Run(life) })       // the same
 	d.work.Go(func() { d.registrar.Run(life) }) // the same
 	d.work.Go(func() { d.lookAfter(life) })     // the same
 	d.work.Go(func() { d.runningFaults(life) }) // the same

@@ -115,7 +115,7 @@ type submission struct {
 
 func prepare(t *testing.T, gatewayURL string, props map[string]string) submission {
 	t.Helper()
-	s := submission{refID: uuid.NewString(), keys: keys{"rpc-key", "register-key", "control-key", "zoo-key"}, dir: t.TempDir()}
+	s := submission{refID: uuid.NewString(), keys: keys{rpc: "rpc-key", register: "register-key", control: "control-key", zoo: "zoo-key"}, dir: t.TempDir()}
 	keyFile := filepath.Join(s.dir, "engine.key")
 	require.NoError(t, os.WriteFile(keyFile, []byte("rpc=rpc-key\nregister=register-key\ncontrol=control-key\nzk=zoo-key\n"), 0o600))
 	all := map[string]string{

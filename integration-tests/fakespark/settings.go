@@ -15,8 +15,9 @@ import (
 // A timeout of zero or less means never.
 type settings struct {
 	refID, path, keyFile, gateway string
-	zoo                           *zooSettings // nil: registers at the gateway
-	config                        string       // fingerprint of the configuration
+	zoo                           *zooSettings   // nil: registers at the gateway
+	relay                         *relaySettings // nil: only with ZooKeeper
+	config                        string         // fingerprint of the configuration
 
 	sessionIdle, engineIdle  time.Duration
 	initialWait, maxLifetime time.Duration
@@ -64,7 +65,9 @@ func readSettings(props map[string]string, now time.Time) (settings, error) {
 		initialWait:   r.millis(p+"session.engine.spark.max.initial.wait", 0),
 		maxLifetime:   r.millis(p+"session.engine.spark.max.lifetime", 0),
 	}
-	if s.zoo == nil {
+	if s.zoo != nil {
+		s.relay = r.relay()
+	} else {
 		s.gateway = strings.TrimRight(r.required(p+"engine.gateway.url"), "/")
 	}
 	submitted := time.UnixMilli(int64(r.number(p+"engine.submit.time", int(now.UnixMilli()))))

@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -118,9 +119,7 @@ func (p *pair) listed() {
 // interrupt ends a query at one gateway by way of the other.
 func (p *pair) interrupt() {
 	t := p.t
-	ended := make(chan error, 1)
 	running := p.sleep()
-	go func() { ended <- drain(running) }() // waited for below
 	var stopped []string
 	env.Eventually(t, 10*time.Second, "the query is found", func() bool {
 		r, err := p.b.Interrupt(t.Context(), &pb.InterruptRequest{
@@ -130,12 +129,7 @@ func (p *pair) interrupt() {
 		stopped = r.InterruptedIds
 		return len(stopped) == 1
 	})
-	select {
-	case err := <-ended:
-		require.ErrorContains(t, err, "OPERATION_CANCELED")
-	case <-time.After(10 * time.Second):
-		require.FailNow(t, "the query goes on")
-	}
+	require.ErrorContains(t, soon(t, running), "OPERATION_CANCELED")
 }
 
 func (p *pair) clone() {
@@ -151,14 +145,24 @@ func (p *pair) clone() {
 // opened says that a session that was opened over REST at one gateway is found at the other.
 func (p *pair) opened() {
 	t := p.t
-	code, body := p.gateway[0].Call(http.MethodPost, "/api/v1/sessions", "alice")
-	require.Equal(t, http.StatusOK, code, string(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.gateway[0].REST+"/api/v1/sessions",
+		strings.NewReader(`{"configs": {"`+timeZone+`": "Asia/Tokyo"}}`))
+	require.NoError(t, err)
+	req.SetBasicAuth("alice", "")
+	req.Header.Set("Content-Type", "application/json")
+	reply, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = reply.Body.Close() }()
+	require.Equal(t, http.StatusOK, reply.StatusCode)
 	var handle struct{ Identifier string }
-	require.NoError(t, json.Unmarshal(body, &handle))
-	require.NoError(t, with(p.b, handle.Identifier).Version(t.Context()))
-	code, body = p.gateway[1].Call(http.MethodDelete, "/api/v1/sessions/"+handle.Identifier, "alice")
+	require.NoError(t, json.NewDecoder(reply.Body).Decode(&handle))
+	a, b := with(p.a, handle.Identifier), with(p.b, handle.Identifier)
+	require.Equal(t, "Asia/Tokyo", conf(t, b))
+	set(t, b, "Europe/Oslo")
+	require.Equal(t, "Europe/Oslo", conf(t, a), "options are set once")
+	code, body := p.gateway[1].Call(http.MethodDelete, "/api/v1/sessions/"+handle.Identifier, "alice")
 	require.Equal(t, http.StatusOK, code, string(body))
-	err := with(p.a, handle.Identifier).Version(t.Context())
+	err = a.Version(t.Context())
 	require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
 	require.ErrorContains(t, err, "alice", "who ended it")
 	env.Eventually(t, 2*time.Second, "both know the end", func() bool {
@@ -183,7 +187,7 @@ func (p *pair) end() {
 	running := p.sleep()
 	code, body := p.gateway[1].Call(http.MethodDelete, "/api/v1/sessions/"+p.a.Session, "alice")
 	require.Equal(t, http.StatusOK, code, string(body))
-	for _, err := range []error{drain(running), p.a.Version(t.Context()), p.b.Version(t.Context())} {
+	for _, err := range []error{soon(t, running), p.a.Version(t.Context()), p.b.Version(t.Context())} {
 		require.Equal(t, codes.Internal, status.Code(err), err)
 		require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
 		require.ErrorContains(t, err, "alice", "who ended it")
@@ -199,29 +203,37 @@ func (p *pair) end() {
 	requireNothingLeft(t, p.c, p.gateway[0], settled)
 }
 
-// sleep runs a query of a minute at the first gateway, which has begun.
-func (p *pair) sleep() pb.SparkConnectService_ExecutePlanClient {
-	operation := uuid.NewString()
-	s, err := p.a.ExecutePlan(p.t.Context(), &pb.ExecutePlanRequest{
-		SessionId: p.a.Session, UserContext: p.a.UserContext(), OperationId: &operation,
-		Plan: &pb.Plan{OpType: &pb.Plan_Root{Root: &pb.Relation{RelType: &pb.Relation_Sql{Sql: &pb.SQL{
-			Query: "SELECT java_method('java.lang.Thread', 'sleep', 60000L) FROM range(1)"}}}}},
-		RequestOptions: []*pb.ExecutePlanRequest_RequestOption{{
-			RequestOption: &pb.ExecutePlanRequest_RequestOption_ReattachOptions{ReattachOptions: &pb.ReattachOptions{Reattachable: true}},
-		}},
-	})
-	require.NoError(p.t, err)
-	_, err = s.Recv()
-	require.NoError(p.t, err)
-	return s
+// sleep runs a query of a minute at the first gateway, which has begun; its end comes over the
+// channel.
+func (p *pair) sleep() <-chan error {
+	p.t.Helper()
+	const sql = "SELECT java_method('java.lang.Thread', 'sleep', 60000L) FROM range(1)"
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	begin := sync.OnceFunc(func() { close(begun) })
+	c := *p.a
+	go func() { // the test waits for ended
+		_, err := c.Query(p.t.Context(), sql, func(*pb.ExecutePlanResponse) error { begin(); return nil })
+		ended <- err
+	}()
+	select {
+	case <-begun:
+	case err := <-ended:
+		require.FailNow(p.t, "the query does not run", err)
+	case <-time.After(30 * time.Second):
+		require.FailNow(p.t, "the query does not begin")
+	}
+	return ended
 }
 
-// drain reads a stream to its end.
-func drain(s pb.SparkConnectService_ExecutePlanClient) error {
-	for {
-		if _, err := s.Recv(); err != nil {
-			return err
-		}
+// soon takes the end of a query that must have been ended.
+func soon(t *testing.T, ended <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(10 * time.Second):
+		require.FailNow(t, "the query goes on")
+		return nil
 	}
 }
 

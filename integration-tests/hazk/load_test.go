@@ -105,3 +105,10 @@ func refsOf(g *env.Gateway) (refs []string) {
 	slices.Sort(refs)
 	return refs
 }
+
+// count is how many queries there were.
+func (l *load) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queries
+}

@@ -73,6 +73,7 @@ func fakes(t *testing.T, session time.Duration, pairs ...string) map[string]stri
 	conf := env.FakeSpark(t, pairs...)
 	conf["kyuubi.ha.zookeeper.session.timeout"] = fmt.Sprintf("PT%dS", session/time.Second)
 	conf["kyuubi.server.limit.engine.startup"] = "8"
+	conf["spark.sql.warehouse.dir"] = t.TempDir() // of both gateways: their engines have one configuration
 	return conf
 }
 

@@ -4,7 +4,8 @@
 
 Lines: ``running`` (the first row is there: cut now), ``rows`` (how many came,
 whether each came once and in order, seconds since ``running``, the longest wait
-for a row). With ``--redial`` grpc waits no longer than that between two dials.
+for a row). With ``--redial`` grpc waits no longer than that between two dials. With
+``--targets`` it dials these addresses in turn in place of the one of ``--remote``.
 """
 
 from pyspark.sql import SparkSession
@@ -23,6 +24,7 @@ def program():
         ("--seconds", {"type": float, "default": 10, "help": "length of the query on two cores"}),
         ("--tasks", {"type": int, "default": 40}),
         ("--redial", {"type": float, "help": "longest wait between two dials, in seconds; grpc's own is two minutes"}),
+        ("--targets", {"help": "host:port,host:port, all of them IPv4"}),
     )
     spark = _builder(options).getOrCreate()
     spark.sql("SELECT 1").collect()
@@ -45,7 +47,21 @@ def program():
     return 0
 
 
+class _Targets(DefaultChannelBuilder):
+    """Dials several addresses, with gRPC's own choice among them (pick_first)."""
+
+    def __init__(self, remote, targets):
+        super().__init__(remote)
+        self._targets = targets
+
+    @property
+    def endpoint(self):
+        return f"ipv4:{self._targets}"
+
+
 def _builder(options):
+    if options.targets:
+        return ConnectSession.builder.channelBuilder(_Targets(options.remote, options.targets))
     if options.redial is None:
         return SparkSession.builder.remote(options.remote)
     wait = ("grpc.max_reconnect_backoff_ms", int(options.redial * 1000))

@@ -213,8 +213,7 @@ var SessionWasChanged = &Class{
 	name: "INVALID_HANDLE.SESSION_CHANGED", spark: true, code: codes.Internal, http: http.StatusGone,
 	cause: "The session ended by no wish of the client: its engine died or was stopped, it was idle for too long, or an administrator ended it.",
 	user:  "Call `SparkSession.builder.getOrCreate()` again: it makes a new session. Temporary views, cached data and settings of the old one are gone.",
-	admin: "The message says why, but in general words only after a restart of the gateway: it forgets why sessions ended before, with `stop --engines` for one. " +
-		"After the death of an engine its log has the details.",
+	admin: "The message says why, for a day after the end. After the death of an engine its log has the details.",
 }
 
 // SessionWasClosed is Spark's own INVALID_HANDLE.SESSION_CLOSED, made by

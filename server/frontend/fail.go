@@ -102,7 +102,7 @@ func (d *Director) lost(s *session.Session, e session.Engine, why string) error 
 	if err := e.Err(); err != nil {
 		why = strings.TrimRight(err.Error(), ".") + "."
 	}
-	end := session.End{Cause: session.Lost, Why: why}
+	end := session.End{Cause: session.Lost, Why: why, Guess: true}
 	d.Sessions.End(s.Key, end)
 	return endError(s, end)
 }

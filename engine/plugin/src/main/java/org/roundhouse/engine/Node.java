@@ -82,7 +82,7 @@ record Node(String address, String name) {
   }
 
   /** Whether a value can be part of a node's name, which ZooKeeper takes for one step of a path. */
-  private static boolean fits(String value) {
+  static boolean fits(String value) {
     return value != null
         && !value.isEmpty()
         && value.chars().noneMatch(c -> ";=/".indexOf(c) >= 0 || c < ' ' || c > '~');

@@ -65,8 +65,8 @@ final class Relay implements AutoCloseable {
 
   /** Binds any free port; call {@link #start} next. */
   Relay(RelaySettings settings, RelayIdentity identity) throws IOException {
-    if (settings.host().isEmpty()) {
-      throw new IOException("the driver has no address (spark.driver.host)");
+    if (!Node.fits(settings.host())) {
+      throw new IOException("spark.driver.host is no address: '" + settings.host() + "'");
     }
     this.settings = settings;
     this.identity = identity;

@@ -21,8 +21,8 @@ class KeysTest {
   @Test
   void takesTheKeysAndDeletesTheFile() throws IOException {
     Path file = file("rpc=" + "1".repeat(64), "register=" + "2".repeat(64), "control=" + "3".repeat(64));
-    Keys keys = Keys.take(file, false);
-    assertEquals(new Keys("1".repeat(64), "2".repeat(64), "3".repeat(64), ""), keys);
+    Keys keys = Keys.take(file, false, false);
+    assertEquals(new Keys("1".repeat(64), "2".repeat(64), "3".repeat(64), "", "", ""), keys);
     assertEquals(3, keys.secrets().size());
     assertFalse(Files.exists(file));
   }
@@ -32,18 +32,35 @@ class KeysTest {
     String[] lines = {
       "rpc=" + "1".repeat(64), "register=" + "2".repeat(64), "control=" + "3".repeat(64),
     };
-    var e = assertThrows(IOException.class, () -> Keys.take(file(lines), true));
+    var e = assertThrows(IOException.class, () -> Keys.take(file(lines), true, false));
     assertTrue(e.getMessage().contains("'zk'"), e.getMessage());
     lines[0] += "\nzk=" + "4".repeat(64);
-    Keys keys = Keys.take(file(lines), true);
+    Keys keys = Keys.take(file(lines), true, false);
     assertEquals("4".repeat(64), keys.zooKeeper());
     assertTrue(keys.secrets().contains(keys.zooKeeper()));
   }
 
   @Test
+  void takesTheKeyOfTheRelayWhereItIsNeeded() throws IOException {
+    String[] lines = {
+      "rpc=" + "1".repeat(64), "register=" + "2".repeat(64), "control=" + "3".repeat(64),
+      "zk=" + "4".repeat(64), "relay.key=MIG+/==",
+    };
+    var e = assertThrows(IOException.class, () -> Keys.take(file(lines), true, true));
+    assertTrue(e.getMessage().contains("'relay.certificate'"), e.getMessage());
+    lines[4] += "\nrelay.certificate=MIIB=";
+    Keys keys = Keys.take(file(lines), true, true);
+    assertEquals("MIG+/==", keys.relayKey());
+    assertEquals("MIIB=", keys.relayCertificate());
+    assertTrue(keys.secrets().contains(keys.relayKey()));
+    assertFalse(keys.secrets().contains(keys.relayCertificate()));
+    assertEquals(keys.withoutRelay(), Keys.take(file(lines), true, false));
+  }
+
+  @Test
   void refusesAndStillDeletesAFileThatLacksAKey() throws IOException {
     Path file = file("rpc=" + "1".repeat(64), "register=" + "2".repeat(63));
-    var e = assertThrows(IOException.class, () -> Keys.take(file, false));
+    var e = assertThrows(IOException.class, () -> Keys.take(file, false, false));
     assertTrue(e.getMessage().contains("'register'"), e.getMessage());
     assertFalse(e.getMessage().contains("2222"), "a key is in the message");
     assertFalse(Files.exists(file));
@@ -51,7 +68,7 @@ class KeysTest {
 
   @Test
   void reportsAMissingFile() {
-    assertThrows(IOException.class, () -> Keys.take(dir.resolve("none"), false));
+    assertThrows(IOException.class, () -> Keys.take(dir.resolve("none"), false, false));
   }
 
   /** The expected value was made with: printf 'PUT\n/a\n{}' | openssl dgst -sha256 -hmac cdcd... */

@@ -14,6 +14,9 @@ class NodeTest {
   private static final String MAC =
       "eaafde10fde378c1abbbf698fe289fd930a83181d59261db35b36c5fa61207d7";
 
+  private static final String RELAY_MAC =
+      "d0b8c0218271ac459926cd82fd8b1dd556021ffe916af933bf45cd5f9dbe5b21";
+
   @Test
   void hasTheAttributesOfTheContractInOrder() {
     Map<String, String> about = new LinkedHashMap<>();
@@ -41,8 +44,21 @@ class NodeTest {
     assertEquals(node(Map.of()), node(about));
   }
 
+  /** The expected MAC was made as the other one, with the relay as one more line. */
+  @Test
+  void namesAndSignsTheRelay() {
+    Node.Ports ports =
+        new Node.Ports(41123, "127.0.0.1:40999", "[2001:db8::7]:40123", "0f".repeat(32));
+    Node node = Node.of(Fixtures.settings(Map.of()), Fixtures.KEYS, ports, Map.of("pid", "4711"));
+    assertEquals(
+        "serverUri=127.0.0.1:41123;version=1;sparkConnectPort=41123;control=127.0.0.1:40999"
+            + ";relay=[2001:db8::7]:40123;fingerprint=" + "0f".repeat(32)
+            + ";pid=4711;mac=" + RELAY_MAC + ";refId=" + Fixtures.REF_ID + ";sequence=",
+        node.name());
+  }
+
   private static Node node(Map<String, String> about) {
-    return Node.of(
-        Fixtures.settings(Map.of()), Fixtures.KEYS, 41123, "127.0.0.1:40999", about);
+    Node.Ports ports = new Node.Ports(41123, "127.0.0.1:40999", "", "");
+    return Node.of(Fixtures.settings(Map.of()), Fixtures.KEYS, ports, about);
   }
 }

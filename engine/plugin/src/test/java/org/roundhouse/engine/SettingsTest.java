@@ -92,6 +92,29 @@ class SettingsTest {
 
   @ParameterizedTest
   @CsvSource({
+    "h, '', h, h:1",
+    "10.0.0.7, 0.0.0.0, 0.0.0.0, 10.0.0.7:1",
+    "2001:db8::7, '', 2001:db8::7, [2001:db8::7]:1",
+    "[2001:db8::7], [::], ::, [2001:db8::7]:1",
+    "'', '', '', :1"
+  })
+  void readsWhereTheRelayIs(String host, String bind, String expectedBind, String expected) {
+    Map<String, String> conf = new HashMap<>();
+    conf.put("spark.driver.host", host);
+    conf.put("spark.driver.bindAddress", bind);
+    conf.put("spark.kyuubi.engine.spark.connect.relay", "true");
+    assertNull(Fixtures.settings(conf).relay(), "only with ZooKeeper");
+    conf.put("spark.kyuubi.ha.addresses", "h:1");
+    conf.put("spark.kyuubi.ha.zookeeper.acl.gateways", "digest:a:x");
+    RelaySettings relay = Fixtures.settings(conf).relay();
+    assertEquals(expectedBind, relay.bind());
+    assertEquals(expected, relay.address(1));
+    conf.put("spark.kyuubi.engine.spark.connect.relay", "false");
+    assertNull(Fixtures.settings(conf).relay());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
     "spark.kyuubi.ha.zookeeper.acl.gateways, ''",
     "spark.kyuubi.ha.zookeeper.acl.gateways, world:anyone",
     "spark.kyuubi.ha.zookeeper.session.timeout, 0",

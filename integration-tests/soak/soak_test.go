@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package soak has many clients work on two gateways while something breaks all the
+// time, and asks whether any of them saw what it should not, and whether anything piles up or is
+// left behind.
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"roundhouse/integration-tests/env"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// site is what the clients work on.
+type site struct {
+	*env.Cluster
+	zoo    *env.ZooKeeper
+	links  []*env.Link // one to each gateway
+	random *rand.Rand  // of the faults
+	until  time.Time   // of the last fault
+	began  time.Time
+}
+
+func newSite(t *testing.T, lasts time.Duration, conf map[string]string) *site {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	s := &site{zoo: env.StartZooKeeper(t, 3), random: rand.New(rand.NewPCG(seed, 0))}
+	conf["kyuubi.server.graceful.shutdown.timeout"] = "PT4S" // a rolling restart goes on meanwhile
+	conf["kyuubi.ha.zookeeper.session.timeout"] = fmt.Sprintf("PT%dS", int(zooSession().Seconds()))
+	s.Cluster = env.StartGateways(t, s.zoo, 2, conf)
+	for _, g := range s.Gateways {
+		s.links = append(s.links, env.NewLink(t, g.GRPC))
+	}
+	s.began = time.Now()
+	s.until = s.began.Add(lasts)
+	return s
+}
+
+// zooSession is kyuubi.ha.zookeeper.session.timeout: its default in a long run.
+func zooSession() time.Duration { return env.Duration(10*time.Second, time.Minute) }
+
+// TestSoak with fake engines: a fault every few seconds, and clients that obey Spark's retry rules.
+// None sees an error but for the one that says why its engine is gone; no row is
+// wrong; nothing piles up; nothing is left.
+func TestSoak(t *testing.T) {
+	s := newSite(t, env.Duration(45*time.Second, 20*time.Minute), env.FakeSpark(t,
+		"kyuubi.server.limit.engine.startup", "8", "spark.connect.execute.reattachable.senderMaxStreamDuration", "1s"))
+	rows := fakeRows(3000, 8000, 40)
+	clients := s.startClients(t, 3, rows)
+	soak(t, s, clients, env.Duration(4*time.Second, 20*time.Second))
+}
+
+// TestSoakOfSpark is the same with engines that are real.
+func TestSoakOfSpark(t *testing.T) {
+	if !env.Long() {
+		t.Skip("long run only (make test-long): it takes 10 minutes")
+	}
+	s := newSite(t, 10*time.Minute, map[string]string{"spark.driver.memory": "600m", "kyuubi.server.limit.engine.startup": "2"})
+	clients := s.startClients(t, 1, sparkRows)
+	soak(t, s, clients, 20*time.Second)
+}
+
+func soak(t *testing.T, s *site, clients *crowd, pause time.Duration) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	watched := s.measure(ctx, t)
+	for time.Now().Add(pause).Before(s.until) {
+		<-time.After(pause)
+		what := s.breakSomething(t, clients)
+		t.Logf("%5.0f s  %s", time.Since(s.began).Seconds(), what)
+		clients.requireWell(t)
+	}
+	<-time.After(pause)
+	clients.finish(t)
+	stop()
+	watched.requireFlat(t)
+	s.requireNothingLeft(t)
+}
