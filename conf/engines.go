@@ -2,7 +2,10 @@
 
 package conf
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // PythonVariable is where Spark Connect takes the interpreter of its workers from.
 const PythonVariable = EngineEnvPrefix + "PYSPARK_PYTHON"
@@ -27,6 +30,27 @@ func (c *Conf) EngineBase(user string) map[string]string {
 		base[PythonVariable] = python
 	}
 	return base
+}
+
+// EngineText is all that the settings say about engines, of all users, in one text: where it
+// is equal they say the same. It holds secrets.
+func (c *Conf) EngineText() string {
+	lines := engineLines("", c.values)
+	for user, values := range c.users {
+		lines = append(lines, engineLines(userMark+user+userMark+".", values)...)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\x00")
+}
+
+func engineLines(prefix string, values map[string]value) (lines []string) {
+	for key, v := range values {
+		_, sparks := sparkName(key)
+		if sparks || strings.HasPrefix(key, "kyuubi.") && !isServerOnly(key) {
+			lines = append(lines, prefix+key+"="+v.text)
+		}
+	}
+	return lines
 }
 
 // sparkName is the name under which Spark reads a setting that is not one of

@@ -74,3 +74,21 @@ func TestTheClientsRuntimeOptionsWinOverTheProfiles(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"spark.sql.shuffle.partitions": "5", "spark.sql.ansi.enabled": "false"}, o.Session)
 }
+
+// TestEngineText: gateways with equal texts launch equal engines.
+func TestEngineText(t *testing.T) {
+	text := func(lines string) string {
+		c, err := Load(LoadOptions{ConfDir: confDir(t, lines)})
+		require.NoError(t, err)
+		return c.EngineText()
+	}
+	const usual = "spark.driver.memory=1g\n___alice___.spark.driver.memory=2g\n___bob___.hadoop.x=1\n"
+	require.Equal(t, text(usual), text("kyuubi.frontend.rest.bind.port=10100\n\n___bob___.hadoop.x=1\n___alice___.spark.driver.memory=2g\nspark.driver.memory=1g\n"),
+		"neither the order nor the doors of a gateway count")
+	for _, other := range []string{
+		"spark.driver.memory=2g\n___alice___.spark.driver.memory=2g\n___bob___.hadoop.x=1\n", usual + "___bob___.spark.driver.memory=2g\n",
+		usual + "kyuubi.engine.pool.size=2\n", usual + "kyuubi.engine.spark.python.3.12=/opt/python\n", "",
+	} {
+		require.NotEqual(t, text(usual), text(other))
+	}
+}

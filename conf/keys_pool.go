@@ -4,6 +4,9 @@ package conf
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -18,11 +21,11 @@ const (
 var (
 	// EngineShareLevel is kyuubi.engine.share.level.
 	EngineShareLevel = Entry[string]{Meta{Key: "kyuubi.engine.share.level", Default: ShareUser, Since: "0.1.0", Scope: ScopeBoth, Deprecated: []string{"kyuubi.session.engine.share.level"},
-		Doc: "Who shares an engine: `CONNECTION` one session, `USER` the sessions of one user, `GROUP` the users of one primary group, `SERVER` all users. What somebody runs in a shared engine can see what the others have there, and nobody's own defaults count for it; only administrators see and stop it over REST. `SERVER_LOCAL` is refused. A client may choose a level at which fewer share, not one at which more do; a profile may."}, enumKind(ShareConnection, ShareUser, ShareGroup, ShareServer, ShareServerLocal)}
+		Doc: "Who shares an engine: `CONNECTION` one session, `USER` the sessions of one user, `GROUP` the users of one primary group, `SERVER` all users. What somebody runs in a shared engine can see what the others have there, and nobody's own defaults count for it; only administrators see and stop it over REST, and they alone, by settings and profiles, decide which there are: clients may choose neither a subdomain or pool nor launch options. `SERVER_LOCAL` is refused. A client may choose a level at which fewer share, not one at which more do; a profile may."}, enumKind(ShareConnection, ShareUser, ShareGroup, ShareServer, ShareServerLocal)}
 
 	// EngineDoAs is kyuubi.engine.doAs.enabled.
 	EngineDoAs = Entry[bool]{Meta{Key: "kyuubi.engine.doAs.enabled", Default: "true", Since: "0.1.0", Scope: ScopeBoth,
-		Doc: "Whether an engine runs in the name of its owner: the user, the group (as a user of that name) or, at the level `SERVER`, the user of the gateway. With `false` all engines run as the user of the gateway. On the gateway's own machine the process is that of the gateway's user either way."}, boolKind()}
+		Doc: "In whose name an engine is: that of its owner (the user, the group as a user of that name, or at the level `SERVER` the user of the gateway), with `false` always that of the user of the gateway. There is no impersonation yet: whatever this says, all drivers run as the gateway's user, and storage and clusters see that one. So far it decides the name of the folder of an engine and the one in logs and in the audit log."}, boolKind()}
 
 	// SessionGroupProvider is kyuubi.session.group.provider.
 	SessionGroupProvider = Entry[string]{Meta{Key: "kyuubi.session.group.provider", Default: "hadoop", Since: "0.1.0", Scope: ScopeServer,
@@ -51,6 +54,27 @@ var (
 	EnginePoolIgnoreSubdomain = Entry[bool]{Meta{Key: "kyuubi.engine.pool.ignoreSubdomain", Default: "false", Since: "0.1.0", Scope: ScopeBoth,
 		Doc: "Whether sessions that name a subdomain go to the pool all the same. Without it a subdomain goes before the pool."}, boolKind()}
 )
+
+// checkShared refuses what a client chooses for engines that are not its own: each choice is
+// one more engine of all who share it. What the profile offers stays.
+func (o *Options) checkShared(wished, offered map[string]string) error {
+	whose, shared := sharers[o.ShareLevel]
+	if !shared {
+		return nil
+	}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(wished)) {
+		shapes := inFingerprint[key] || key == EngineSubdomain.Key || key == EnginePoolSize.Key || key == EnginePoolName.Key
+		if shapes && wished[key] != offered[key] {
+			errs = append(errs, &OptionError{Key: key, Why: fmt.Sprintf("the engines here are those of %s (%s=%s), so no client decides which there are; "+
+				"leave it out, choose %s=%s for an engine of your own, or %s", whose, EngineShareLevel.Key, o.ShareLevel, EngineShareLevel.Key, ShareUser, askAdmin)})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sharers are those who share an engine where it is not one user's. It is immutable.
+var sharers = map[string]string{ShareGroup: "all users of a group", ShareServer: "all users"}
 
 // isAboutPlacing says whether a setting of engines decides where sessions go or as
 // whom engines run, so that it is no setting of one engine.

@@ -73,3 +73,34 @@ func TestDoAs(t *testing.T) {
 		require.Equal(t, want, o.DoAs, user)
 	}
 }
+
+// TestClientsShapeNoSharedEngines: each wish is an engine more of all who share them.
+func TestClientsShapeNoSharedEngines(t *testing.T) {
+	profiles := map[string]string{"big": "spark.driver.memory=2g\nkyuubi.engine.share.level.subdomain=big", "pool": "kyuubi.engine.pool.size=2"}
+	r := resolver(t, "kyuubi.engine.share.level=GROUP\n___bob___.kyuubi.engine.share.level=SERVER\n___cid___.kyuubi.engine.share.level.subdomain=cid\n", profiles)
+	for _, wish := range []Pair{
+		{"kyuubi.engine.share.level.subdomain", "mine"}, {"kyuubi.engine.share.level.sub.domain", "mine"}, {"kyuubi.engine.pool.size", "9"},
+		{"kyuubi.engine.pool.name", "mine"}, {"spark.driver.memory", "1g"}, {"kyuubi.session.engine.idle.timeout", "PT1H"},
+	} {
+		for user, whose := range map[string]string{"alice": "all users of a group (kyuubi.engine.share.level=GROUP)", "bob": "all users (kyuubi.engine.share.level=SERVER)"} {
+			_, err := r.Resolve(user, []Pair{wish})
+			var refused *OptionError
+			require.ErrorAs(t, err, &refused, wish.Key)
+			require.False(t, refused.Invalid)
+			require.ErrorContains(t, err, "those of "+whose+", so no client decides which there are")
+			require.ErrorContains(t, err, "choose kyuubi.engine.share.level=USER")
+			_, err = r.Resolve(user, []Pair{wish, {"kyuubi.engine.share.level", "USER"}})
+			require.NoError(t, err, "an engine of one's own")
+		}
+	}
+	for user, want := range map[string]string{"alice": "big", "cid": "big"} {
+		o, err := r.Resolve(user, pairs("kyuubi.session.conf.profile", "big", "spark.driver.memory", "2048m", "kyuubi.session.name", "x", "spark.sql.ansi.enabled", "true"))
+		require.NoError(t, err, "the profile's own, and what is no engine")
+		require.Equal(t, want, o.Subdomain)
+	}
+	_, err := r.Resolve("alice", pairs("kyuubi.session.conf.profile", "big", "spark.driver.memory", "3g"))
+	require.ErrorContains(t, err, "option spark.driver.memory")
+	o, err := r.Resolve("alice", pairs("kyuubi.session.conf.profile", "pool", "kyuubi.engine.pool.selectPolicy", "POLLING"))
+	require.NoError(t, err)
+	require.Equal(t, 2, o.Pool.Size)
+}

@@ -17,6 +17,8 @@ func (c *Conf) remarks() (all []string) {
 	return all
 }
 
+const noImpersonation = "there is no impersonation yet: all drivers run as the gateway's user"
+
 // lostIdentity tells where engines do not work as the user of their session.
 func lostIdentity(prefix string, values map[string]value) (faults Faults) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -24,11 +26,11 @@ func lostIdentity(prefix string, values map[string]value) (faults Faults) {
 		text := ""
 		switch {
 		case key == EngineShareLevel.Key && strings.EqualFold(v.text, ShareGroup):
-			text = "GROUP: the users of a group share one driver, which runs in the name of the group; what one of them runs there can see what the others have there"
+			text = "GROUP: the users of a group share one driver, and what one of them runs there can see what the others have there"
 		case key == EngineShareLevel.Key && strings.EqualFold(v.text, ShareServer):
-			text = "SERVER: all users share one driver, which runs as the user of the gateway; what one of them runs there can see what the others have there"
-		case key == EngineDoAs.Key && strings.EqualFold(v.text, "false"):
-			text = "false: engines run as the user of the gateway, so storage and clusters cannot tell their users apart"
+			text = "SERVER: all users share one driver, and what one of them runs there can see what the others have there"
+		case key == EngineDoAs.Key:
+			text = strings.ToLower(v.text) + ": " + noImpersonation + " whatever it says, and storage and clusters cannot tell their users apart"
 		default:
 			continue
 		}

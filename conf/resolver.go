@@ -87,9 +87,13 @@ func (r *Resolver) Resolve(user string, client []Pair) (Options, error) {
 		return Options{}, errors.Join(errs...)
 	}
 	maps.Copy(o.Session, runtime)
+	offered := maps.Clone(o.Choices)
 	o.choose(wished)
 	o.bound(c, wished)
 	o.settle(c)
+	if err := o.checkShared(wished, offered); err != nil {
+		return Options{}, err
+	}
 	o.DoAs = EngineDoAs.Get(c)
 	if o.ShareLevel == ShareGroup || o.ShareLevel == ShareServer {
 		o.DoAs = EngineDoAs.Get(r.conf) // nobody's own default decides for the others

@@ -167,9 +167,11 @@ var unread = [][2]string{
 	{"kyuubi.backend.", "the gateway needs no pools of threads"},
 }
 
-// unbuilt says why settings of Spark have no use here yet; "" for all others.
+// unbuilt says why settings do not do here yet what they are for; "" for all others.
 func unbuilt(key string) string {
 	switch {
+	case key == EngineDoAs.Key:
+		return noImpersonation
 	case strings.HasPrefix(key, "spark.yarn."):
 		return "YARN comes with a later version"
 	case strings.HasPrefix(key, "spark.kubernetes."):

@@ -100,10 +100,11 @@ func TestRemarks(t *testing.T) {
 		want     []string
 	}{
 		"nothing":           {nil, nil},
-		"apart":             {[]string{"kyuubi.engine.share.level=CONNECTION", "kyuubi.engine.doAs.enabled=TRUE"}, nil},
+		"apart":             {[]string{"kyuubi.engine.share.level=CONNECTION", "kyuubi.session.engine.idle.timeout=PT1H"}, nil},
+		"as the owner":      {[]string{"kyuubi.engine.doAs.enabled=TRUE"}, []string{"kyuubi.engine.doAs.enabled: true: there is no impersonation yet"}},
 		"groups":            {[]string{"kyuubi.engine.share.level=group"}, []string{"kyuubi.engine.share.level: GROUP: the users of a group share one driver"}},
 		"all, for a user":   {[]string{"___bob___.kyuubi.engine.share.level=SERVER"}, []string{"___bob___.kyuubi.engine.share.level: SERVER: all users share one driver"}},
-		"as the gateway":    {[]string{"kyuubi.engine.doAs.enabled=false"}, []string{"kyuubi.engine.doAs.enabled: false: engines run as the user of the gateway"}},
+		"as the gateway":    {[]string{"kyuubi.engine.doAs.enabled=false"}, []string{"kyuubi.engine.doAs.enabled: false: there is no impersonation yet: all drivers run as the gateway's user"}},
 		"a near ZooKeeper":  {[]string{"kyuubi.ha.addresses=localhost:2181,[::1]:2182,127.0.0.1"}, nil},
 		"a far ZooKeeper":   {[]string{"kyuubi.ha.addresses=localhost:2181,zk:2182"}, []string{"kyuubi.ha.zookeeper.ssl.enabled: false: who reads the network"}},
 		"a ZooKeeper, safe": {[]string{"kyuubi.ha.addresses=zk:2182", "kyuubi.ha.zookeeper.ssl.enabled=true"}, nil},

@@ -53,6 +53,8 @@ type Gateway struct {
 	Address, REST string
 	// Version is that of the program.
 	Version string
+	// Config tells its configuration of engines from those of other gateways.
+	Config string
 	// Since is when it came.
 	Since time.Time
 }
@@ -81,6 +83,8 @@ type Spaces interface {
 	OpenSpace(ctx context.Context, path string, engines []Credential) error
 	// CloseSpace removes the space unless there are nodes in it.
 	CloseSpace(ctx context.Context, path string) error
+	// Spaces are the paths of all engine spaces.
+	Spaces(ctx context.Context) ([]string, error)
 	// SweepSpace removes what is in the space and no node, or none that good names, and
 	// tells how much that was.
 	SweepSpace(ctx context.Context, path string, good func(Node) bool) (removed int, err error)

@@ -60,9 +60,10 @@ type Watcher interface {
 // Locker serialises what several gateways decide.
 type Locker interface {
 	// Lock waits for the lock of path or for ctx. When it returns, all that earlier
-	// holders wrote is known here: the followers have been told. Unlock may be called
-	// once.
-	Lock(ctx context.Context, path string) (unlock func(), err error)
+	// holders wrote is known here: the followers have been told. Unlock gives the lock back; it
+	// may be called more than once, and answers ErrConflict if the lock was lost before:
+	// somebody else may have had it meanwhile.
+	Lock(ctx context.Context, path string) (unlock func() error, err error)
 }
 
 // SessionRecord is the durable route of a session: one node each, no write per
@@ -156,9 +157,17 @@ type EngineRecord struct {
 	Node string `json:"node,omitempty"`
 }
 
-// EngineStore keeps engine records, from before the spawn to after the end.
+// EngineStore keeps engine records, from before the spawn to after the end. A
+// record has one owner at a time, and only the owner replaces it.
 type EngineStore interface {
+	// AddEngine creates the record; ErrExists if there is one of r.RefID.
+	AddEngine(ctx context.Context, r EngineRecord) error
+	// PutEngine replaces the record; ErrNotFound if there is none, ErrConflict if it has
+	// another owner by now.
 	PutEngine(ctx context.Context, r EngineRecord) error
+	// TakeEngine replaces the record of the gateway from; the errors are those of PutEngine.
+	TakeEngine(ctx context.Context, r EngineRecord, from Owner) error
+	// DeleteEngine of an absent record is no error.
 	DeleteEngine(ctx context.Context, refID string) error
 	Engines(ctx context.Context) ([]EngineRecord, error)
 }

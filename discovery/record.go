@@ -62,3 +62,11 @@ func (r SessionRecord) Replace(old SessionRecord) error {
 	}
 	return nil
 }
+
+// Owned returns ErrConflict unless the record is of the gateway from.
+func (r EngineRecord) Owned(from Owner) error {
+	if r.Owner.Gateway != from.Gateway {
+		return fmt.Errorf("%w: engine %s is of gateway %s, not of %s", ErrConflict, r.RefID, r.Owner.Gateway, from.Gateway)
+	}
+	return nil
+}

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"roundhouse/discovery"
@@ -62,12 +63,23 @@ func (m *Manager) decide(l *launch) (other string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	other, err = m.decideLocked(l)
+	if lost := unlock(); lost != nil && err == nil && m.isClaimed(l) {
+		return "", m.withdraw(l) // another gateway may have decided meanwhile, too
+	}
+	return other, err
+}
+
+func (m *Manager) decideLocked(l *launch) (other string, err error) {
 	records, err := m.opts.Store.Engines(l.ctx)
 	if err != nil {
 		return "", err
 	}
 	for _, r := range records {
+		if r.RefID == l.refID { // the answer to an earlier attempt was lost
+			m.claimed(l)
+			return "", nil
+		}
 		if !m.fits(r, l.spec) {
 			continue
 		}
@@ -79,6 +91,29 @@ func (m *Manager) decide(l *launch) (other string, err error) {
 		}
 	}
 	return "", m.begin(l, records)
+}
+
+// withdraw takes the claim of l back, so that it is decided anew.
+func (m *Manager) withdraw(l *launch) error {
+	m.mu.Lock()
+	l.claimed = false
+	m.mu.Unlock()
+	if err := m.deleteRecord(l.refID); err != nil {
+		return err
+	}
+	return fmt.Errorf("the lock of the space was lost: %w", discovery.ErrAway)
+}
+
+func (m *Manager) claimed(l *launch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.other, l.claimed = "", true
+}
+
+func (m *Manager) isClaimed(l *launch) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return l.claimed
 }
 
 func (m *Manager) isSettled(l *launch) bool {
@@ -108,7 +143,15 @@ func (m *Manager) useOther(l *launch, r discovery.EngineRecord) (wait bool, err 
 		wait = true
 	case r.Node != "":
 		m.adoptLocked(r)
-		wait = !m.mu.unusable[r.RefID]
+		_, unusable := m.mu.unusable[r.RefID]
+		wait = !unusable
+	case r.Owner.Gateway == m.opts.Self.Gateway:
+		busy, ending := m.mu.ending[r.RefID]
+		m.mu.Unlock()
+		if !ending { // nobody works at it
+			m.forget(r.RefID, r.Path, r.WorkDir)
+		}
+		return busy, nil
 	case alive:
 		wait = true
 	default:
@@ -127,7 +170,7 @@ func (m *Manager) begin(l *launch, records []discovery.EngineRecord) error {
 		if err != nil {
 			return err
 		}
-		defer unlock()
+		defer func() { _ = unlock() }() // the lock of the space tells, too
 		if records, err = m.opts.Store.Engines(l.ctx); err != nil {
 			return err
 		}
@@ -139,16 +182,20 @@ func (m *Manager) begin(l *launch, records []discovery.EngineRecord) error {
 	if err != nil {
 		return err
 	}
-	if err := m.store(record); err != nil {
+	if err := m.add(record); err != nil {
 		if errors.Is(err, discovery.ErrAway) {
 			return err
 		}
 		return errs.Fault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	l.other, l.claimed = "", true
+	m.claimed(l)
 	return nil
+}
+
+// takenOver is for the waiters of a launch that another gateway took over, because
+// this one did not answer for so long. They join it.
+func takenOver(l *launch) error {
+	return errs.New(errs.EngineStarting, "Engine %s of %s is being started by another gateway. Try again: a new call joins the launch.", l.refID, l.spec.LaunchUser)
 }
 
 // stoppedElsewhere is for the waiters of a launch whose record somebody removed.

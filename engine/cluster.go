@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"strings"
+	"time"
 
 	"roundhouse/discovery"
 )
@@ -14,16 +15,10 @@ import (
 type Cluster interface {
 	// Lock is discovery.Locker's: on return Options.Store knows all that earlier
 	// holders wrote.
-	Lock(ctx context.Context, path string) (unlock func(), err error)
+	Lock(ctx context.Context, path string) (unlock func() error, err error)
 	FollowEngines(ctx context.Context, told discovery.Told[discovery.EngineRecord]) error
 	Watch(ctx context.Context, path string) (<-chan []discovery.Node, error)
-	OpenSpace(ctx context.Context, path string, engines []discovery.Credential) error
-	CloseSpace(ctx context.Context, path string) error
-}
-
-// Sweeper removes what nobody needs from engine spaces (discovery.Spaces).
-type Sweeper interface {
-	SweepSpace(ctx context.Context, path string, good func(discovery.Node) bool) (removed int, err error)
+	discovery.Spaces
 }
 
 // limitsLock is the lock under which launches are counted that limits concern.
@@ -67,18 +62,15 @@ func (m *Manager) told(r discovery.EngineRecord, gone bool) {
 	defer m.mu.Unlock()
 	e, known := m.mu.engines[r.RefID]
 	l := m.mu.starting[r.RefID]
-	elsewhere := r.Owner.Gateway != m.opts.Self.Gateway && r.Node == ""
+	own := r.Owner.Gateway == m.opts.Self.Gateway
 	switch {
 	case gone:
-		delete(m.mu.others, r.RefID)
-		delete(m.mu.unusable, r.RefID)
-		if known {
-			e.recordGone()
-		}
-		if l != nil && l.claimed {
-			m.settleLocked(l, nil, stoppedElsewhere(l))
-		}
-	case elsewhere && l == nil && !known:
+		m.toldGoneLocked(r.RefID, e, l)
+	case l != nil && l.claimed && !own:
+		l.taken = true
+		m.settleLocked(l, nil, takenOver(l))
+		m.mu.others[r.RefID] = r
+	case !own && r.Node == "" && l == nil && !known:
 		m.mu.others[r.RefID] = r
 	default:
 		delete(m.mu.others, r.RefID)
@@ -87,6 +79,17 @@ func (m *Manager) told(r discovery.EngineRecord, gone bool) {
 		m.adoptLocked(r)
 	}
 	m.newsLocked()
+}
+
+func (m *Manager) toldGoneLocked(refID string, e *Engine, l *launch) {
+	delete(m.mu.others, refID)
+	delete(m.mu.unusable, refID)
+	if e != nil {
+		e.recordGone()
+	}
+	if l != nil && l.claimed {
+		m.settleLocked(l, nil, stoppedElsewhere(l))
+	}
 }
 
 // recordGone notes that the gateways at the engine's place have buried it.
@@ -121,20 +124,31 @@ func (m *Manager) adopt(r discovery.EngineRecord) {
 	ctx, cancel := context.WithTimeout(m.life, inheritTimeout)
 	defer cancel()
 	if err := m.inheritOne(ctx, r); err != nil {
-		m.opts.Log.Warn("an engine of another gateway cannot be used here yet", "engine", r.RefID, "user", r.User, "err", err)
-		m.unusable(r.RefID, true)
+		m.noteUnusable(r, err)
 		return
 	}
-	m.unusable(r.RefID, false)
+	m.mu.Lock()
+	delete(m.mu.unusable, r.RefID)
+	m.mu.Unlock()
 	m.opts.OnKnown(r.RefID)
 }
 
-// unusable notes that an engine cannot be used here, so that nobody waits for it.
-func (m *Manager) unusable(refID string, is bool) {
+// unusable is an engine that cannot be used here: since when, and why.
+type unusable struct {
+	since time.Time
+	why   error
+}
+
+// noteUnusable keeps others from waiting for an engine that cannot be used here.
+// Only news are logged.
+func (m *Manager) noteUnusable(r discovery.EngineRecord, why error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.mu.unusable, refID)
-	if is {
-		m.mu.unusable[refID] = true
+	_, known := m.mu.unusable[r.RefID]
+	if !known {
+		m.mu.unusable[r.RefID] = unusable{time.Now(), why}
+	}
+	m.mu.Unlock()
+	if !known {
+		m.opts.Log.Warn("an engine of another gateway cannot be used here yet", "engine", r.RefID, "user", r.User, "err", why)
 	}
 }

@@ -25,6 +25,8 @@ type ensemble struct {
 	nodes     map[string][]discovery.Node
 	changed   chan struct{} // closed at each change of nodes
 	away      error
+	lossy     bool            // the next answer to a write is lost
+	stolen    bool            // the next lock is lost before it is given back
 	dead      map[string]bool // gateways
 	worlds    []*world
 }
@@ -57,14 +59,45 @@ func (s *ensemble) tell(r discovery.EngineRecord, gone bool) {
 	}
 }
 
-func (s *ensemble) PutEngine(_ context.Context, r discovery.EngineRecord) error {
+func (s *ensemble) AddEngine(_ context.Context, r discovery.EngineRecord) error {
+	return s.write(r, func(_ discovery.EngineRecord, there bool) error {
+		if there {
+			return discovery.ErrExists
+		}
+		return nil
+	})
+}
+
+func (s *ensemble) PutEngine(ctx context.Context, r discovery.EngineRecord) error {
+	return s.TakeEngine(ctx, r, r.Owner)
+}
+
+func (s *ensemble) TakeEngine(_ context.Context, r discovery.EngineRecord, from discovery.Owner) error {
+	return s.write(r, func(old discovery.EngineRecord, there bool) error {
+		if !there {
+			return discovery.ErrNotFound
+		}
+		return old.Owned(from)
+	})
+}
+
+func (s *ensemble) write(r discovery.EngineRecord, right func(old discovery.EngineRecord, there bool) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away == nil {
-		s.records[r.RefID] = r
-		s.tell(r, false)
+	if s.away != nil {
+		return s.away
 	}
-	return s.away
+	old, there := s.records[r.RefID]
+	if err := right(old, there); err != nil {
+		return err
+	}
+	s.records[r.RefID] = r
+	if s.lossy { // it is written, and the answer does not come
+		s.lossy = false
+		return discovery.ErrAway
+	}
+	s.tell(r, false)
+	return nil
 }
 
 func (s *ensemble) DeleteEngine(_ context.Context, refID string) error {
@@ -97,7 +130,7 @@ func (s *ensemble) FollowEngines(ctx context.Context, told discovery.Told[discov
 	return nil
 }
 
-func (s *ensemble) Lock(ctx context.Context, path string) (func(), error) {
+func (s *ensemble) Lock(ctx context.Context, path string) (func() error, error) {
 	s.mu.Lock()
 	if s.locks[path] == nil {
 		s.locks[path] = make(chan struct{}, 1)
@@ -109,7 +142,16 @@ func (s *ensemble) Lock(ctx context.Context, path string) (func(), error) {
 	}
 	select {
 	case lock <- struct{}{}:
-		return func() { <-lock }, nil
+		return func() error {
+			<-lock
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.stolen {
+				s.stolen = false
+				return discovery.ErrConflict
+			}
+			return nil
+		}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -147,11 +189,18 @@ func (s *ensemble) CloseSpace(_ context.Context, path string) error {
 }
 
 func (s *ensemble) SweepSpace(_ context.Context, path string, good func(discovery.Node) bool) (removed int, err error) {
+	kept := slices.DeleteFunc(s.in(path), func(n discovery.Node) bool { return !good(n) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := len(s.nodes[path])
-	s.nodes[path] = slices.DeleteFunc(s.nodes[path], func(n discovery.Node) bool { return !good(n) })
-	return before - len(s.nodes[path]), nil
+	s.nodes[path] = kept
+	return before - len(kept), nil
+}
+
+func (s *ensemble) Spaces(context.Context) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.spaces)), nil
 }
 
 // in are the nodes in a space.

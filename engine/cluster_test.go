@@ -219,7 +219,7 @@ func TestForgedNodesAreNeverDialled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, machine := newEnsemble(), newMachine()
 		forged := make(chan string, 10)
-		a := s.gateway(t, "a", machine, func(o *Options) { o.OnForged, o.Sweeper = func(path string) { forged <- path }, s })
+		a := s.gateway(t, "a", machine, func(o *Options) { o.OnForged = func(path string) { forged <- path } })
 		result := a.acquire(t.Context(), userSpec("alice"))
 		synctest.Wait()
 		l := machine.launches()[0]
@@ -240,7 +240,7 @@ func TestForgedNodesAreNeverDialled(t *testing.T) {
 		require.Equal(t, Starting, a.m.Engines()[0].State)
 		s.register(l)
 		took(t, result)
-		time.Sleep((sweepRounds + 1) * tendInterval)
+		time.Sleep((2*sweepRounds + 1) * tendInterval)
 		synctest.Wait()
 		require.Len(t, s.in(path), 1, "only what the engine signed is left")
 		require.Equal(t, l.RefID, s.in(path)[0].RefID)
@@ -298,6 +298,129 @@ func TestACancelledClaimLeavesNothing(t *testing.T) {
 		require.True(t, errors.Is((<-queued).err, ErrReleased))
 		synctest.Wait()
 		require.Len(t, s.all(), 1)
+		a.stop()
+	})
+}
+
+// TestALostAnswerToTheClaim: the record was written, though nobody said so.
+func TestALostAnswerToTheClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a := s.gateway(t, "a", machine)
+		s.set(func() { s.lossy = true })
+		result := a.acquire(t.Context(), userSpec("alice"))
+		time.Sleep(2 * claimPause)
+		synctest.Wait()
+		require.Len(t, machine.launches(), 1)
+		s.register(machine.launches()[0])
+		took(t, result)
+		a.stop()
+	})
+}
+
+// TestAClaimUnderALostLockIsMadeAnew: another gateway may have had the lock meanwhile.
+func TestAClaimUnderALostLockIsMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a := s.gateway(t, "a", machine)
+		s.set(func() { s.stolen = true })
+		result := a.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		require.Empty(t, machine.launches(), "not before it is decided again")
+		time.Sleep(2 * claimPause)
+		synctest.Wait()
+		require.Len(t, machine.launches(), 1)
+		s.register(machine.launches()[0])
+		took(t, result)
+		a.stop()
+	})
+}
+
+// TestWhatAFailedLaunchLeftIsForgottenSoon, also when the store was away then.
+func TestWhatAFailedLaunchLeftIsForgottenSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a := s.gateway(t, "a", machine)
+		first := a.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		s.set(func() { s.away = discovery.ErrAway })
+		machine.process(machine.launches()[0].RefID).exit("exit code 1")
+		require.Error(t, (<-first).err)
+		time.Sleep(3 * time.Second)
+		s.set(func() { s.away = nil })
+		second := a.acquire(t.Context(), userSpec("alice"))
+		time.Sleep(2 * tendInterval)
+		synctest.Wait()
+		require.Len(t, machine.launches(), 2)
+		s.register(machine.launches()[1])
+		took(t, second)
+		a.stop()
+	})
+}
+
+// TestAGatewayThatWasStoppedFindsItsLaunchTakenOver: it neither ends nor forgets it.
+func TestAGatewayThatWasStoppedFindsItsLaunchTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a, b := s.gateway(t, "a", machine), s.gateway(t, "b", machine)
+		first := a.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		s.set(func() { s.dead["a"] = true }) // for all others
+		time.Sleep(2 * tendInterval)
+		synctest.Wait()
+		require.ErrorContains(t, (<-first).err, "another gateway")
+		l := machine.launches()[0]
+		require.Empty(t, machine.process(l.RefID).Status(), "it runs on")
+		require.Equal(t, "b", s.all()[l.RefID].Owner.Gateway)
+		again := a.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		s.register(l)
+		require.Equal(t, l.RefID, took(t, again).Engine().RefID())
+		a.stop()
+		b.stop()
+	})
+}
+
+// TestAnEngineOfAnotherVersionIsLeftAlone: a gateway of that version serves it.
+func TestAnEngineOfAnotherVersionIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a := s.gateway(t, "a", machine)
+		first := a.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		l := machine.launches()[0]
+		s.register(l)
+		took(t, first)
+		a.stop()
+		s.set(func() {
+			r := s.records[l.RefID]
+			r.Node = "serverUri=127.0.0.1:1;version=2;control=127.0.0.1:2;mac=00;refId=" + l.RefID
+			s.records[l.RefID] = r
+		})
+		b := s.gateway(t, "b", machine)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Empty(t, machine.process(l.RefID).Status())
+		require.Contains(t, s.all(), l.RefID)
+		b.stop()
+	})
+}
+
+func TestSpacesOfFailedLaunchesGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a := s.gateway(t, "a", machine)
+		result := a.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		require.Len(t, s.spaces, 1)
+		machine.process(machine.launches()[0].RefID).exit("exit code 1")
+		require.Error(t, (<-result).err)
+		synctest.Wait()
+		require.Empty(t, s.spaces)
+		s.set(func() { s.spaces["/kyuubi_1_USER_SPARK_CONNECT/bob/default"] = nil }) // of a gateway that died
+		time.Sleep((sweepRounds + 1) * tendInterval)
+		synctest.Wait()
+		require.Empty(t, s.spaces)
 		a.stop()
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -36,10 +37,20 @@ const dialTimeout = 2 * time.Second
 // errNoRelay says that an engine elsewhere cannot be reached.
 var errNoRelay = errors.New("it runs on another machine and offers no relay (kyuubi.engine.spark.connect.relay)")
 
+// Unusable says why an engine that lives can never be used here; nil for any other.
+func (m *Manager) Unusable(refID string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if errors.Is(m.mu.unusable[refID].why, errNoRelay) {
+		return errNoRelay
+	}
+	return nil
+}
+
 // endpoints are where the Connect port and the control endpoint of a node are
 // reached: directly on its own machine, elsewhere through its relay, which tells
 // the two apart by the protocol that is negotiated (RFC 7301).
-func (m *Manager) endpoints(node discovery.Node, place string) (connect, control Endpoint, err error) {
+func (m *Manager) endpoints(node discovery.Node, keys Keys, place string) (connect, control Endpoint, err error) {
 	if !m.shared() || place == m.opts.Self.Place {
 		return Endpoint{Address: node.Address}, Endpoint{Address: node.Attributes[attrControl]}, nil
 	}
@@ -47,7 +58,11 @@ func (m *Manager) endpoints(node discovery.Node, place string) (connect, control
 	if address == "" || pin == "" {
 		return connect, control, errNoRelay
 	}
-	return Endpoint{address, pinned(pin, "h2")}, Endpoint{address, pinned(pin, "http/1.1")}, nil
+	self, err := caller(keys.Relay, node.RefID)
+	if err != nil {
+		return connect, control, err
+	}
+	return Endpoint{address, pinned(pin, "h2", self)}, Endpoint{address, pinned(pin, "http/1.1", self)}, nil
 }
 
 // dial connects to the port, for TLS without its handshake.
@@ -59,9 +74,10 @@ func (e Endpoint) dial(ctx context.Context, address string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", address)
 }
 
-// pinned accepts the one certificate whose SHA-256 is pin, in hex.
-func pinned(pin, protocol string) *tls.Config {
+// pinned accepts the one certificate whose SHA-256 is pin, in hex, and shows self.
+func pinned(pin, protocol string, self tls.Certificate) *tls.Config {
 	return &tls.Config{
+		Certificates:       []tls.Certificate{self},
 		NextProtos:         []string{protocol},
 		MinVersion:         tls.VersionTLS13,
 		InsecureSkipVerify: true, // VerifyPeerCertificate knows better: the certificate is named by a signed registration
@@ -118,16 +134,20 @@ func (p *distant) Status() string {
 	}
 }
 
-// End orders the driver to stop; who is at its place may kill it. The wait for it is
-// bounded.
+// End orders the driver to stop and waits for it, a bounded time. Who is at its place
+// may kill it.
 func (p *distant) End(ctx context.Context, grace time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, max(grace, stopWait))
+	ctx, cancel := context.WithTimeout(ctx, stopWait+grace)
 	defer cancel()
-	if err := p.order(ctx); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+	if err := p.order(ctx); err != nil {
 		return fmt.Errorf("the driver on another machine does not take the order to stop: %w", err)
 	}
-	p.gone()
-	return nil
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the driver on another machine goes on: %w", context.Cause(ctx))
+	}
 }
 
 // open finds the process of r.
@@ -162,18 +182,47 @@ func (m *Manager) judgeDistant(e *Engine) {
 	}
 	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
 	defer cancel()
-	lists, err := m.opts.Cluster.Watch(ctx, e.spec.Path())
-	if err != nil {
+	if registered, err := m.hasNode(ctx, e.spec.Path(), e.refID); err != nil || registered {
 		return
+	}
+	m.end(e, fmt.Errorf("engine %s of %s (application %s) is lost: its machine does not answer, and its registration is gone",
+		e.refID, e.spec.LaunchUser, e.AppID()))
+	e.recordGone()
+}
+
+// lostAfter is how long an engine that cannot be used may be without a node before its
+// record goes: its gateways may be out of the store's reach for a moment.
+const lostAfter = time.Minute
+
+// tendLost removes the record of an engine on another machine that nobody there will
+// remove: it cannot be reached, its gateway is gone, and so is its node.
+func (m *Manager) tendLost(r discovery.EngineRecord) {
+	m.mu.Lock()
+	u, unusable := m.mu.unusable[r.RefID]
+	m.mu.Unlock()
+	if !unusable || m.here(r) || time.Since(u.since) < lostAfter || m.alive(r) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
+	defer cancel()
+	if registered, err := m.hasNode(ctx, r.Path, r.RefID); err != nil || registered {
+		return
+	}
+	m.opts.Log.Warn("an engine on another machine is lost: neither it nor a gateway there can be reached, and its registration is gone", "engine", r.RefID, "user", r.User)
+	m.forget(r.RefID, r.Path, "")
+}
+
+// hasNode says whether an engine is registered.
+func (m *Manager) hasNode(ctx context.Context, path, refID string) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lists, err := m.opts.Cluster.Watch(ctx, path)
+	if err != nil {
+		return false, err
 	}
 	list, told := <-lists
 	if !told {
-		return
+		return false, context.Cause(ctx)
 	}
-	for _, n := range list {
-		if n.RefID == e.refID {
-			return
-		}
-	}
-	m.foundDead(e, "its machine does not answer, and its registration is gone")
+	return slices.ContainsFunc(list, func(n discovery.Node) bool { return n.RefID == refID }), nil
 }

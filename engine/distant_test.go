@@ -58,6 +58,8 @@ func TestAnEngineOnAnotherMachineWithoutARelayIsNotWaitedFor(t *testing.T) {
 		took(t, first)
 		synctest.Wait()
 		require.Empty(t, b.m.Engines())
+		require.ErrorContains(t, b.m.Unusable(refIDOf(here.launches()[0])), "kyuubi.engine.spark.connect.relay")
+		require.NoError(t, a.m.Unusable(refIDOf(here.launches()[0])))
 		result := b.acquire(t.Context(), userSpec("alice"))
 		time.Sleep(3 * claimPause)
 		synctest.Wait()
@@ -70,6 +72,29 @@ func TestAnEngineOnAnotherMachineWithoutARelayIsNotWaitedFor(t *testing.T) {
 	})
 }
 
+// TestALostMachine: what nobody can reach and nobody registers is gone, for the limits too.
+func TestALostMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, here, there := newEnsemble(), newMachine(), newMachine()
+		a := s.gateway(t, "a", here)
+		first := a.acquire(t.Context(), userSpec("alice"))
+		synctest.Wait()
+		l := here.launches()[0]
+		s.register(l) // without a relay
+		took(t, first)
+		a.stop()
+		b := s.gateway(t, "b", there, elsewhere) // starts all the same
+		time.Sleep(2 * lostAfter)
+		synctest.Wait()
+		require.Contains(t, s.all(), l.RefID, "its gateway may come back")
+		s.set(func() { s.dead["a"], s.nodes[l.Spec.Path()] = true, nil })
+		time.Sleep(2 * tendInterval)
+		synctest.Wait()
+		require.Empty(t, s.all())
+		b.stop()
+	})
+}
+
 // TestPinned: the relay shows the registered certificate, and nothing else goes.
 func TestPinned(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -78,25 +103,40 @@ func TestPinned(t *testing.T) {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	require.NoError(t, err)
 	sum := sha256.Sum256(der)
+	keys := keysOf(clusterSecret, "r")
+	self, err := caller(keys.Relay, "r")
+	require.NoError(t, err)
+	known, err := keys.CallerFingerprint("r")
+	require.NoError(t, err)
 	for name, test := range map[string]struct{ pin, fault string }{
 		"the one":     {hex.EncodeToString(sum[:]), ""},
 		"another one": {hex.EncodeToString(make([]byte, 32)), "another certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, server := net.Pipe()
-			relay := tls.Server(server, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"h2", "http/1.1"}})
-			ended := make(chan struct{})
+			relay := tls.Server(server, &tls.Config{
+				Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"h2", "http/1.1"},
+				ClientAuth: tls.RequireAnyClientCert, VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+					shown := sha256.Sum256(raw[0])
+					if hex.EncodeToString(shown[:]) != known {
+						return errors.New("a stranger")
+					}
+					return nil
+				},
+			})
+			ended, faults := make(chan struct{}), make(chan error, 1)
 			go func() { // waited for below
 				defer close(ended)
-				_ = relay.Handshake()
+				faults <- relay.Handshake()
 				_ = relay.Close()
 			}()
-			config := pinned(test.pin, "h2")
+			config := pinned(test.pin, "h2", self)
 			conn := tls.Client(client, config)
 			err := conn.Handshake()
 			if test.fault == "" {
 				require.NoError(t, err)
 				require.Equal(t, "h2", conn.ConnectionState().NegotiatedProtocol)
+				require.NoError(t, <-faults, "it knows the gateway")
 			} else {
 				require.ErrorContains(t, err, test.fault)
 			}
@@ -106,17 +146,32 @@ func TestPinned(t *testing.T) {
 	}
 }
 
+// TestCallersAreMadeAlike: gateways make the same certificate at any time, for each
+// engine another one.
+func TestCallersAreMadeAlike(t *testing.T) {
+	one, err := keysOf(clusterSecret, "r").CallerFingerprint("r")
+	require.NoError(t, err)
+	again, err := keysOf(clusterSecret, "r").CallerFingerprint("r")
+	require.NoError(t, err)
+	other, err := keysOf(clusterSecret, "s").CallerFingerprint("s")
+	require.NoError(t, err)
+	require.Equal(t, one, again)
+	require.NotEqual(t, one, other)
+	_, err = caller("00", "r")
+	require.ErrorContains(t, err, "seed")
+}
+
 // TestRelaysOfOnesOwn: an engine's user cannot make the gateway dial what only the
 // gateway reaches.
 func TestRelaysOfOnesOwn(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "169.254.169.254:80", "[fe80::1]:1", "0.0.0.0:1", "224.0.0.1:1"} {
-		at := Endpoint{Address: address, TLS: pinned("00", "h2")}
+		at := Endpoint{Address: address, TLS: pinned("00", "h2", tls.Certificate{})}
 		_, err := at.dial(t.Context(), address)
 		require.ErrorContains(t, err, "no address of a relay", address)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	at := Endpoint{Address: "192.0.2.1:1", TLS: pinned("00", "h2")}
+	at := Endpoint{Address: "192.0.2.1:1", TLS: pinned("00", "h2", tls.Certificate{})}
 	_, err := at.dial(ctx, at.Address)
 	require.True(t, errors.Is(err, context.Canceled), "%v", err)
 }

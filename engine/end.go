@@ -31,13 +31,12 @@ func (m *Manager) watch(e *Engine) {
 	}
 	m.end(e, m.whyEnded(e, e.died()))
 	e.process.Release()
-	m.forget(e.refID, m.folder(e))
+	m.forget(e.refID, e.spec.Path(), m.folder(e))
 	m.mu.Lock()
 	delete(m.mu.engines, e.refID)
 	m.newsLocked()
 	m.mu.Unlock()
 	close(e.buried)
-	m.closeSpace(e.spec)
 	timer := time.NewTimer(closeDelay)
 	defer timer.Stop()
 	select {
@@ -87,7 +86,7 @@ func (m *Manager) Stop(ctx context.Context, refID string, kill bool, reason stri
 	var gone <-chan struct{}
 	switch {
 	case other:
-		return m.deleteRecord(refID) // from which its gateway learns of it
+		return m.stopOther(refID, reason)
 	case l != nil:
 		gone = l.gone
 	case e != nil:
@@ -104,6 +103,23 @@ func (m *Manager) Stop(ctx context.Context, refID string, kill bool, reason stri
 	case <-ctx.Done():
 		return fmt.Errorf("engine %s is still ending: %w", refID, context.Cause(ctx))
 	}
+}
+
+// stopOther ends a launch of another gateway, which learns of it from the record.
+func (m *Manager) stopOther(refID, reason string) error {
+	m.mu.Lock()
+	r := m.mu.others[refID]
+	m.mu.Unlock()
+	if m.alive(r) {
+		return m.deleteRecord(refID)
+	}
+	m.tendOne(r) // its process must not be left behind
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.mu.starting[refID]; l != nil {
+		m.settleLocked(l, nil, errs.New(errs.EngineLaunchFailed, "The launch of engine %s of %s was stopped: %s.", refID, l.spec.LaunchUser, reason))
+	}
+	return nil
 }
 
 // StopLimit is how long Stop takes for a process that can be ended at all.

@@ -40,7 +40,7 @@ type fakeProcess struct {
 }
 
 func newFakeProcess(pid int) *fakeProcess {
-	return &fakeProcess{id: local.Identity{PID: pid, Start: uint64(pid) * 10}, done: make(chan struct{}), released: make(chan struct{}, 4)}
+	return &fakeProcess{id: local.Identity{PID: pid, Start: uint64(pid) * 10}, done: make(chan struct{}), released: make(chan struct{}, 1000)}
 }
 
 func (p *fakeProcess) exit(status string) {
@@ -181,6 +181,14 @@ type memoryStore struct {
 	failPID error // of records with a process
 }
 
+func (s *memoryStore) AddEngine(ctx context.Context, r discovery.EngineRecord) error {
+	return s.PutEngine(ctx, r)
+}
+
+func (s *memoryStore) TakeEngine(ctx context.Context, r discovery.EngineRecord, _ discovery.Owner) error {
+	return s.PutEngine(ctx, r)
+}
+
 func (s *memoryStore) PutEngine(_ context.Context, r discovery.EngineRecord) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -287,6 +295,12 @@ func (c *fakeControl) Order(_ context.Context, order, reason string) error {
 		return errors.New("refused")
 	}
 	return c.onStop(reason)
+}
+func (c *fakeControl) Hold(_ context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.orders = append(c.orders, "hold "+d.String())
+	return c.down
 }
 func (c *fakeControl) Close() {}
 

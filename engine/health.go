@@ -45,7 +45,7 @@ func (e *Engine) probe(ctx context.Context) (Health, string) {
 	dialling, stop := context.WithTimeout(ctx, dialLimit)
 	defer stop()
 	conn, err := e.connect.dial(dialling, e.connect.Address)
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, syscall.ECONNREFUSED) && e.connect.TLS == nil { // what stands before a relay may refuse, too
 		return Dead, fmt.Sprintf("nothing listens on its port %s any more", e.connect.Address)
 	}
 	if err != nil {

@@ -61,7 +61,6 @@ func (m *Manager) Engines() []Info {
 		all = append(all, recordInfo(r))
 	}
 	m.mu.Unlock()
-	m.compare(all)
 	slices.SortFunc(all, func(a, b Info) int {
 		if a.Submitted.IsZero() != b.Submitted.IsZero() {
 			return cmp.Compare(b.Submitted.Unix(), a.Submitted.Unix())
@@ -71,8 +70,9 @@ func (m *Manager) Engines() []Info {
 	return all
 }
 
-// compare adds the fingerprints of today. Equal wishes of a user are looked up once.
-func (m *Manager) compare(all []Info) {
+// Compared is Engines with the fingerprints of today, for which settings are read.
+func (m *Manager) Compared() []Info {
+	all := m.Engines()
 	known := map[string]string{}
 	for i := range all {
 		if all[i].Fingerprint == "" {
@@ -85,6 +85,7 @@ func (m *Manager) compare(all []Info) {
 		}
 		all[i].Current = known[wishes]
 	}
+	return all
 }
 
 // recordInfo describes a launch of another gateway.

@@ -21,6 +21,9 @@ const (
 	inheritParallel = 8
 )
 
+// errUnusable says that an engine cannot be used here, while another gateway may.
+var errUnusable = errors.New("engine: not usable here")
+
 // inherit takes over what earlier gateways left in the store: engines serve on,
 // launches may still register, and all else is ended and swept. A gateway that
 // cannot find out what lives does not start: it would launch second engines.
@@ -37,7 +40,14 @@ func (m *Manager) inherit() error {
 		if m.shared() && record.Node == "" {
 			continue // tend sees to it
 		}
-		group.Go(func() error { return m.inheritOne(ctx, record) })
+		group.Go(func() error {
+			err := m.inheritOne(ctx, record)
+			if errors.Is(err, errUnusable) {
+				m.noteUnusable(record, err)
+				return nil
+			}
+			return err
+		})
 	}
 	return group.Wait()
 }
@@ -47,7 +57,7 @@ func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) erro
 	process, err := m.open(r)
 	if errors.Is(err, local.ErrGone) {
 		log.Info("the engine of an earlier gateway, or of another one, has ended")
-		m.forget(r.RefID, r.WorkDir)
+		m.forget(r.RefID, r.Path, r.WorkDir)
 		return nil
 	}
 	if err != nil {
@@ -61,23 +71,22 @@ func (m *Manager) inheritOne(ctx context.Context, r discovery.EngineRecord) erro
 		}
 		spec.Group = group
 	}
-	switch {
-	case err != nil:
-		m.disown(r, process, err)
-	case r.Node == "":
+	if err == nil && r.Node == "" {
 		log.Info("a launch of an earlier gateway goes on")
 		_, err := m.inheritLaunch(r, spec, process)
 		return err
-	default:
-		err := m.inheritEngine(ctx, r, spec, process)
-		if err != nil && !m.here(r) {
-			return err // it is for the gateways there to end it
-		}
-		if err != nil {
-			m.disown(r, process, err)
-			return nil
-		}
+	}
+	if err == nil {
+		err = m.inheritEngine(ctx, r, spec, process)
+	}
+	switch {
+	case err == nil:
 		log.Info("an engine of an earlier gateway, or of another one, serves here")
+	case m.shared() && (!m.here(r) || m.alive(r) || errors.Is(err, ErrForbidden)):
+		process.Release() // others may be able to use it
+		return fmt.Errorf("%w: %w", errUnusable, err)
+	default:
+		m.disown(r, process, err)
 	}
 	return nil
 }
@@ -91,7 +100,7 @@ func specOf(r discovery.EngineRecord) (Spec, error) {
 // disown ends a process that cannot be used.
 func (m *Manager) disown(r discovery.EngineRecord, process Process, why error) {
 	m.opts.Log.Warn("an engine of an earlier gateway, or of another one, is ended", "engine", r.RefID, "user", r.User, "pid", process.Identity().PID, "why", why)
-	m.later(func() { m.remove(process, r.RefID, r.WorkDir) })
+	m.later(func() { m.remove(process, r.RefID, r.Path, r.WorkDir) })
 }
 
 // later leaves task to Run.
@@ -111,7 +120,7 @@ func (m *Manager) inheritLaunch(r discovery.EngineRecord, spec Spec, process Pro
 	l := newLaunch(m.life, spec, r.RefID)
 	l.inherited, l.claimed, l.fingerprint = true, true, r.Fingerprint
 	l.workDir, l.process, l.submitted, l.look = r.WorkDir, process, r.Submitted, m.track(spec, r.RefID)
-	if err := m.store(m.recordOf(l)); err != nil {
+	if err := m.take(m.recordOf(l), r.Owner); err != nil {
 		process.Release()
 		return nil, fmt.Errorf("record the process of engine %s: %w", r.RefID, err)
 	}

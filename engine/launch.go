@@ -32,6 +32,7 @@ type launch struct {
 	// claimed says that the record is there, where gateways share a store; other is the
 	// launch of another gateway that this one waits for.
 	claimed     bool
+	taken       bool // by another gateway, which this one did not answer for too long
 	other       string
 	fingerprint string // of the configuration; set with the record
 
@@ -99,6 +100,9 @@ func (m *Manager) settleLocked(l *launch, e *Engine, err error) bool {
 		m.mu.engines[e.refID] = e
 		m.newsLocked()
 	} else {
+		if l.claimed && !l.taken {
+			m.mu.ending[l.refID] = true
+		}
 		l.cancel(err)
 	}
 	close(l.done)
@@ -135,14 +139,47 @@ func (m *Manager) run(l *launch) {
 	if err != nil {
 		m.fail(l, err)
 		m.report(l, err)
-		if process != nil {
-			m.remove(process, l.refID, l.workDir)
-			return
-		}
-		m.forget(l.refID, l.workDir)
+		m.giveUp(l, process)
 		return
 	}
 	m.await(l, process, l.submitted.Add(m.opts.InitializeTimeout))
+}
+
+// giveUp cleans up a launch that failed, unless it is another gateway's by now. There
+// may be no process.
+func (m *Manager) giveUp(l *launch, process Process) {
+	mine := m.confirm(l)
+	switch {
+	case !mine && process != nil:
+		process.Release()
+	case !mine:
+	case process == nil:
+		m.forget(l.refID, l.spec.Path(), l.workDir)
+	default:
+		m.remove(process, l.refID, l.spec.Path(), l.workDir)
+	}
+}
+
+// confirm says whether a launch is this gateway's still: one that was stopped or cut
+// off for long finds it taken over. It waits for the store.
+func (m *Manager) confirm(l *launch) bool {
+	for m.shared() {
+		m.mu.Lock()
+		taken, claimed, record := l.taken, l.claimed, m.recordOf(l)
+		m.mu.Unlock()
+		if taken || !claimed {
+			return !taken
+		}
+		err := m.store(record)
+		if errors.Is(err, discovery.ErrConflict) {
+			return false
+		}
+		if !errors.Is(err, discovery.ErrAway) || m.life.Err() != nil {
+			return true
+		}
+		m.rest(m.life)
+	}
+	return true
 }
 
 // enter takes a place in the queue, where several gateways launch once it is
@@ -167,7 +204,7 @@ func (m *Manager) unclaim(l *launch) {
 	claimed := l.claimed
 	m.mu.Unlock()
 	if claimed {
-		m.forget(l.refID, l.workDir)
+		m.giveUp(l, nil)
 	}
 }
 
@@ -184,7 +221,11 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 	l.submitted, l.fingerprint = time.Now(), fingerprint
 	record := m.recordOf(l)
 	m.mu.Unlock()
-	if err := m.store(record); err != nil {
+	write := m.add
+	if m.shared() { // the claim has made it
+		write = m.store
+	}
+	if err := write(record); err != nil {
 		return nil, errs.Fault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
 	}
 	if m.shared() {
@@ -245,7 +286,7 @@ func (m *Manager) await(l *launch, process Process, deadline time.Time) {
 		return // its process is the engine's now
 	}
 	m.report(l, l.err)
-	m.remove(process, l.refID, l.workDir)
+	m.giveUp(l, process)
 }
 
 // abandon leaves a launch to the next gateway.
@@ -266,9 +307,16 @@ func isDone(p Process) bool {
 
 // remove ends a process that nobody may use any more, and forgets it. If it does
 // not end, its record stays for the next gateway.
-func (m *Manager) remove(process Process, refID, workDir string) {
+func (m *Manager) remove(process Process, refID, path, workDir string) {
 	if m.kill(process, refID) {
-		m.forget(refID, workDir)
+		m.forget(refID, path, workDir)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.ending[refID] {
+		m.mu.ending[refID] = false
+		m.newsLocked()
 	}
 }
 

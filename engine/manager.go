@@ -57,14 +57,20 @@ type Manager struct {
 		engines  map[string]*Engine // registered and not buried, by ref id
 		// leftovers are the folders of gone engines, by ref id, that forget could
 		// not clear: the disk was full, or the gateway out of descriptors.
-		leftovers map[string]string
+		leftovers map[string]leftover
 		// running says that Run has begun.
 		running bool
 		// others are launches of other gateways, by ref id, and adopting says for which
 		// engines of theirs an attempt is under way to use them here.
 		others   map[string]discovery.EngineRecord
 		adopting map[string]bool
-		unusable map[string]bool // that failed the last time
+		// unusable are engines that cannot be used here.
+		unusable map[string]unusable
+		// ending are failed launches of this gateway: true while their process and record
+		// go, false if the process does not.
+		ending map[string]bool
+		// strange are nodes that the last sweep found without an engine, by path and name.
+		strange map[string]bool
 		// news is closed and made anew when any of that changes.
 		news chan struct{}
 	}
@@ -83,10 +89,12 @@ func NewManager(o Options) (*Manager, error) {
 	m.mu.starting = map[string]*launch{}
 	m.mu.spaces = map[string]*Engine{}
 	m.mu.engines = map[string]*Engine{}
-	m.mu.leftovers = map[string]string{}
+	m.mu.leftovers = map[string]leftover{}
 	m.mu.others = map[string]discovery.EngineRecord{}
 	m.mu.adopting = map[string]bool{}
-	m.mu.unusable = map[string]bool{}
+	m.mu.unusable = map[string]unusable{}
+	m.mu.ending = map[string]bool{}
+	m.mu.strange = map[string]bool{}
 	m.mu.news = make(chan struct{})
 	if err := m.inherit(); err != nil {
 		m.stop(errClosing)
@@ -142,27 +150,48 @@ func (m *Manager) backgroundLocked(task func()) bool {
 	return true
 }
 
+// leftover is where the files and the space of a gone engine are.
+type leftover struct{ path, workDir string }
+
 // sweep removes old logs, and what could not be removed before, now and then
 // until ctx ends.
 func (m *Manager) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
-		if err := m.opts.Files.Expire(time.Now().Add(-m.opts.LogTimeout), m.refIDs()); err != nil {
-			m.opts.Log.Warn("old engine logs stay behind", "err", err)
-		}
+		m.expire(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		m.mu.Lock()
-		leftovers := m.mu.leftovers
-		m.mu.leftovers = map[string]string{}
-		m.mu.Unlock()
-		for refID, workDir := range leftovers {
-			m.forget(refID, workDir)
-		}
+		m.forgetLeftovers()
+	}
+}
+
+// expire removes old logs, but of no engine that any gateway knows: those of one
+// machine may share the folder.
+func (m *Manager) expire(ctx context.Context) {
+	live := m.refIDs()
+	records, err := m.opts.Store.Engines(ctx)
+	for _, r := range records {
+		live[r.RefID] = true
+	}
+	if err == nil {
+		err = m.opts.Files.Expire(time.Now().Add(-m.opts.LogTimeout), live)
+	}
+	if err != nil && ctx.Err() == nil {
+		m.opts.Log.Warn("old engine logs stay behind", "err", err)
+	}
+}
+
+func (m *Manager) forgetLeftovers() {
+	m.mu.Lock()
+	leftovers := m.mu.leftovers
+	m.mu.leftovers = map[string]leftover{}
+	m.mu.Unlock()
+	for refID, l := range leftovers {
+		m.forget(refID, l.path, l.workDir)
 	}
 }
 
@@ -200,11 +229,26 @@ func (m *Manager) disconnect(e *Engine) {
 	}
 }
 
-// store writes a record, whatever becomes of the caller meanwhile.
+// store replaces a record of this gateway, whatever becomes of the caller
+// meanwhile.
 func (m *Manager) store(r discovery.EngineRecord) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	return m.opts.Store.PutEngine(ctx, r)
+}
+
+// add creates a record.
+func (m *Manager) add(r discovery.EngineRecord) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	return m.opts.Store.AddEngine(ctx, r)
+}
+
+// take makes the record of another gateway, or of an earlier one, one of this.
+func (m *Manager) take(r discovery.EngineRecord, from discovery.Owner) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	return m.opts.Store.TakeEngine(ctx, r, from)
 }
 
 // sweepFiles is Files.Sweep, for a folder on this machine.
@@ -215,13 +259,21 @@ func (m *Manager) sweepFiles(workDir string) error {
 	return m.opts.Files.Sweep(workDir)
 }
 
-// forget removes the record and the files of an engine whose process is gone.
-// Only the log stays for a while. What a full disk or the like kept is tried
-// again later; other files that stay go with the log.
-func (m *Manager) forget(refID, workDir string) {
+// forget removes the record, the files and the empty space of an engine whose
+// process is gone. Only the log stays for a while. What a full disk or the like
+// kept is tried again later; other files that stay go with the log. No workDir
+// means that the files are elsewhere.
+func (m *Manager) forget(refID, path, workDir string) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	sweepErr, recordErr := m.sweepFiles(workDir), m.opts.Store.DeleteEngine(ctx, refID)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.mu.ending, refID)
+	m.newsLocked()
+	if recordErr == nil && m.shared() {
+		m.backgroundLocked(func() { m.closeSpace(path) })
+	}
 	if sweepErr == nil && recordErr == nil {
 		return
 	}
@@ -231,7 +283,5 @@ func (m *Manager) forget(refID, workDir string) {
 	}
 	m.opts.Log.Warn("files or the record of an engine stay behind; they are removed later", "engine", refID, "dir", workDir,
 		"err", errors.Join(sweepErr, recordErr))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mu.leftovers[refID] = workDir
+	m.mu.leftovers[refID] = leftover{path, workDir}
 }

@@ -31,8 +31,6 @@ type Options struct {
 	// that is alone. Alive, needed with it, says whether a gateway lives.
 	Cluster Cluster
 	Alive   func(discovery.Owner) bool
-	// Sweeper removes nodes that no engine signed; nil leaves them.
-	Sweeper Sweeper
 	// Fingerprint tells the configuration that an engine of spec would be launched
 	// with now from others. Optional.
 	Fingerprint func(spec Spec) (string, error)
@@ -154,6 +152,9 @@ type Control interface {
 	Events(ctx context.Context, after int64, wait time.Duration) (control.Events, error)
 	// Order gives one of the orders; the reason is for people.
 	Order(ctx context.Context, order, reason string) error
+	// Hold keeps the driver from stopping as unused or idle for so long, or until the
+	// next session.
+	Hold(ctx context.Context, d time.Duration) error
 	Close()
 }
 
@@ -183,6 +184,7 @@ type Keys struct {
 	Register string // MAC of calls of the plugin
 	Control  string // bearer of the control endpoint
 	Store    string // with which the engine creates its node, where gateways share a store
+	Relay    string // seed of the key by which the engine's relay knows gateways
 }
 
 // String hides the keys.
@@ -200,6 +202,7 @@ func keysOf(cluster []byte, refID string) Keys {
 		Register: secret.Derive(cluster, secret.LabelRegister, refID),
 		Control:  secret.Derive(cluster, secret.LabelControl, refID),
 		Store:    secret.Derive(cluster, secret.LabelZooKeeper, refID),
+		Relay:    secret.Derive(cluster, secret.LabelRelay, refID),
 	}
 }
 
@@ -227,7 +230,7 @@ func (m *Manager) masker(refID string) secret.Masker {
 	var all []string
 	for _, cluster := range m.opts.Secrets {
 		keys := keysOf(cluster, refID)
-		all = append(all, keys.RPC, keys.Register, keys.Control, keys.Store)
+		all = append(all, keys.RPC, keys.Register, keys.Control, keys.Store, keys.Relay)
 	}
 	return secret.Mask(all...)
 }

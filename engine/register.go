@@ -157,13 +157,15 @@ func (m *Manager) refuse(l *launch, e *Engine) error {
 		return nil
 	}
 	<-l.gone
-	m.forget(l.refID, l.workDir)
+	if m.confirm(l) {
+		m.forget(l.refID, l.spec.Path(), l.workDir)
+	}
 	return fmt.Errorf("%w: the launch of engine %s was cancelled", ErrGone, l.refID)
 }
 
 // newEngine connects to the engine of a node whose process is at place.
 func (m *Manager) newEngine(spec Spec, node discovery.Node, keys Keys, process Process, place string) (*Engine, error) {
-	connect, controlAt, err := m.endpoints(node, place)
+	connect, controlAt, err := m.endpoints(node, keys, place)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"roundhouse/discovery"
 	"roundhouse/internal/errs"
@@ -33,6 +34,20 @@ func (m *Manager) Retire(ctx context.Context, refID, reason string) error {
 	m.leaving(e, reason)
 	m.opts.Log.Info("engine retired", "engine", refID, "user", e.spec.LaunchUser, "why", reason)
 	return nil
+}
+
+// Expect keeps the engine refID for a session whose client has not come yet. That it
+// fails is no harm: the engine may only stop as unused.
+func (m *Manager) Expect(ctx context.Context, refID string, d time.Duration) {
+	m.mu.Lock()
+	e := m.mu.engines[refID]
+	m.mu.Unlock()
+	if e == nil {
+		return
+	}
+	if err := e.control.Hold(ctx, d); err != nil {
+		m.opts.Log.Debug("an engine is not held", "engine", refID, "err", err)
+	}
 }
 
 // Census asks the driver of the engine refID which sessions it has.

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"roundhouse/discovery"
@@ -41,9 +42,11 @@ func (m *Manager) credentials(refID string) []discovery.Credential {
 
 // closeSpace removes the space of an engine that is gone, unless there is another
 // one. The node of an engine that was killed would be in it until ZooKeeper's session timeout.
-func (m *Manager) closeSpace(spec Spec) {
-	if !m.shared() {
-		return
+// What stays goes with a sweep.
+func (m *Manager) closeSpace(path string) {
+	spec, err := parsePath(path)
+	if err != nil {
+		return // of another version
 	}
 	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
 	defer cancel()
@@ -51,21 +54,14 @@ func (m *Manager) closeSpace(spec Spec) {
 	if err != nil {
 		return
 	}
-	defer unlock()
+	defer func() { _ = unlock() }() // the space is made again with the next launch
 	records, err := m.opts.Store.Engines(ctx)
-	if err != nil {
+	if err != nil || slices.ContainsFunc(records, func(r discovery.EngineRecord) bool { return r.Path == path }) {
 		return
 	}
-	for _, r := range records {
-		if r.Path == spec.Path() {
-			return
-		}
-	}
-	if m.opts.Sweeper != nil {
-		_, err = m.opts.Sweeper.SweepSpace(ctx, spec.Path(), func(discovery.Node) bool { return false })
-	}
-	if err := errors.Join(err, m.opts.Cluster.CloseSpace(ctx, spec.Path())); err != nil {
-		m.opts.Log.Debug("an engine space stays behind", "path", spec.Path(), "err", err)
+	_, err = m.opts.Cluster.SweepSpace(ctx, path, func(discovery.Node) bool { return false })
+	if err := errors.Join(err, m.opts.Cluster.CloseSpace(ctx, path)); err != nil {
+		m.opts.Log.Debug("an engine space stays behind", "path", path, "err", err)
 	}
 }
 
@@ -81,17 +77,17 @@ func (m *Manager) awaitNode(l *launch) {
 			return
 		}
 		cancel()
-		m.rest(l)
+		m.rest(l.ctx)
 	}
 }
 
-// rest waits a moment, unless l ends.
-func (m *Manager) rest(l *launch) {
+// rest waits a moment, unless ctx ends.
+func (m *Manager) rest(ctx context.Context) {
 	timer := time.NewTimer(claimPause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-l.ctx.Done():
+	case <-ctx.Done():
 	}
 }
 
@@ -101,6 +97,7 @@ func (m *Manager) rest(l *launch) {
 func (m *Manager) admitFrom(l *launch, nodes <-chan []discovery.Node) bool {
 	again := time.NewTicker(lookInterval)
 	defer again.Stop()
+	forged := map[string]bool{} // those that were told of
 	var list []discovery.Node
 	for {
 		select {
@@ -112,7 +109,7 @@ func (m *Manager) admitFrom(l *launch, nodes <-chan []discovery.Node) bool {
 		case <-again.C:
 		}
 		for _, node := range list {
-			if node.RefID == l.refID && m.takeNode(l, node) {
+			if node.RefID == l.refID && !forged[node.String()] && m.takeNode(l, node, forged) {
 				return true
 			}
 		}
@@ -120,9 +117,10 @@ func (m *Manager) admitFrom(l *launch, nodes <-chan []discovery.Node) bool {
 }
 
 // takeNode admits the engine of l at its node, if that is genuine.
-func (m *Manager) takeNode(l *launch, node discovery.Node) bool {
+func (m *Manager) takeNode(l *launch, node discovery.Node, forged map[string]bool) bool {
 	_, keys, err := m.verify(l.refID, l.spec.Path(), node.String())
 	if err != nil {
+		forged[node.String()] = true
 		m.opts.OnForged(l.spec.Path())
 		m.opts.Log.Warn("a node that its engine did not sign is ignored", "path", l.spec.Path(), "address", node.Address, "err", err)
 		return false
@@ -161,8 +159,8 @@ const (
 	spacesLock = "/sweep/spaces"
 )
 
-// sweepSpaces removes nodes that belong to no engine from all spaces, unless
-// another gateway is at it.
+// sweepSpaces removes nodes that belong to no engine from all spaces, and spaces
+// without engines, unless another gateway is at it.
 func (m *Manager) sweepSpaces() {
 	ctx, cancel := context.WithTimeout(m.life, tendLockTime)
 	defer cancel()
@@ -170,35 +168,56 @@ func (m *Manager) sweepSpaces() {
 	if err != nil {
 		return
 	}
-	defer unlock()
-	records, err := m.opts.Store.Engines(ctx)
+	defer func() { _ = unlock() }() // two at once do no harm
+	listing, stop := context.WithTimeout(m.life, storeTimeout)
+	defer stop()
+	paths, err := m.opts.Cluster.Spaces(listing)
 	if err != nil {
 		return
 	}
-	spaces := map[string]map[string]bool{} // path, then ref ids
-	for _, r := range records {
-		if spaces[r.Path] == nil {
-			spaces[r.Path] = map[string]bool{}
-		}
-		spaces[r.Path][r.RefID] = true
+	strange := map[string]bool{}
+	for _, path := range paths {
+		m.sweepSpace(path, strange)
 	}
-	for path, known := range spaces {
-		m.sweepSpace(path, known)
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.strange = strange
 }
 
-// sweepSpace removes from a space what is not signed by one of its engines.
-func (m *Manager) sweepSpace(path string, known map[string]bool) {
+// sweepSpace removes from a space what has been without an engine for two sweeps. A
+// node of an engine may be older than what is known here of it.
+func (m *Manager) sweepSpace(path string, strange map[string]bool) {
 	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
 	defer cancel()
-	removed, err := m.opts.Sweeper.SweepSpace(ctx, path, func(n discovery.Node) bool {
-		_, _, err := m.verify(n.RefID, path, n.String())
-		return known[n.RefID] && err == nil
+	used := false
+	removed, err := m.opts.Cluster.SweepSpace(ctx, path, func(n discovery.Node) bool {
+		genuine := m.genuine(ctx, path, n)
+		used = used || genuine
+		id := path + "\x00" + n.String()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		seen := m.mu.strange[id]
+		if !genuine {
+			strange[id] = true
+		}
+		return genuine || !seen
 	})
 	for range removed {
 		m.opts.OnForged(path)
 	}
-	if removed > 0 || err != nil {
+	if removed > 0 {
 		m.opts.Log.Warn("nodes that no engine signed were removed", "path", path, "removed", removed, "err", err)
 	}
+	if !used {
+		m.closeSpace(path)
+	}
+}
+
+// genuine says whether a node is signed by an engine that has a record.
+func (m *Manager) genuine(ctx context.Context, path string, n discovery.Node) bool {
+	if _, _, err := m.verify(n.RefID, path, n.String()); err != nil {
+		return false
+	}
+	records, err := m.opts.Store.Engines(ctx)
+	return err != nil || slices.ContainsFunc(records, func(r discovery.EngineRecord) bool { return r.RefID == n.RefID && r.Path == path })
 }

@@ -31,13 +31,16 @@ const (
 	Server     ShareLevel = "SERVER"
 )
 
+// Shared says whether several users share the engines of this level.
+func (l ShareLevel) Shared() bool { return l == Group || l == Server }
+
 // Spec says which engine a session wants. Equal specs share an engine; the
 // engine space is Path.
 type Spec struct {
 	Namespace  string // kyuubi.ha.namespace
 	ShareLevel ShareLevel
 	Owner      string // user, group or server user, by share level
-	LaunchUser string // the user the driver runs as
+	LaunchUser string // in whose name it is launched: of its folder, in logs
 	Subdomain  string // "default", the client's own, or "o-" + 12 hex of its launch options
 	// Options are canonical launch options (spark.* and kyuubi.*) of the session.
 	Options map[string]string
@@ -55,7 +58,7 @@ type Spec struct {
 // User is the one user whom the engine belongs to, "" where several share it: nobody
 // owns an engine of a group or of all users, and the defaults of no user count for it.
 func (s Spec) User() string {
-	if s.ShareLevel == Group || s.ShareLevel == Server {
+	if s.ShareLevel.Shared() {
 		return ""
 	}
 	return s.Owner

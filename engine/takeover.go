@@ -26,12 +26,13 @@ func (m *Manager) takeOver(l *launch, r discovery.EngineRecord) (wait bool, err 
 	log := m.opts.Log.With("engine", r.RefID, "user", r.User, "gateway", r.Owner.Gateway)
 	if !m.here(r) {
 		log.Warn("a launch of a gateway on another machine, which is gone, is given up")
-		return false, m.deleteRecord(r.RefID)
+		m.forget(r.RefID, r.Path, "")
+		return false, nil
 	}
 	process, err := m.opts.Launcher.Open(local.Identity{PID: r.PID, Start: r.StartTime}, r.WorkDir)
 	if errors.Is(err, local.ErrGone) {
 		log.Info("a launch of a gateway that is gone has ended")
-		m.forget(r.RefID, r.WorkDir)
+		m.forget(r.RefID, r.Path, r.WorkDir)
 		return false, nil
 	}
 	if err != nil {
@@ -89,33 +90,46 @@ func (m *Manager) tend() {
 			return
 		case <-tick.C:
 		}
-		if m.opts.Sweeper != nil && round%sweepRounds == 0 {
+		if round%sweepRounds == 0 {
 			m.sweepSpaces()
 		}
+		m.forgetLeftovers()
 		m.tendDistant()
 		records, err := m.opts.Store.Engines(m.life)
 		if err != nil {
 			continue // the store is away
 		}
 		for _, r := range records {
+			m.tryAgain(r)
 			if m.orphaned(r) {
 				m.tendOne(r)
 			}
+			m.tendLost(r)
 		}
 	}
 }
 
-// orphaned says whether r is for this gateway to tend. A launch elsewhere is left
-// to gateways there until its driver has given up.
+// tryAgain adopts an engine that could not be used here before.
+func (m *Manager) tryAgain(r discovery.EngineRecord) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.engines[r.RefID] == nil && m.mu.starting[r.RefID] == nil && r.Node != "" {
+		m.adoptLocked(r)
+	}
+}
+
+// orphaned says whether r is a launch for this gateway to tend. A launch elsewhere is
+// left to gateways there until its driver has given up.
 func (m *Manager) orphaned(r discovery.EngineRecord) bool {
 	m.mu.Lock()
 	_, known := m.mu.engines[r.RefID]
-	own := m.mu.starting[r.RefID] != nil || m.mu.adopting[r.RefID]
-	if !own && !known && r.Node != "" {
-		m.adoptLocked(r) // an earlier attempt failed
-	}
+	_, ending := m.mu.ending[r.RefID]
+	busy := ending || m.mu.starting[r.RefID] != nil || m.mu.adopting[r.RefID]
 	m.mu.Unlock()
-	if own || known || r.Node != "" || m.alive(r) {
+	if busy || known || r.Node != "" {
+		return false
+	}
+	if r.Owner.Gateway != m.opts.Self.Gateway && m.alive(r) {
 		return false
 	}
 	return m.here(r) || time.Since(r.Submitted) > 2*m.opts.InitializeTimeout
@@ -132,16 +146,17 @@ func (m *Manager) tendOne(r discovery.EngineRecord) {
 	if err != nil {
 		return // the next round
 	}
-	defer unlock()
+	defer func() { _ = unlock() }() // what is written tells whose it is
 	records, err := m.opts.Store.Engines(ctx)
 	if err != nil {
 		return
 	}
 	for _, now := range records {
-		if now.RefID == r.RefID && m.orphaned(now) {
-			if _, err := m.takeOver(nil, now); err != nil {
-				m.opts.Log.Warn("the launch of a gateway that is gone stays behind", "engine", r.RefID, "err", err)
-			}
+		if now.RefID != r.RefID || !m.orphaned(now) {
+			continue
+		}
+		if _, err := m.takeOver(nil, now); err != nil {
+			m.opts.Log.Warn("the launch of a gateway that is gone stays behind", "engine", r.RefID, "err", err)
 		}
 	}
 }

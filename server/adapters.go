@@ -49,15 +49,23 @@ type restEngines struct {
 
 func (e restEngines) Engines() []rest.EngineView {
 	var all []rest.EngineView
-	for _, i := range e.Manager.Engines() {
+	for _, i := range e.Manager.Compared() {
 		all = append(all, rest.EngineView{
 			RefID: i.RefID, Version: engine.ProtocolVersion, User: i.User, Type: engine.TypeSparkConnect,
 			ShareLevel: string(i.ShareLevel), Subdomain: session.PlainSubdomain(i.Subdomain), Address: i.Address, Path: i.Path,
 			Attributes: i.Attributes, State: string(i.State), Sessions: i.Sessions,
 			Submitted: i.Submitted, PID: i.PID, LogPath: i.LogPath, Queue: i.Queue,
 			AppState: i.Application.State, AppDiagnostic: i.Application.Waiting,
-			Fingerprint: i.Fingerprint, CurrentFingerprint: i.Current, Place: i.Place,
+			Fingerprint: i.Fingerprint, Place: i.Place,
 		})
+	}
+	return all
+}
+
+func (e restEngines) CurrentFingerprints() map[string]string {
+	all := map[string]string{}
+	for _, i := range e.Manager.Engines() {
+		all[i.RefID] = i.Current
 	}
 	return all
 }
@@ -96,6 +104,8 @@ type restSessions struct {
 	planner *session.Planner
 	engines *engine.Manager
 	holds   *frontend.Holds
+	// instance is the address of a gateway.
+	instance func(gateway string) string
 }
 
 func (s restSessions) Open(ctx context.Context, caller auth.Identity, from string, configs map[string]string) (rest.SessionView, error) {
@@ -160,8 +170,10 @@ func (s restSessions) byRef() map[string]engine.Info {
 func (s restSessions) view(one *session.Session, engines map[string]engine.Info) rest.SessionView {
 	v := rest.SessionView{
 		ID: one.ID, User: one.User, OpenedBy: one.OpenedBy(), Name: one.Plan.Options.Name, ClientAddress: one.Address, Client: one.Client,
-		Options: one.Plan.Options.Choices, Opened: one.Opened, LastAccess: one.LastAccess(), RemoteID: one.ID,
-		Operations: one.Operations(),
+		Options: one.Plan.Options.Choices, Opened: one.Opened, RemoteID: one.ID, Instance: s.instance(one.Gateway()),
+	}
+	if one.Seen() {
+		v.LastAccess, v.Operations = one.LastAccess(), new(one.Operations())
 	}
 	if e := one.Engine(); e != nil {
 		i := engines[e.RefID()]

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -16,6 +18,7 @@ import (
 	"roundhouse/discovery"
 	"roundhouse/discovery/embedded"
 	"roundhouse/discovery/zookeeper"
+	"roundhouse/engine"
 	"roundhouse/internal/process"
 	"roundhouse/internal/secret"
 	"roundhouse/internal/version"
@@ -96,8 +99,20 @@ func (s *Server) join(ctx context.Context) error {
 // gateway is this one as others see it.
 func (s *Server) gateway() discovery.Gateway {
 	return discovery.Gateway{
-		Owner: s.peers.self, Address: s.address, REST: s.restAddress, Version: version.Get().Number, Since: s.since,
+		Owner: s.peers.self, Address: s.address, REST: s.restAddress, Version: version.Get().Number, Config: s.config, Since: s.since,
 	}
+}
+
+// configurationDigits are enough to tell the configurations of a few gateways apart.
+const configurationDigits = 12
+
+// configuration tells the configuration of engines from that of other gateways: 12 hex
+// digits of the settings for them, of all users, and of what an engine without wishes would be
+// launched with when this gateway starts. Gateways with the same cluster secret agree; it is
+// keyed, so that nobody can try secrets in it.
+func configuration(c *conf.Conf, fingerprint func(engine.Spec) (string, error), key string) string {
+	usual, _ := fingerprint(engine.Spec{ShareLevel: engine.Server}) // "" where nothing could be launched
+	return secret.MAC(key, usual, c.EngineText())[:configurationDigits]
 }
 
 // thisProcess names this gateway among those that share a store.
@@ -113,31 +128,64 @@ func thisProcess() (discovery.Owner, error) {
 	return discovery.Owner{Gateway: uuid.NewString(), Place: place, PID: os.Getpid(), Start: info.Start}, nil
 }
 
-// peers tells which gateways live.
+const (
+	// absentElsewhere is how long the node of a gateway on another machine may be gone
+	// before it counts as dead: an outage of ZooKeeper takes nodes that come back.
+	absentElsewhere = 30 * time.Second
+	// absentHere is the same for one whose process is seen: it may be stopped.
+	absentHere = time.Minute
+)
+
+// peers tells which gateways live. Make it with newPeers.
 type peers struct {
 	self discovery.Owner
 	// all are those that the store knows; nil where this gateway is alone.
 	all func() []discovery.Gateway
+
+	mu sync.Mutex
+	// absent is since when a gateway that was asked for has had no node.
+	absent map[string]time.Time
 }
 
-// alive says whether a gateway lives: by its process where that can be seen, else by
+func newPeers(self discovery.Owner) *peers {
+	return &peers{self: self, absent: map[string]time.Time{}}
+}
+
+// alive says whether a gateway lives: by its process where that can be seen, and by
 // its node.
-func (p peers) alive(o discovery.Owner) bool {
+func (p *peers) alive(o discovery.Owner) bool {
 	if o.Gateway == p.self.Gateway {
 		return true
 	}
-	if p.all == nil || o.Gateway == "" {
+	if p.all == nil || o.Gateway == "" || p.dead(o) {
 		return false
 	}
+	limit := absentElsewhere
 	if o.Place == p.self.Place {
-		return !p.dead(o)
+		limit = absentHere
 	}
-	_, known := p.named(o.Gateway)
-	return known
+	return p.missing(o.Gateway) < limit
+}
+
+// missing is for how long a gateway has had no node.
+func (p *peers) missing(id string) time.Duration {
+	_, known := p.named(id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known {
+		delete(p.absent, id)
+		return 0
+	}
+	since, asked := p.absent[id]
+	if !asked {
+		since = time.Now()
+		p.absent[id] = since
+	}
+	return time.Since(since)
 }
 
 // dead says whether a gateway has certainly ended: its process could be seen here.
-func (p peers) dead(o discovery.Owner) bool {
+func (p *peers) dead(o discovery.Owner) bool {
 	if o.Place != p.self.Place || o.PID == 0 {
 		return false
 	}
@@ -146,16 +194,18 @@ func (p peers) dead(o discovery.Owner) bool {
 }
 
 // lives is alive for a gateway of which only the id is known.
-func (p peers) lives(id string) bool {
+func (p *peers) lives(id string) bool {
 	if id == p.self.Gateway {
 		return true
 	}
-	g, known := p.named(id)
-	return known && p.alive(g.Owner)
+	if g, known := p.named(id); known {
+		return p.alive(g.Owner)
+	}
+	return p.all != nil && p.missing(id) < absentElsewhere
 }
 
 // named finds a gateway by its id.
-func (p peers) named(id string) (discovery.Gateway, bool) {
+func (p *peers) named(id string) (discovery.Gateway, bool) {
 	if p.all == nil {
 		return discovery.Gateway{}, false
 	}
@@ -168,7 +218,7 @@ func (p peers) named(id string) (discovery.Gateway, bool) {
 }
 
 // others is how many other gateways live.
-func (p peers) others() (n int) {
+func (p *peers) others() (n int) {
 	if p.all == nil {
 		return 0
 	}

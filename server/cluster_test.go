@@ -6,10 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"roundhouse/conf"
 	"roundhouse/discovery"
+	"roundhouse/engine"
 	"roundhouse/internal/process"
 )
 
@@ -25,13 +29,14 @@ func TestAlive(t *testing.T) {
 	neighbour := discovery.Owner{Gateway: "neighbour", Place: self.Place, PID: cmd.Process.Pid, Start: info.Start}
 	far := discovery.Owner{Gateway: "far", Place: "elsewhere", PID: 1}
 	known := []discovery.Gateway{{Owner: neighbour}, {Owner: far}}
-	p := peers{self: self, all: func() []discovery.Gateway { return known }}
+	p := newPeers(self)
+	p.all = func() []discovery.Gateway { return known }
 
 	require.True(t, p.alive(self))
 	require.True(t, p.alive(neighbour))
 	require.True(t, p.alive(far))
 	require.True(t, p.lives("neighbour"))
-	require.False(t, p.lives("nobody"))
+	require.True(t, p.lives("nobody"), "its node may be about to come")
 	require.False(t, p.alive(discovery.Owner{}), "of a record without a gateway")
 	other := neighbour
 	other.Start++
@@ -42,6 +47,55 @@ func TestAlive(t *testing.T) {
 	require.False(t, p.alive(neighbour), "though its node is still there")
 	require.False(t, p.lives("neighbour"))
 	known = nil
-	require.False(t, p.alive(far))
-	require.False(t, peers{self: self}.alive(far), "a gateway that is alone")
+	require.False(t, newPeers(self).alive(far), "a gateway that is alone")
+}
+
+func TestConfiguration(t *testing.T) {
+	of := func(memory, usual, key string) string {
+		c, err := conf.New(map[string]string{"___alice___.spark.driver.memory": memory})
+		require.NoError(t, err)
+		got := configuration(c, func(s engine.Spec) (string, error) {
+			require.Empty(t, s.User(), "of nobody")
+			return usual, nil
+		}, key)
+		require.Regexp(t, "^[0-9a-f]{12}$", got)
+		return got
+	}
+	require.Equal(t, of("1g", "f", "k"), of("1g", "f", "k"))
+	require.NotEqual(t, of("1g", "f", "k"), of("2g", "f", "k"), "the defaults of a user")
+	require.NotEqual(t, of("1g", "f", "k"), of("1g", "g", "k"), "what engines are launched with")
+	require.NotEqual(t, of("1g", "f", "k"), of("1g", "f", "l"))
+}
+
+// TestAbsentGateways: a node that is gone for a moment is no death.
+func TestAbsentGateways(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		self, err := thisProcess()
+		require.NoError(t, err)
+		far := discovery.Owner{Gateway: "far", Place: "elsewhere", PID: 1}
+		stopped := self
+		stopped.Gateway = "stopped"
+		known := []discovery.Gateway{{Owner: far}, {Owner: stopped}}
+		p := newPeers(self)
+		p.all = func() []discovery.Gateway { return known }
+		alive := func(of, at bool) {
+			t.Helper()
+			require.Equal(t, of, p.alive(far))
+			require.Equal(t, at, p.alive(stopped))
+		}
+		alive(true, true)
+		known = nil
+		alive(true, true)
+		time.Sleep(absentElsewhere - time.Second)
+		alive(true, true)
+		known = []discovery.Gateway{{Owner: far}, {Owner: stopped}}
+		alive(true, true)
+		known = nil
+		alive(true, true)
+		time.Sleep(absentElsewhere)
+		alive(false, true)
+		time.Sleep(absentHere)
+		alive(false, false)
+		require.False(t, p.lives("far"))
+	})
 }

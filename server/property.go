@@ -93,7 +93,7 @@ func (p property) endSessions(ctx context.Context, user, why string) (ended int,
 // killable says whether an engine ends with a user: it is theirs alone, as whomever it
 // runs. One of a group or of the server serves others, also where its owner is called the same.
 func killable(level engine.ShareLevel, owner, user string) bool {
-	return (level == engine.Connection || level == engine.User) && strings.EqualFold(owner, user)
+	return !level.Shared() && strings.EqualFold(owner, user)
 }
 
 func (p property) killEngines(ctx context.Context, user, why string) (killed int, err error) {

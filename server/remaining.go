@@ -14,6 +14,30 @@ import (
 	"roundhouse/internal/process"
 )
 
+// EnginesGoOnError says that the engines were to end with their gateway and go on.
+type EnginesGoOnError struct {
+	// Gateways is how many others serve them.
+	Gateways int
+}
+
+// Error says it in a sentence without its end.
+func (e *EnginesGoOnError) Error() string {
+	serve := "another gateway serves them"
+	if e.Gateways > 1 {
+		serve = fmt.Sprintf("%d other gateways serve them", e.Gateways)
+	}
+	return "the engines go on, because " + serve + ": stop those with their engines, too; the last one ends all"
+}
+
+// endEngines stops the engines, or returns an *EnginesGoOnError.
+func (s *Server) endEngines(ctx context.Context) error {
+	if others := s.peers.others(); others > 0 {
+		return &EnginesGoOnError{Gateways: others}
+	}
+	s.stopEngines(ctx)
+	return nil
+}
+
 // Remaining tells of the engines that still run and whose gateway, which had its
 // store in dir, has ended: a few words for people about each.
 func Remaining(dir string) (engines []string, err error) {

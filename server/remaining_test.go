@@ -26,9 +26,9 @@ func TestRemaining(t *testing.T) {
 	require.NoError(t, err)
 	for refID, start := range map[string]uint64{"lives": self.Start, "ended": self.Start + 1} {
 		r := discovery.EngineRecord{RefID: refID, Path: "/p", User: "alice", PID: os.Getpid(), StartTime: start}
-		require.NoError(t, store.PutEngine(t.Context(), r))
+		require.NoError(t, store.AddEngine(t.Context(), r))
 	}
-	require.NoError(t, store.PutEngine(t.Context(), discovery.EngineRecord{RefID: "never", Path: "/p", User: "alice"}))
+	require.NoError(t, store.AddEngine(t.Context(), discovery.EngineRecord{RefID: "never", Path: "/p", User: "alice"}))
 	_, err = Remaining(dir)
 	require.ErrorContains(t, err, "in use", "the next gateway runs")
 	require.NoError(t, store.Close())

@@ -32,8 +32,9 @@ type Server struct {
 	store records
 	// cluster is the store where several gateways share it, else nil.
 	cluster  *zookeeper.Store
-	peers    peers
+	peers    *peers
 	since    time.Time
+	config   string // configuration, of this gateway
 	engines  *engine.Manager
 	sessions *session.Manager
 	auth     auth.Authenticator
@@ -81,7 +82,8 @@ func (s *Server) Calls() int { return s.front.Calls() }
 // elsewhere and lets calls end for the shutdown time, while engines can still
 // register; then the REST door, sessions and engines are
 // let go, and the store is closed last. When withEngines is closed by the time
-// that the doors are, the engines are stopped, too; it may be nil.
+// that the doors are, the engines are stopped, too, unless other gateways serve them
+// (*EnginesGoOnError); it may be nil.
 func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
@@ -107,11 +109,7 @@ func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	err := s.serve(ctx)
 	select {
 	case <-withEngines:
-		if others := s.peers.others(); others > 0 {
-			s.log.Warn("the engines go on: other gateways serve them", "gateways", others)
-			break
-		}
-		s.stopEngines(inner)
+		err = errors.Join(err, s.endEngines(inner))
 	default:
 	}
 	stopInner()
@@ -164,11 +162,13 @@ func (s *Server) serve(ctx context.Context) error {
 		closeFront()
 		return nil
 	})
-	if err := s.join(ctx); err != nil {
-		closeFront()
-		return errors.Join(err, doors.Wait())
-	}
-	close(s.ready)
+	doors.Go(func() error {
+		err := s.join(ended)
+		if err == nil {
+			close(s.ready)
+		}
+		return err
+	})
 	return doors.Wait()
 }
 

@@ -15,6 +15,8 @@ type restServers struct {
 	draining  func() bool
 	// all are those that the store knows; nil where this gateway is alone.
 	all func() []discovery.Gateway
+	// dead says whether the process of a gateway has certainly ended, though its node is there.
+	dead func(discovery.Owner) bool
 }
 
 // Servers lists this gateway even when the store knows it no more, or not yet.
@@ -25,6 +27,9 @@ func (r restServers) Servers() (views []rest.ServerView) {
 	}
 	here := false
 	for _, g := range all {
+		if r.dead(g.Owner) {
+			continue
+		}
 		here = here || g.Gateway == r.self.Gateway
 		views = append(views, r.view(g))
 	}
@@ -36,7 +41,7 @@ func (r restServers) Servers() (views []rest.ServerView) {
 
 func (r restServers) view(g discovery.Gateway) rest.ServerView {
 	return rest.ServerView{
-		ID: g.Gateway, Namespace: r.namespace, Address: g.Address, REST: g.REST, Version: g.Version, Place: g.Place, Since: g.Since,
+		ID: g.Gateway, Namespace: r.namespace, Address: g.Address, REST: g.REST, Version: g.Version, Config: g.Config, Place: g.Place, Since: g.Since,
 		Draining: g.Gateway == r.self.Gateway && r.draining(),
 	}
 }

@@ -31,10 +31,11 @@ import (
 )
 
 const (
-	heartbeat     = 10 * time.Second
-	unusedSession = 10 * time.Minute // for sessions opened by REST and never used
-	tombstoneKeep = 24 * time.Hour
-	tombstones    = 10_000
+	heartbeat         = 10 * time.Second
+	unusedSession     = 10 * time.Minute // for sessions opened by REST and never used
+	tombstoneKeep     = 24 * time.Hour
+	tombstones        = 10_000
+	tombstonesPerUser = 1_000
 )
 
 // parts is a gateway under construction; undo closes what was opened, when a
@@ -77,9 +78,11 @@ func (p *parts) makeMetrics() (err error) {
 }
 
 func (p *parts) openStore() (err error) {
-	if p.peers.self, err = thisProcess(); err != nil {
+	self, err := thisProcess()
+	if err != nil {
 		return err
 	}
+	p.peers = newPeers(self)
 	if p.c.Clustered() {
 		err = p.joinCluster()
 	} else {
@@ -157,6 +160,7 @@ func (p *parts) makeEngines() error {
 	if err != nil {
 		return err
 	}
+	p.config = configuration(p.c, launcher.Fingerprint, options.FingerprintKey)
 	managed := engine.Options{
 		Self: p.peers.self, Alive: p.peers.alive, Fingerprint: launcher.Fingerprint,
 		Secrets: secrets, Launcher: launcher, Track: launcher.Track, Store: p.store, Log: p.log,
@@ -185,7 +189,7 @@ func (p *parts) makeEngines() error {
 		OnChange:   p.auditEngine,
 	}
 	if p.cluster != nil {
-		managed.Cluster, managed.Sweeper = p.cluster, p.cluster
+		managed.Cluster = p.cluster
 	}
 	p.engines, err = engine.NewManager(managed)
 	return err
@@ -231,11 +235,11 @@ func (p *parts) enginePython() func(user string, launch map[string]string) strin
 func (p *parts) makeSessions() (err error) {
 	p.sessions, err = session.NewManager(session.Options{
 		Gateway: p.peers.self.Gateway, Namespace: conf.HANamespace.Get(p.c),
-		Lock: p.store, Follow: p.store, Alive: p.peers.lives, EngineGone: p.engines.Gone,
+		Lock: p.store, Follow: p.store, Alive: p.peers.lives, EngineGone: p.engines.Gone, Unusable: p.engines.Unusable,
 		Engines: sessionEngines{p.engines}, Store: p.store, Box: p.sealing, Log: p.log,
 		Hold:   conf.ConnectMaxHold.Get(p.c),
 		Linger: conf.EngineLaunchLinger.Get(p.c),
-		Unused: unusedSession, TombstoneKeep: tombstoneKeep, Tombstones: tombstones,
+		Unused: unusedSession, TombstoneKeep: tombstoneKeep, Tombstones: tombstones, TombstonesPerUser: tombstonesPerUser,
 		Limits: sessionLimits(p.c),
 		Opened: p.metrics.SessionOpened, Failed: p.metrics.SessionFailed,
 		OnOpened: p.auditOpened, OnEnded: p.auditEnded,
@@ -323,7 +327,7 @@ func (p *parts) makeREST() (err error) {
 	p.rest, err = rest.New(rest.Options{
 		Listener: p.listener, Strangers: conf.LimitStrangers.Get(p.c), TLS: port, CA: p.c.CAFile(), Authenticator: p.auth,
 		Tokens: restTokens{p.tokens}, Challenges: challenges(p.auth), Login: login(p.c),
-		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds}, Servers: p.servers(),
+		Sessions: restSessions{p.sessions, p.planner, p.engines, p.holds, p.instance}, Servers: p.servers(),
 		Engines: restEngines{p.engines, p.metrics}, Registrar: restEngines{p.engines, p.metrics},
 		Denied: p.access.Denied, Access: p.access, OnCall: p.auditCall,
 		People:   users,
@@ -338,10 +342,19 @@ func (p *parts) makeREST() (err error) {
 	return err
 }
 
+// instance is the address of the Connect port of a gateway; of one that is gone, of this
+// one, which serves its sessions.
+func (p *parts) instance(gateway string) string {
+	if g, known := p.peers.named(gateway); known && gateway != p.peers.self.Gateway {
+		return g.Address
+	}
+	return p.address
+}
+
 // servers shows the gateways.
 func (p *parts) servers() restServers {
 	return restServers{
-		namespace: "/" + conf.HANamespace.Get(p.c) + "_spark_connect", draining: p.draining.Load, self: p.gateway(), all: p.peers.all,
+		namespace: "/" + conf.HANamespace.Get(p.c) + "_spark_connect", draining: p.draining.Load, self: p.gateway(), all: p.peers.all, dead: p.peers.dead,
 	}
 }
 

@@ -19,10 +19,9 @@ func (m *Manager) told(r discovery.SessionRecord, gone bool) {
 	k := Key{r.User, r.SessionID}
 	m.mu.Lock()
 	s := m.mu.live.sessions[k]
-	ending := m.mu.late[k] != nil && m.mu.late[k] != s
 	m.mu.Unlock()
 	switch {
-	case ending, s != nil && !s.stored.Load(): // what is written here finds out
+	case m.ending(k), s != nil && !s.stored.Load(): // what is written here finds out
 	case gone && s == nil:
 		m.graves.byKey.Remove(k)
 	case gone, s != nil && !s.is(r), s == nil && r.Ended == nil && m.graves.buried(r):
@@ -30,6 +29,13 @@ func (m *Manager) told(r discovery.SessionRecord, gone bool) {
 	default:
 		m.take(r)
 	}
+}
+
+// ending says whether the end of a session of k is still to be written.
+func (m *Manager) ending(k Key) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.late[k] != nil && m.mu.late[k] != m.mu.live.sessions[k]
 }
 
 // is says whether r is a record of s, and not of another session with its key.
@@ -154,7 +160,7 @@ func (m *Manager) verify(ctx context.Context, k Key) error {
 	switch {
 	case errors.Is(err, discovery.ErrNotFound) && s != nil:
 		m.end(s, End{Cause: Forgotten, Why: "Another gateway ended it.", told: true})
-	case errors.Is(err, discovery.ErrNotFound):
+	case errors.Is(err, discovery.ErrNotFound), err == nil && m.ending(k):
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:

@@ -87,6 +87,8 @@ func (f *sharedEngines) learn(e *fakeEngine) {
 	f.known[e.id] = e
 }
 
+func (f *sharedEngines) Expect(context.Context, string, time.Duration) {}
+
 func (f *sharedEngines) Progress(engine.Spec) (string, bool) { return "", false }
 
 func (f *sharedEngines) Census(context.Context, string) (engine.Census, error) {

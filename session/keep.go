@@ -86,7 +86,14 @@ func (m *Manager) OpenAhead(ctx context.Context, r Request, over func()) (*Sessi
 }
 
 func (m *Manager) warmUp(s *Session) {
-	if _, err := m.hold(m.life, s, func() {}); err != nil && m.life.Err() == nil {
-		m.Log.Warn("engine of an opened session did not start", "user", s.User, "session", s.ID, "err", err)
+	e, err := m.hold(m.life, s, func() {})
+	if err != nil {
+		if m.life.Err() == nil {
+			m.Log.Warn("engine of an opened session did not start", "user", s.User, "session", s.ID, "err", err)
+		}
+		return
 	}
+	ctx, cancel := context.WithTimeout(m.life, censusTimeout)
+	defer cancel()
+	m.Engines.Expect(ctx, e.RefID(), m.Unused) // else it may stop as unused before its client comes
 }

@@ -152,6 +152,8 @@ func (m *moodyEngines) Census(context.Context, string) (engine.Census, error) {
 	return engine.Census{}, errors.New("silent")
 }
 
+func (m *moodyEngines) Expect(context.Context, string, time.Duration) {}
+
 func (m *moodyEngines) Progress(engine.Spec) (string, bool) { return "", false }
 
 // moodyStore fails some writes.

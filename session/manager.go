@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,6 +43,9 @@ type Options struct {
 	// EngineGone says whether an engine is over for all gateways; nil means that one is
 	// that cannot be resumed.
 	EngineGone func(refID string) bool
+	// Unusable says why this gateway cannot use an engine that lives; nil if it can, or may
+	// soon. Optional.
+	Unusable func(refID string) error
 	// Box seals the options in records: clients set keys of object stores so.
 	Box secret.Box
 	Log *slog.Logger
@@ -51,10 +55,11 @@ type Options struct {
 	Linger time.Duration
 	// Unused is how long an open session that was never used is kept.
 	Unused time.Duration
-	// TombstoneKeep and Tombstones bound the memory of ended sessions.
-	TombstoneKeep time.Duration
-	Tombstones    int
-	Limits        Limits
+	// TombstoneKeep and Tombstones bound the memory of ended sessions, TombstonesPerUser
+	// that of one user's (0: any number).
+	TombstoneKeep                 time.Duration
+	Tombstones, TombstonesPerUser int
+	Limits                        Limits
 	// Opened and Failed are told of each session that is opened, or that could
 	// not get its engine. Optional.
 	Opened, Failed func()
@@ -81,8 +86,13 @@ type Manager struct {
 		doubts map[Key]bool
 		closed bool
 	}
-	// doubted wakes whoever settles doubts.
-	doubted chan struct{}
+	// doubted wakes whoever settles doubts, and crowded whoever removes tombstones.
+	doubted, crowded chan struct{}
+	// ends counts those since crowded was filled, and rooms how often a full store
+	// was made to hold more.
+	ends, rooms atomic.Int64
+	// lastAway (epoch ms) is when the store was last found to be out of reach.
+	lastAway atomic.Int64
 	// work counts the goroutines that Run waits for; life ends them.
 	work sync.WaitGroup
 	life context.Context
@@ -99,7 +109,7 @@ func NewManager(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session tombstones: %w", err)
 	}
-	m := &Manager{Options: o, graves: graves, doubted: make(chan struct{}, 1)}
+	m := &Manager{Options: o, graves: graves, doubted: make(chan struct{}, 1), crowded: make(chan struct{}, 1)}
 	if m.mu.live, err = newBook(o.Limits); err != nil {
 		return nil, fmt.Errorf("session counts: %w", err)
 	}
@@ -123,6 +133,12 @@ func (o *Options) complete() {
 			}
 			return !runs
 		}
+	}
+	if o.Unusable == nil {
+		o.Unusable = func(string) error { return nil }
+	}
+	if o.TombstonesPerUser == 0 {
+		o.TombstonesPerUser = o.Tombstones
 	}
 	if o.Opened == nil {
 		o.Opened = func() {}
@@ -254,13 +270,22 @@ func (s *Session) errorOr(otherwise error) error {
 // End ends the session of k, if it lives: calls that wait for its engine fail, and a
 // tombstone tells later calls, at all gateways. It reports whether k was live.
 func (m *Manager) End(k Key, e End) bool {
-	if e.Guess {
-		m.catchUp(m.life) // without the store the guess counts
+	if e.Guess && !m.away() {
+		asking, cancel := context.WithTimeout(m.life, guessPatience)
+		_ = m.verify(asking, k) // without the store the guess counts
+		cancel()
 	}
 	m.mu.Lock()
 	s := m.mu.live.sessions[k]
 	m.mu.Unlock()
-	return s != nil && m.end(s, e)
+	if s == nil {
+		return false
+	}
+	first := m.end(s, e)
+	if !first {
+		_ = m.write(context.WithoutCancel(m.life), s) // who was faster may still be writing; Run goes on trying
+	}
+	return first
 }
 
 func (m *Manager) end(s *Session, e End) bool {
@@ -277,6 +302,9 @@ func (m *Manager) end(s *Session, e End) bool {
 	m.graves.over.Add(s.Key, s.Opened)
 	if err := m.write(context.WithoutCancel(m.life), s); err != nil { // before the id is free for a new session
 		m.Log.Warn("the end of a session is not recorded yet", "user", s.User, "session", s.ID, "err", err)
+	}
+	if !e.told && e.Cause != Forgotten {
+		m.countEnd()
 	}
 	if lease != nil {
 		lease.Release()
@@ -308,6 +336,9 @@ func (m *Manager) endLater(s *Session, e End) {
 		}
 	})
 }
+
+// guessPatience bounds the question whether a guess is right.
+const guessPatience = 2 * time.Second
 
 // doubtPatience is how long a gateway may take to record the end of a session that it
 // has released.

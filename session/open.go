@@ -72,34 +72,63 @@ func (m *Manager) admit(ctx context.Context, s *Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()
 	unlock, err := m.lockFor(ctx, s)
+	if err == nil {
+		err = m.place(s)
+	}
 	if err != nil {
+		_ = unlock() // nothing was written under it
 		m.refuse(s, err)
 		return
 	}
-	defer unlock()
-	if err := m.place(s); err != nil {
-		m.refuse(s, err)
-		return
+	yielded, err := m.add(ctx, s)
+	if lost := unlock(); lost != nil && err == nil && !yielded {
+		err = m.judgeAgain(ctx, s)
 	}
-	err = m.write(ctx, s)
-	for range tries {
-		if !errors.Is(err, discovery.ErrExists) {
-			break
-		}
-		if m.yield(ctx, s) {
-			return
-		}
-		err = m.write(ctx, s)
-	}
-	if err != nil && !errors.Is(err, discovery.ErrAway) { // then it is written later
+	switch {
+	case yielded:
+	case err != nil:
 		m.Failed()
-		err = routeError(s, err)
-		m.end(s, End{Cause: Forgotten, Why: "Its record could not be stored.", Failure: err})
+		m.end(s, End{Cause: Forgotten, Why: "It could not be opened.", Failure: err})
 		s.settle(false, err)
-		return
+	default:
+		m.Opened()
+		s.settle(true, nil)
 	}
-	m.Opened()
-	s.settle(true, nil)
+}
+
+// add makes the record of s, or settles s because another session has its key. The
+// error is the client's answer; without the store the record is written later.
+func (m *Manager) add(ctx context.Context, s *Session) (yielded bool, err error) {
+	for range tries {
+		switch err = m.write(ctx, s); {
+		case err == nil, errors.Is(err, discovery.ErrAway):
+			return false, nil
+		case errors.Is(err, discovery.ErrExists) && m.yield(ctx, s):
+			return true, nil
+		case errors.Is(err, discovery.ErrExists):
+		case !errors.Is(err, discovery.ErrFull) || !m.makeRoom(ctx):
+			return false, routeError(s, err)
+		}
+	}
+	return false, routeError(s, err)
+}
+
+// judgeAgain refuses s, which has its record, if there are too many with it: it was counted
+// under a lock that was lost.
+func (m *Manager) judgeAgain(ctx context.Context, s *Session) error {
+	unlock, err := m.lockFor(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.mu.live.counted[s] {
+		return s.errorOr(nil)
+	}
+	m.mu.live.add(s, -1)
+	defer m.mu.live.add(s, 1)
+	return m.mu.live.room(s.User, s.Address)
 }
 
 // refuse gives the booking of s back.
@@ -139,24 +168,26 @@ func (m *Manager) place(s *Session) error {
 }
 
 // lockFor locks what the opening of s concerns, always in the same order. Without the
-// store it is judged by what is known here.
-func (m *Manager) lockFor(ctx context.Context, s *Session) (unlock func(), err error) {
+// store it is judged by what is known here. Unlock is never nil, and tells of a lock that was
+// lost.
+func (m *Manager) lockFor(ctx context.Context, s *Session) (unlock func() error, err error) {
 	var paths []string
 	switch {
 	case !m.Limits.count(s.User):
 	case m.Limits.PerAddress > 0:
-		paths = append(paths, "/sessions")
+		paths = append(paths, "/sessions/all")
 	default:
-		paths = append(paths, "/sessions/"+url.PathEscape(s.User))
+		paths = append(paths, "/sessions/user/"+url.PathEscape(s.User))
 	}
 	if s.Plan.Pool.Active() {
 		paths = append(paths, "/pools"+s.Plan.Spec.Path()) // the first member stands for all
 	}
-	var held []func()
-	unlock = func() {
+	var held []func() error
+	unlock = func() (lost error) {
 		for _, one := range held {
-			one()
+			lost = errors.Join(lost, one())
 		}
+		return lost
 	}
 	for _, path := range paths {
 		one, err := m.Lock.Lock(ctx, path)
@@ -164,8 +195,7 @@ func (m *Manager) lockFor(ctx context.Context, s *Session) (unlock func(), err e
 		case errors.Is(err, discovery.ErrAway):
 			return unlock, nil
 		case err != nil:
-			unlock()
-			return nil, errs.Wrap(errs.StoreAway, err, "Session %s was not opened, because others hold the lock %s for too long. The client tries again by itself.", s.ID, path)
+			return unlock, errs.Wrap(errs.StoreAway, err, "Session %s was not opened, because others hold the lock %s for too long. The client tries again by itself.", s.ID, path)
 		}
 		held = append(held, one)
 	}

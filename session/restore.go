@@ -14,9 +14,8 @@ import (
 	"roundhouse/engine"
 )
 
-// Restore takes in the records of the store at the start. A session that waits for its
-// engine goes on if it was opened ahead of its client or a gateway that lives looks
-// after it; whoever waited for another one comes again. Sessions whose engine is gone end.
+// Restore takes in the records of the store at the start. Sessions whose engine is gone
+// end; those that wait for one go on, and are swept if nobody comes for them.
 func (m *Manager) Restore(ctx context.Context) error {
 	records, err := m.Store.Sessions(ctx)
 	if err != nil {
@@ -31,16 +30,14 @@ func (m *Manager) Restore(ctx context.Context) error {
 	group.SetLimit(writeParallel)
 	for _, s := range m.List() {
 		ref := s.ref()
-		switch {
-		case ref == "" && !s.ahead && !m.kept(s):
-			group.Go(func() error { m.end(s, nobodyWaits()); return nil })
-		case ref != "" && s.Engine() == nil && known:
-			if _, asked := gone[ref]; !asked {
-				gone[ref] = m.EngineGone(ref)
-			}
-			if gone[ref] {
-				group.Go(func() error { m.end(s, engineLost(ref)); return nil })
-			}
+		if ref == "" || s.Engine() != nil || !known {
+			continue
+		}
+		if _, asked := gone[ref]; !asked {
+			gone[ref] = m.EngineGone(ref)
+		}
+		if gone[ref] {
+			group.Go(func() error { m.end(s, engineLost(ref)); return nil })
 		}
 	}
 	return group.Wait()

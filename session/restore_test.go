@@ -37,9 +37,8 @@ func TestRestoreForgetsManySessionsOfADeadEngine(t *testing.T) {
 			require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: fmt.Sprint(i), EngineRef: "gone"}))
 		}
 		require.NoError(t, r.Restore(t.Context()))
-		require.Len(t, r.store.all(), 1000)
 		require.Empty(t, r.List())
-		<-time.After(5 * time.Minute) // fake clock: sweeps
+		synctest.Wait() // so many ends are swept at once
 		require.Len(t, r.store.all(), r.Tombstones)
 	})
 }

@@ -17,6 +17,8 @@ const (
 	// unknownPatience is how long an engine of which a record speaks may be unknown here:
 	// engines and sessions are told of one after the other.
 	unknownPatience = 5 * time.Second
+	// knownPatience bounds how long it may take to hear what other gateways have written.
+	knownPatience = 2 * time.Second
 	// censusTimeout bounds the question to an engine before the first call.
 	censusTimeout = 2 * time.Second
 )
@@ -135,10 +137,14 @@ func (m *Manager) adopt(ctx context.Context, s *Session, lease Lease) (Engine, e
 var errUnrouted = errors.New("the session has no engine")
 
 // rejoin gets the engine that the record of s names, which may have to become known
-// here first.
+// here first. Nobody waits for one that this gateway cannot use.
 func (m *Manager) rejoin(ctx context.Context, s *Session) (Engine, error) {
 	if m.resume(s); s.Engine() == nil && m.lostTrack(ctx, s) {
 		return nil, s.errorOr(errUnrouted)
+	}
+	if why := m.Unusable(s.ref()); why != nil {
+		return s.engineOr(errs.Wrap(errs.EngineElsewhere, why, "This gateway cannot reach engine %s of session %s: %v. "+
+			"Connect to a gateway on that machine, or make a new session.", s.ref(), s.ID, why))
 	}
 	patience := time.NewTimer(unknownPatience)
 	defer patience.Stop()
@@ -152,20 +158,28 @@ func (m *Manager) rejoin(ctx context.Context, s *Session) (Engine, error) {
 	return nil, errs.New(errs.EngineUnreachable, "Engine %s of session %s is not known to this gateway yet. The client tries again by itself.", s.ref(), s.ID)
 }
 
-// lostTrack ends s if its engine is gone.
+// lostTrack ends s if its engine is gone, as far as all gateways know.
 func (m *Manager) lostTrack(ctx context.Context, s *Session) bool {
-	ref := s.ref()
-	return m.catchUp(ctx) && m.EngineGone(ref) && m.end(s, engineLost(ref))
+	if !m.catchUp(ctx) {
+		return false
+	}
+	ref := s.ref() // which may just have become known
+	return ref != "" && s.Engine() == nil && m.EngineGone(ref) && m.end(s, engineLost(ref))
 }
 
 // catchUp makes all known here that any gateway has recorded by now: an engine is
 // recorded before its sessions, so one that is not known then is gone.
 func (m *Manager) catchUp(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, sweepPatience)
+	if m.away() {
+		return false
+	}
+	waiting, cancel := context.WithTimeout(ctx, knownPatience)
 	defer cancel()
-	unlock, err := m.Lock.Lock(ctx, "/sessions/known/"+m.Gateway)
+	unlock, err := m.Lock.Lock(waiting, "/sessions/known/"+m.Gateway)
 	if err == nil {
-		unlock()
+		_ = unlock() // nothing was decided under it
+	} else if ctx.Err() == nil {
+		m.noteAway(discovery.ErrAway)
 	}
 	return err == nil
 }
@@ -231,7 +245,7 @@ func (m *Manager) check(ctx context.Context, s *Session, e Engine) error {
 	}
 	fate, reason := census.Fate(s.User, s.ID, s.Opened, s.Confirmed())
 	if fate == engine.Closed && s.doubtful(reason) {
-		m.catchUp(ctx)
+		_ = m.verify(ctx, s.Key) // without the store the engine is believed
 	}
 	m.meet(s, fate, reason)
 	if fate == engine.Present {

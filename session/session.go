@@ -49,6 +49,8 @@ type Engines interface {
 	Progress(spec engine.Spec) (string, bool)
 	// Census asks an engine which sessions it has.
 	Census(ctx context.Context, refID string) (engine.Census, error)
+	// Expect tells an engine that a client may come for so long still.
+	Expect(ctx context.Context, refID string, within time.Duration)
 }
 
 // Request describes a session that a client opens.
@@ -234,6 +236,14 @@ func (s *Session) Executing() { s.operations.Add(1) }
 
 // Operations is how many operations went to the engine through this gateway.
 func (s *Session) Operations() int { return int(s.operations.Load()) }
+
+// Gateway is the id of the gateway that opened the session, or that went on with its
+// opening.
+func (s *Session) Gateway() string { return s.keeper() }
+
+// Seen says whether LastAccess and Operations tell about the session: calls of it came to
+// this gateway, or none came to any. Only the gateway that carries a call knows of it.
+func (s *Session) Seen() bool { return s.touched.Load() != 0 || !s.used.Load() }
 
 // Confirm says that the engine has answered a call of the session.
 func (s *Session) Confirm() { s.confirmed.Store(true) }

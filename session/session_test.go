@@ -5,6 +5,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"testing"
@@ -58,12 +59,13 @@ type fakeEngines struct {
 	fail     error
 	acquired int
 	released int
+	expected chan string
 	cause    error
 	e        *fakeEngine
 }
 
 func newFakeEngines() *fakeEngines {
-	return &fakeEngines{ready: make(chan struct{}), e: &fakeEngine{id: "e1", done: make(chan struct{})}}
+	return &fakeEngines{ready: make(chan struct{}), expected: make(chan string, 10), e: &fakeEngine{id: "e1", done: make(chan struct{})}}
 }
 
 func (f *fakeEngines) Acquire(ctx context.Context, _ engine.Spec) (Lease, error) {
@@ -89,6 +91,10 @@ func (f *fakeEngines) Resume(refID string) (Lease, bool) {
 
 func (f *fakeEngines) Census(context.Context, string) (engine.Census, error) {
 	return engine.Census{}, nil
+}
+
+func (f *fakeEngines) Expect(_ context.Context, refID string, within time.Duration) {
+	f.expected <- fmt.Sprintf("%s for %v", refID, within)
 }
 
 func (f *fakeEngines) Progress(engine.Spec) (string, bool) { return "spark-submit runs for 12 s", true }

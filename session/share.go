@@ -4,6 +4,7 @@ package session
 
 import (
 	"context"
+	"strings"
 
 	"roundhouse/auth"
 	"roundhouse/conf"
@@ -17,10 +18,11 @@ type Groups interface {
 	Primary(ctx context.Context, user string) (string, error)
 }
 
-// share says whose the engine of a user's session is and as whom its driver runs, by
+// share says whose the engine of a user's session is and in whose name it is launched, by
 // Kyuubi's rules: the owner is the user, the user's primary group or the user of
-// the gateway; the driver runs as the owner, or as the user of the gateway where
-// kyuubi.engine.doAs.enabled is false. The client is told what it gives up.
+// the gateway; the name is the owner's, or that of the user of the gateway where
+// kyuubi.engine.doAs.enabled is false. The client is told what it gives up. Without
+// impersonation the driver is a process of the gateway's user whatever the name.
 func (p *Planner) share(plan *Plan, user string) error {
 	s := &plan.Spec
 	switch s.ShareLevel {
@@ -44,10 +46,14 @@ func (p *Planner) share(plan *Plan, user string) error {
 	case !plan.Options.DoAs:
 		s.LaunchUser = p.ServerUser
 		if user != p.ServerUser {
-			plan.warn(errs.SharedIdentity, "Your engine works as %s and not as you (%s=false).", p.ServerUser, conf.EngineDoAs.Key)
+			plan.warn(errs.SharedIdentity, "Your engine is in the name of %s and not in yours (%s=false); there is no impersonation yet, so its driver runs as that user whatever the setting says.",
+				p.ServerUser, conf.EngineDoAs.Key)
 		}
+	case s.ShareLevel == engine.Group && strings.EqualFold(s.Owner, p.ServerUser) && user != p.ServerUser:
+		return errs.New(errs.PermissionDenied, "The primary group of user %s is %s, and an engine of it would be in the name of the user of the gateway. "+
+			"Ask the administrator for another group (%s), or for the share level USER.", user, s.Owner, conf.StaticGroupsKey)
 	case s.ShareLevel == engine.Group && auth.IsRefused(p.Refused, s.Owner):
-		return errs.New(errs.PermissionDenied, "The primary group of user %s is %s, and an engine of it would run as the account of the system of that name (%s). "+
+		return errs.New(errs.PermissionDenied, "The primary group of user %s is %s, and an engine of it would be in the name of the account of the system that is called so (%s). "+
 			"Ask the administrator for another group (%s), or for the share level USER.", user, s.Owner, conf.RefusedUsers.Key, conf.StaticGroupsKey)
 	}
 	return nil

@@ -68,8 +68,8 @@ func TestOwnersAndLaunchUsers(t *testing.T) {
 
 func TestGroupsThatCanOwnNoEngine(t *testing.T) {
 	p := planner(t, map[string]string{conf.EngineShareLevel.Key: "GROUP"})
-	p.Groups, p.Refused, p.ServerUser = groupsOf{"ann": "domain users", "bob": "HDFS", "eve": "../x", "dan": ""}, []string{"root", "hdfs"}, "gateway"
-	for user, want := range map[string]string{"ann": `"domain users", which can have no engine`, "eve": "which can have no engine", "bob": "run as the account of the system"} {
+	p.Groups, p.Refused, p.ServerUser = groupsOf{"ann": "domain users", "bob": "HDFS", "eve": "../x", "dan": "", "cid": "Gateway"}, []string{"root", "hdfs"}, "gateway"
+	for user, want := range map[string]string{"ann": `"domain users", which can have no engine`, "eve": "which can have no engine", "bob": "the account of the system that is called so", "cid": "in the name of the user of the gateway"} {
 		_, err := p.Plan(Wishes{User: user})
 		require.Equal(t, codes.PermissionDenied, status.Code(err))
 		require.ErrorContains(t, err, want)

@@ -17,6 +17,7 @@ type memoryStore struct {
 	mu      sync.Mutex
 	records map[Key]discovery.SessionRecord
 	fail    error
+	most    int // if not 0, so many records
 	locks   map[string]chan struct{}
 	// gateways are those that share the store.
 	gateways []*gatewayStore
@@ -62,6 +63,9 @@ func (s *memoryStore) putLocked(r discovery.SessionRecord) error {
 	if s.fail != nil {
 		return s.fail
 	}
+	if _, known := s.records[Key{r.User, r.SessionID}]; !known && s.most > 0 && len(s.records) >= s.most {
+		return discovery.ErrFull
+	}
 	r.Opened = r.Opened.Round(0) // as JSON does
 	s.records[Key{r.User, r.SessionID}] = r
 	s.tellLocked(Key{r.User, r.SessionID})
@@ -100,7 +104,7 @@ func (s *memoryStore) FollowSessions(ctx context.Context, _ discovery.Told[disco
 	return nil
 }
 
-func (s *memoryStore) Lock(ctx context.Context, path string) (unlock func(), err error) {
+func (s *memoryStore) Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	s.mu.Lock()
 	held := s.locks[path]
 	if held == nil {
@@ -110,7 +114,7 @@ func (s *memoryStore) Lock(ctx context.Context, path string) (unlock func(), err
 	s.mu.Unlock()
 	select {
 	case held <- struct{}{}:
-		return func() { <-held }, nil
+		return sync.OnceValue(func() error { <-held; return nil }), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -122,23 +126,26 @@ func (s *memoryStore) tellLocked(k Key) {
 	}
 }
 
-// gatewayStore is the store as one of several gateways sees it.
+// gatewayStore is the store as one of several gateways sees it. As the real one it tells what
+// there is to tell before a write returns, and reads records where they are stored.
 type gatewayStore struct {
 	*memoryStore
 	// lag is how late the gateway is told.
 	lag time.Duration
 	// telling lets one tell at a time; the others are guarded by the store's mutex.
-	telling sync.Mutex
+	telling chan struct{}
+	lost    func() // if not nil, the next lock is lost, and this happens then
 	queue   []Key
 	told    discovery.Told[discovery.SessionRecord]
 	away    bool
+	silent  bool // away, and nobody has noticed yet
 }
 
 // join is the store of one more gateway.
 func (s *memoryStore) join(lag time.Duration) *gatewayStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := &gatewayStore{memoryStore: s, lag: lag}
+	g := &gatewayStore{memoryStore: s, lag: lag, telling: make(chan struct{}, 1)}
 	s.gateways = append(s.gateways, g)
 	return g
 }
@@ -149,19 +156,40 @@ func (g *gatewayStore) setAway(away bool) {
 	g.away = away
 }
 
-func (g *gatewayStore) reach() error {
+func (g *gatewayStore) setSilent(silent bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.away {
+	g.silent = silent
+}
+
+func (g *gatewayStore) reach(ctx context.Context) error {
+	g.mu.Lock()
+	away, silent := g.away, g.silent
+	g.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+	}
+	if away || silent {
 		return discovery.ErrAway
 	}
 	return nil
 }
 
-// tell tells all that there is to tell by now.
-func (g *gatewayStore) tell() {
-	g.telling.Lock()
-	defer g.telling.Unlock()
+// lose has the next lock lost at once, and calls meanwhile at that moment.
+func (g *gatewayStore) lose(meanwhile func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lost = meanwhile
+}
+
+// tell tells all that there is to tell by now, unless ctx ends while somebody else tells.
+func (g *gatewayStore) tell(ctx context.Context) {
+	select {
+	case g.telling <- struct{}{}:
+		defer func() { <-g.telling }()
+	case <-ctx.Done():
+		return
+	}
 	for {
 		g.mu.Lock()
 		if len(g.queue) == 0 || g.told == nil || g.away {
@@ -188,7 +216,7 @@ func (g *gatewayStore) FollowSessions(ctx context.Context, told discovery.Told[d
 	tick := time.NewTicker(max(g.lag, time.Millisecond))
 	defer tick.Stop()
 	for {
-		g.tell()
+		g.tell(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -197,41 +225,59 @@ func (g *gatewayStore) FollowSessions(ctx context.Context, told discovery.Told[d
 	}
 }
 
-func (g *gatewayStore) Lock(ctx context.Context, path string) (func(), error) {
-	if err := g.reach(); err != nil {
+func (g *gatewayStore) Lock(ctx context.Context, path string) (func() error, error) {
+	if err := g.reach(ctx); err != nil {
 		return nil, err
 	}
 	unlock, err := g.memoryStore.Lock(ctx, path)
-	if err == nil {
-		g.tell()
+	if err != nil {
+		return nil, err
 	}
-	return unlock, err
+	g.tell(ctx)
+	g.mu.Lock()
+	lost := g.lost
+	g.lost = nil
+	g.mu.Unlock()
+	if lost == nil {
+		return unlock, nil
+	}
+	_ = unlock()
+	lost()
+	return func() error { return discovery.ErrConflict }, nil
+}
+
+// settled tells what was written.
+func (g *gatewayStore) settled(ctx context.Context, err error) error {
+	if err == nil {
+		g.tell(ctx)
+	}
+	return err
 }
 
 func (g *gatewayStore) AddSession(ctx context.Context, r discovery.SessionRecord) error {
-	if err := g.reach(); err != nil {
+	if err := g.reach(ctx); err != nil {
 		return err
 	}
-	return g.memoryStore.AddSession(ctx, r)
+	return g.settled(ctx, g.memoryStore.AddSession(ctx, r))
 }
 
 func (g *gatewayStore) PutSession(ctx context.Context, r discovery.SessionRecord) error {
-	if err := g.reach(); err != nil {
+	if err := g.reach(ctx); err != nil {
 		return err
 	}
-	return g.memoryStore.PutSession(ctx, r)
+	return g.settled(ctx, g.memoryStore.PutSession(ctx, r))
 }
 
 func (g *gatewayStore) GetSession(ctx context.Context, user, id string) (discovery.SessionRecord, error) {
-	if err := g.reach(); err != nil {
+	if err := g.reach(ctx); err != nil {
 		return discovery.SessionRecord{}, err
 	}
 	return g.memoryStore.GetSession(ctx, user, id)
 }
 
 func (g *gatewayStore) DeleteSession(ctx context.Context, user, id string) error {
-	if err := g.reach(); err != nil {
+	if err := g.reach(ctx); err != nil {
 		return err
 	}
-	return g.memoryStore.DeleteSession(ctx, user, id)
+	return g.settled(ctx, g.memoryStore.DeleteSession(ctx, user, id))
 }

@@ -4,11 +4,9 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"roundhouse/discovery"
 	"roundhouse/engine"
@@ -18,8 +16,6 @@ const (
 	// sweepPatience is how long a gateway waits for its turn to sweep what is everybody's;
 	// another one that sweeps at this moment does it for all.
 	sweepPatience = 2 * time.Second
-	// sweepMost is how many tombstones one sweep removes: others wait for its lock.
-	sweepMost = 1000
 )
 
 func (m *Manager) sweepLoop(ctx context.Context) error {
@@ -32,6 +28,9 @@ func (m *Manager) sweepLoop(ctx context.Context) error {
 		case <-tick.C:
 			m.sweep(ctx)
 			m.sweepShared(ctx)
+			m.sweepTombstones(ctx)
+		case <-m.crowded:
+			m.sweepTombstones(ctx)
 		}
 	}
 }
@@ -77,17 +76,31 @@ func (m *Manager) endUnused(ctx context.Context, s *Session) {
 
 // sweepShared sweeps what no living gateway looks after. One gateway at a time does it.
 func (m *Manager) sweepShared(ctx context.Context) {
+	err := m.sweeping(ctx, func() error {
+		m.sweepOrphans()
+		return m.compareRecords(ctx)
+	})
+	if err != nil && !m.sweptElsewhere(ctx, err) {
+		m.Log.Warn("the records of sessions were not compared with what is known", "err", err)
+	}
+}
+
+// sweeping does a task under the lock of sweepers.
+func (m *Manager) sweeping(ctx context.Context, task func() error) error {
 	waiting, cancel := context.WithTimeout(ctx, sweepPatience)
 	defer cancel()
 	unlock, err := m.Lock.Lock(waiting, "/sweep/sessions")
 	if err != nil {
-		return // the store is away, or another gateway sweeps
+		return err
 	}
-	defer unlock()
-	m.sweepOrphans()
-	if err := m.sweepRecords(ctx); err != nil && ctx.Err() == nil {
-		m.Log.Warn("the records of ended sessions were not swept", "err", err)
-	}
+	defer func() { _ = unlock() }() // two sweepers at once do no harm
+	return task()
+}
+
+// sweptElsewhere says whether an error is none: another gateway sweeps, or the store is
+// away, or this gateway ends.
+func (m *Manager) sweptElsewhere(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, discovery.ErrAway)
 }
 
 // sweepOrphans ends sessions whose gateway died while it opened them, and those whose
@@ -99,11 +112,12 @@ func (m *Manager) sweepOrphans() {
 		if s.ahead {
 			linger = m.Unused // its client has not come yet
 		}
+		ref := s.ref()
 		switch {
 		case !s.open() || s.Engine() != nil:
-		case s.Routed(): // or about to be attached
-			if !s.taken.IsZero() && now.Sub(s.taken) > unknownPatience && m.EngineGone(s.ref()) {
-				m.end(s, engineLost(s.ref()))
+		case ref != "": // or about to be attached
+			if !s.taken.IsZero() && now.Sub(s.taken) > unknownPatience && m.EngineGone(ref) {
+				m.end(s, engineLost(ref))
 			}
 		case !m.kept(s) && s.idle(now, linger):
 			m.end(s, nobodyWaits())
@@ -111,23 +125,16 @@ func (m *Manager) sweepOrphans() {
 	}
 }
 
-// sweepRecords removes tombstones that are too old or too many, and looks up where the
-// records and what is known here differ.
-func (m *Manager) sweepRecords(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
+// compareRecords looks up where the records and what is known here differ.
+func (m *Manager) compareRecords(ctx context.Context) error {
 	records, err := m.Store.Sessions(ctx)
 	if err != nil {
 		return fmt.Errorf("read the records: %w", err)
 	}
-	slices.SortFunc(records, byEnd)
 	live := map[Key]bool{}
-	var ended []discovery.SessionRecord
 	for _, r := range records {
 		m.told(r, false)
-		if r.Ended != nil {
-			ended = append(ended, r)
-		} else {
+		if r.Ended == nil {
 			live[Key{r.User, r.SessionID}] = true
 		}
 	}
@@ -136,18 +143,5 @@ func (m *Manager) sweepRecords(ctx context.Context) error {
 			m.doubt(s.Key)
 		}
 	}
-	return m.removeTombstones(ctx, ended)
-}
-
-// removeTombstones of ended, which begin with the oldest.
-func (m *Manager) removeTombstones(ctx context.Context, ended []discovery.SessionRecord) error {
-	var group errgroup.Group
-	group.SetLimit(writeParallel)
-	surplus := len(ended) - m.Tombstones
-	for i, r := range ended[:min(len(ended), sweepMost)] {
-		if i < surplus || m.Now().Sub(r.Ended.At) > m.TombstoneKeep {
-			group.Go(func() error { return m.Store.DeleteSession(ctx, r.User, r.SessionID) })
-		}
-	}
-	return group.Wait()
+	return nil
 }

@@ -61,9 +61,17 @@ func (e *entry) settle(granted bool, refusal error) {
 	close(e.settled)
 }
 
-// write makes the newest state of s durable, which may be its end. Where the store
-// cannot be reached, and for ends with any error, Run goes on trying.
+// write makes the newest state of s durable, which may be its end. Run goes on trying
+// what fails, unless the record of another session is in the way.
 func (m *Manager) write(ctx context.Context, s *Session) error {
+	switch end := s.Ended(); {
+	case end != nil && end.told: // whoever tells it must not wait for a write
+		m.noteLate(s, nil)
+		return nil
+	case end != nil && m.away(): // with an engine many sessions end at once
+		m.noteLate(s, discovery.ErrAway)
+		return discovery.ErrAway
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	var err error
@@ -71,12 +79,25 @@ func (m *Manager) write(ctx context.Context, s *Session) error {
 	case s.writing <- struct{}{}:
 		err = m.put(ctx, s)
 		m.noteLate(s, err)
+		m.noteAway(err)
 		<-s.writing
 	case <-ctx.Done():
 		err = fmt.Errorf("%w: another write takes its time", discovery.ErrAway)
 		m.noteLate(s, err)
 	}
 	return err
+}
+
+// away says whether the store could not be reached a moment ago: then ends are not
+// written now but later, and nobody waits for them.
+func (m *Manager) away() bool {
+	return time.Since(time.UnixMilli(m.lastAway.Load())) < lateInterval
+}
+
+func (m *Manager) noteAway(err error) {
+	if errors.Is(err, discovery.ErrAway) {
+		m.lastAway.Store(time.Now().UnixMilli())
+	}
 }
 
 func (m *Manager) put(ctx context.Context, s *Session) error {
@@ -125,7 +146,11 @@ func (m *Manager) putTombstone(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	if err = m.Store.PutSession(ctx, r); !errors.Is(err, discovery.ErrConflict) {
+	err = m.Store.PutSession(ctx, r)
+	if errors.Is(err, discovery.ErrFull) && !s.stored.Load() {
+		return nil // nobody else has known the session
+	}
+	if !errors.Is(err, discovery.ErrConflict) {
 		return err
 	}
 	stored, err := m.Store.GetSession(ctx, s.User, s.ID)
@@ -142,12 +167,14 @@ func (m *Manager) putTombstone(ctx context.Context, s *Session) error {
 }
 
 // noteLate remembers s if its newest state is still to be written, and forgets it if
-// it is not. There are no more such sessions than live ones and tombstones.
+// it is not; what contradicts another record is for overruled. There are no more such
+// sessions than live ones and tombstones.
 func (m *Manager) noteLate(s *Session, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known := m.mu.late[s.Key]
-	late := err != nil && !s.buried.Load() && (errors.Is(err, discovery.ErrAway) || s.Ended() != nil)
+	again := errors.Is(err, discovery.ErrAway) || s.Ended() != nil || s.open() && !contradicts(err)
+	late := err != nil && again && !s.buried.Load()
 	switch {
 	case !late && known == s:
 		delete(m.mu.late, s.Key)
@@ -157,8 +184,15 @@ func (m *Manager) noteLate(s *Session, err error) {
 	}
 }
 
+// contradicts says that another session, or another state of this one, is stored.
+func contradicts(err error) bool {
+	return errors.Is(err, discovery.ErrExists) || errors.Is(err, discovery.ErrConflict)
+}
+
 // flush writes what could not be written before.
 func (m *Manager) flush(ctx context.Context) {
+	m.lastAway.Store(0)
+	var full atomic.Bool
 	m.mu.Lock()
 	late := make([]*Session, 0, len(m.mu.late))
 	for _, s := range m.mu.late {
@@ -169,14 +203,32 @@ func (m *Manager) flush(ctx context.Context) {
 	group.SetLimit(writeParallel)
 	for _, s := range late {
 		group.Go(func() error {
-			err := m.write(ctx, s)
-			if errors.Is(err, discovery.ErrExists) || errors.Is(err, discovery.ErrConflict) {
+			switch err := m.write(ctx, s); {
+			case contradicts(err):
 				m.overruled(ctx, s)
+			case errors.Is(err, discovery.ErrInvalid):
+				m.unwritable(ctx, s, err)
+			case errors.Is(err, discovery.ErrFull):
+				full.Store(true)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // no function returns an error
+	if full.Load() && !m.makeRoom(ctx) {
+		m.Log.Warn("the store is full of live sessions: other gateways do not know all that are open here")
+	}
+}
+
+// unwritable ends s, whose record will never be stored.
+func (m *Manager) unwritable(ctx context.Context, s *Session, why error) {
+	if s.Ended() != nil {
+		return
+	}
+	if e := s.Engine(); e != nil {
+		defer m.release(ctx, s.Key, e)
+	}
+	m.end(s, End{Cause: Lost, Why: fmt.Sprintf("Its record cannot be stored (%v).", why)})
 }
 
 // overruled ends s, whose record contradicts the one that another gateway wrote while

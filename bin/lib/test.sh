@@ -48,7 +48,7 @@ plugin() {
 # The integration tests drive the built gateway with real clients and real Spark.
 # Their results are never taken from the cache, which knows nothing of the built
 # files. Those that compare times have the machine for themselves.
-timed='/integration-tests/(jwt|ldap|limits|people|scenarios|tokens|transport)$'
+timed='/integration-tests/(ha|hazk|jwt|ldap|limits|people|scenarios|soak|tokens|transport)$'
 integration() { # NAME PARALLEL PACKAGE...
   SPARK_HOME=$spark go test -json -count=1 -p "$2" -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-90m}" "${@:3}" | report "$1"
 }

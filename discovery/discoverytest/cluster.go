@@ -134,7 +134,7 @@ func followersOfAllKinds(t *testing.T, a, b Member) {
 	during(t, func(ctx context.Context) error {
 		return b.FollowDisabled(ctx, func(r discovery.DisabledUser, gone bool) { users <- fmt.Sprint(r.User, gone) })
 	})
-	require.NoError(t, a.PutEngine(t.Context(), newEngine("e1")))
+	require.NoError(t, a.AddEngine(t.Context(), newEngine("e1")))
 	require.NoError(t, a.PutToken(t.Context(), newToken("t1")))
 	require.NoError(t, a.PutDisabled(t.Context(), discovery.DisabledUser{User: "bob"}))
 	require.Equal(t, "e1false", receive(t, engines))
@@ -214,7 +214,7 @@ func othersFind(t *testing.T, a, b Member) {
 func gatewayOf(id string, since int) discovery.Gateway {
 	return discovery.Gateway{
 		Owner:   discovery.Owner{Gateway: id, Place: "0f", PID: 4711, Start: 1<<63 + 1},
-		Address: "[::1]:15002", REST: "127.0.0.1:10099", Version: "0.1.0", Since: time.Date(2026, 11, 21, 8, 0, since, 0, time.UTC),
+		Address: "[::1]:15002", REST: "127.0.0.1:10099", Version: "0.1.0", Config: "0123456789ab", Since: time.Date(2026, 11, 21, 8, 0, since, 0, time.UTC),
 	}
 }
 

@@ -27,7 +27,7 @@ func Lock(t *testing.T, open func(t *testing.T) discovery.Locker) {
 	}
 }
 
-func lock(t *testing.T, l discovery.Locker, path string) func() {
+func lock(t *testing.T, l discovery.Locker, path string) func() error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -197,6 +197,7 @@ func Engines(t *testing.T, open func(t *testing.T) discovery.EngineStore) {
 		"records read back, put replaces": enginesReadBack,
 		"unusable records are refused":    enginesUnusable,
 		"an ended context stops a call":   enginesObeyContext,
+		"a record has one owner":          enginesHaveOwners,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -212,8 +213,10 @@ func newEngine(refID string) discovery.EngineRecord {
 
 func enginesReadBack(t *testing.T, s discovery.EngineStore) {
 	first, second := newEngine("e1"), newEngine("e2")
-	require.NoError(t, s.PutEngine(t.Context(), first))
-	require.NoError(t, s.PutEngine(t.Context(), second))
+	require.ErrorIs(t, s.PutEngine(t.Context(), first), discovery.ErrNotFound, "nothing to replace")
+	require.NoError(t, s.AddEngine(t.Context(), first))
+	require.NoError(t, s.AddEngine(t.Context(), second))
+	require.ErrorIs(t, s.AddEngine(t.Context(), second), discovery.ErrExists)
 	second.PID, second.Node, second.Options = 0, "", nil
 	require.NoError(t, s.PutEngine(t.Context(), second))
 
@@ -229,16 +232,40 @@ func enginesReadBack(t *testing.T, s discovery.EngineStore) {
 	require.Equal(t, []discovery.EngineRecord{second}, records)
 }
 
+func enginesHaveOwners(t *testing.T, s discovery.EngineStore) {
+	a, b := discovery.Owner{Gateway: "a", PID: 1}, discovery.Owner{Gateway: "b", PID: 2}
+	r := newEngine("e1")
+	r.Owner = a
+	require.NoError(t, s.AddEngine(t.Context(), r))
+	r.PID++
+	require.NoError(t, s.PutEngine(t.Context(), r))
+	r.Owner = b
+	require.ErrorIs(t, s.PutEngine(t.Context(), r), discovery.ErrConflict)
+	require.ErrorIs(t, s.TakeEngine(t.Context(), r, b), discovery.ErrConflict)
+	require.NoError(t, s.TakeEngine(t.Context(), r, a))
+	require.NoError(t, s.PutEngine(t.Context(), r))
+	old := r
+	old.Owner = a
+	require.ErrorIs(t, s.PutEngine(t.Context(), old), discovery.ErrConflict, "whoever owned it before")
+	records, err := s.Engines(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []discovery.EngineRecord{r}, records)
+	require.NoError(t, s.DeleteEngine(t.Context(), "e1"))
+	require.ErrorIs(t, s.PutEngine(t.Context(), r), discovery.ErrNotFound, "what is deleted does not come back")
+	require.ErrorIs(t, s.TakeEngine(t.Context(), r, b), discovery.ErrNotFound)
+}
+
 func enginesUnusable(t *testing.T, s discovery.EngineStore) {
 	large := newEngine("e1")
 	large.WorkDir = strings.Repeat("x", 1<<20)
 	for name, r := range map[string]discovery.EngineRecord{"no ref id": newEngine(""), "huge": large} {
-		require.ErrorIs(t, s.PutEngine(t.Context(), r), discovery.ErrInvalid, name)
+		require.ErrorIs(t, s.AddEngine(t.Context(), r), discovery.ErrInvalid, name)
 	}
 }
 
 func enginesObeyContext(t *testing.T, s discovery.EngineStore) {
 	ctx := cancelled(t)
+	require.ErrorIs(t, s.AddEngine(ctx, newEngine("e1")), context.Canceled)
 	require.ErrorIs(t, s.PutEngine(ctx, newEngine("e1")), context.Canceled)
 	require.ErrorIs(t, s.DeleteEngine(ctx, "e1"), context.Canceled)
 	_, err := s.Engines(ctx)

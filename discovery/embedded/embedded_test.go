@@ -93,7 +93,7 @@ func TestEverythingSurvivesReopen(t *testing.T) {
 	old := discovery.Node{Address: "h:1", Version: "1", RefID: "r1", Attributes: map[string]string{"mac": "0f"}}
 	require.NoError(t, s.Register(t.Context(), "/p", old))
 	require.NoError(t, s.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: "s1"}))
-	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "r1", PID: 7}))
+	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1", PID: 7}))
 	require.NoError(t, s.Close())
 
 	s = open(t, Options{Dir: dir})
@@ -139,8 +139,8 @@ func TestLimits(t *testing.T) {
 	require.NoError(t, put("s3"))
 	require.ErrorIs(t, put("s4"), discovery.ErrFull)
 
-	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
-	require.ErrorIs(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "r2"}), discovery.ErrFull)
+	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
+	require.ErrorIs(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r2"}), discovery.ErrFull)
 
 	require.NoError(t, s.Register(t.Context(), "/p", discovery.Node{Address: "h:1", RefID: "r1"}))
 	require.ErrorIs(t, s.Register(t.Context(), "/q", discovery.Node{Address: "h:1", RefID: "r2"}), discovery.ErrFull)
@@ -155,7 +155,7 @@ func TestCloseEndsWatchesAndCalls(t *testing.T) {
 	}
 	_, err = s.Watch(t.Context(), "/p")
 	require.ErrorIs(t, err, errClosed)
-	require.Error(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
+	require.Error(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
 	require.NoError(t, s.Close(), "closing twice")
 }
 

@@ -45,16 +45,17 @@ func (l *locks) leave(path string, p *pathLock) {
 
 // Lock waits for the lock of path, or for ctx and returns its error. Further
 // calls of unlock do nothing.
-func (s *Store) Lock(ctx context.Context, path string) (unlock func(), err error) {
+func (s *Store) Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	p := s.locks.use(path)
 	select {
 	case p.held <- struct{}{}:
-		return sync.OnceFunc(func() {
+		return sync.OnceValue(func() error {
 			<-p.held
 			s.locks.leave(path, p)
+			return nil
 		}), nil
 	case <-ctx.Done():
 		s.locks.leave(path, p)

@@ -74,13 +74,47 @@ func (s *Store) Sessions(ctx context.Context) ([]discovery.SessionRecord, error)
 	return all[discovery.SessionRecord](ctx, s, bucketSessions)
 }
 
-// PutEngine creates or replaces the record of r.RefID.
+// AddEngine creates the record of r.RefID, or returns discovery.ErrExists.
+func (s *Store) AddEngine(ctx context.Context, r discovery.EngineRecord) error {
+	return s.putEngine(ctx, r, func(old *discovery.EngineRecord) error {
+		if old != nil {
+			return fmt.Errorf("%w: engine %s", discovery.ErrExists, r.RefID)
+		}
+		return nil
+	})
+}
+
+// PutEngine replaces the record of the owner of r.
 func (s *Store) PutEngine(ctx context.Context, r discovery.EngineRecord) error {
+	return s.TakeEngine(ctx, r, r.Owner)
+}
+
+// TakeEngine replaces the record of the gateway from.
+func (s *Store) TakeEngine(ctx context.Context, r discovery.EngineRecord, from discovery.Owner) error {
+	return s.putEngine(ctx, r, func(old *discovery.EngineRecord) error {
+		if old == nil {
+			return fmt.Errorf("%w: engine %s", discovery.ErrNotFound, r.RefID)
+		}
+		return old.Owned(from)
+	})
+}
+
+// putEngine writes r if that is right with the record that is there, which may be nil.
+func (s *Store) putEngine(ctx context.Context, r discovery.EngineRecord, right func(old *discovery.EngineRecord) error) error {
 	key, err := makeKey(r.RefID)
 	if err != nil {
 		return err
 	}
-	return s.putCounted(ctx, bucketEngines, key, s.options.MaxEngines, r)
+	return s.putOver(ctx, bucketEngines, key, s.options.MaxEngines, func(text []byte) (any, error) {
+		var old *discovery.EngineRecord
+		if text != nil {
+			old = &discovery.EngineRecord{}
+			if err := json.Unmarshal(text, old); err != nil {
+				return nil, fmt.Errorf("discovery: the record of engine %s: %w", r.RefID, err)
+			}
+		}
+		return r, right(old)
+	})
 }
 
 // DeleteEngine removes the record if there is one.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ func (l *link) dial(network, address string, _ time.Duration) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{Conn: c, heard: &l.heard}
+	s := &socket{Conn: c, heard: &l.heard, forgets: time.Since(time.Unix(0, l.heard.Load())) > l.timeout}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.hello != nil {
@@ -56,6 +57,7 @@ const (
 type socket struct {
 	net.Conn
 	heard   *atomic.Int64
+	forgets bool // see forget
 	holding bool // from here on used by the one goroutine that writes
 	greeted bool
 	held    []byte
@@ -63,8 +65,11 @@ type socket struct {
 
 // Write is given one packet at a time: its length, a number, the code.
 func (s *socket) Write(p []byte) (int, error) {
-	if !s.holding || !s.greeted || len(p) < 12 {
+	if !s.greeted {
 		s.greeted = true
+		return s.Conn.Write(s.forget(p))
+	}
+	if !s.holding || len(p) < 12 {
 		return s.Conn.Write(p)
 	}
 	switch int32(binary.BigEndian.Uint32(p[8:])) {
@@ -80,6 +85,19 @@ func (s *socket) Write(p []byte) (int, error) {
 	}
 	s.held = append(s.held, p...)
 	return len(p), nil
+}
+
+// forget is the greeting p, which names the last change that was seen: length, protocol, change. A server
+// with less than that, as after it was set up anew, would close each connection without a word. After a
+// session timeout without a server it matters no more: the session is over, or all is read again.
+func (s *socket) forget(p []byte) []byte {
+	const from, to = 8, 16
+	if !s.forgets || len(p) < to {
+		return p
+	}
+	p = slices.Clone(p)
+	clear(p[from:to])
+	return p
 }
 
 func (s *socket) Read(p []byte) (int, error) {

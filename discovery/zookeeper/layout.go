@@ -60,7 +60,7 @@ func (s *Store) makeLayout(ctx context.Context) error {
 	}
 	roots := []string{s.serversRoot(), s.recordsRoot()}
 	for _, level := range levels {
-		engines := strings.Join([]string{s.options.Namespace, protocol, level, engineType}, "_")
+		engines := s.engineRoot(level)
 		roots = append(roots, s.at(engines), s.at(engines+"_lock"))
 	}
 	for _, root := range roots {
@@ -74,6 +74,11 @@ func (s *Store) makeLayout(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// engineRoot is the name of the root of the engines of a share level.
+func (s *Store) engineRoot(level string) string {
+	return strings.Join([]string{s.options.Namespace, protocol, level, engineType}, "_")
 }
 
 // remake makes the layout again after somebody, who can only be an administrator, deleted it.

@@ -47,6 +47,7 @@ type link struct {
 	addresses   []string
 	tls         *tls.Config
 	dialTimeout time.Duration
+	timeout     time.Duration  // of the session, as it is asked for
 	listen      func(zk.Event) // told of every event; it must not block
 	life        context.Context
 	end         context.CancelFunc
@@ -66,7 +67,7 @@ type link struct {
 
 // connect starts a connection and waits for its first ZooKeeper session.
 func connect(ctx context.Context, o connection, listen func(zk.Event)) (*link, error) {
-	l := &link{log: o.Log, addresses: o.Addresses, tls: o.TLS, listen: listen,
+	l := &link{log: o.Log, addresses: o.Addresses, tls: o.TLS, listen: listen, timeout: o.SessionTimeout,
 		dialTimeout: max(o.ConnectionTimeout/time.Duration(len(o.Addresses)), time.Second)}
 	l.life, l.end = context.WithCancel(context.WithoutCancel(ctx))
 	l.mu.since, l.mu.changed = time.Now(), make(chan struct{})

@@ -36,7 +36,7 @@ type contender struct {
 
 // Lock waits for the lock of path or for ctx. A path of a root of this namespace,
 // such as /kyuubi_1_USER_SPARK_CONNECT_lock/alice/default, is used as it is; any other one is below the records.
-func (s *Store) Lock(ctx context.Context, path string) (unlock func(), err error) {
+func (s *Store) Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	c, err := s.contend(path)
 	if err == nil {
 		err = ctx.Err()
@@ -51,10 +51,10 @@ func (s *Store) Lock(ctx context.Context, path string) (unlock func(), err error
 	}
 	if err != nil {
 		s.tree.stir()
-		c.release(ctx)
+		_ = c.release(ctx)
 		return nil, err
 	}
-	return sync.OnceFunc(func() { c.release(ctx) }), nil
+	return sync.OnceValue(func() error { return c.release(ctx) }), nil
 }
 
 func (s *Store) contend(path string) (*contender, error) {
@@ -236,15 +236,21 @@ func (c *contender) breakLock(ctx context.Context, path string) error {
 	return err
 }
 
-// release removes the node, at once or when ZooKeeper is back; ctx may have ended.
-func (c *contender) release(ctx context.Context) {
+// release removes the node, at once or when ZooKeeper is back; ctx may have ended. It
+// answers discovery.ErrConflict if the node may have been gone before.
+func (c *contender) release(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	err := fmt.Errorf("%w: the lock %s was lost", discovery.ErrConflict, c.folder)
 	if c.name != "" {
-		err := c.s.do(ctx, func(conn *zk.Conn) error { return conn.Delete(c.folder+"/"+c.name, -1) })
-		if err == nil || errors.Is(err, zk.ErrNoNode) {
-			return
+		fault := c.s.do(ctx, func(conn *zk.Conn) error { return conn.Delete(c.folder+"/"+c.name, -1) })
+		if fault == nil {
+			return nil
+		}
+		if errors.Is(fault, zk.ErrNoNode) {
+			return err
 		}
 	}
 	c.s.chores.discard(c.folder, c.guid)
 	c.s.tree.stir()
+	return err
 }

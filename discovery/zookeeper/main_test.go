@@ -101,6 +101,8 @@ func TestOneServer(t *testing.T) {
 		"engines":                       testEngines,
 		"foreign names":                 testForeignNames,
 		"limits":                        testLimits,
+		"disabled users":                testUnreadableDisabled,
+		"hidden records":                testHiddenRecords,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

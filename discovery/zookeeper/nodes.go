@@ -198,3 +198,24 @@ func (s *Store) SweepSpace(ctx context.Context, path string, good func(discovery
 	}
 	return removed, err
 }
+
+// Spaces are the paths of all engine spaces.
+func (s *Store) Spaces(ctx context.Context) (paths []string, err error) {
+	for _, level := range levels {
+		root := s.engineRoot(level)
+		owners, err := s.children(ctx, s.at(root))
+		if err != nil {
+			return nil, err
+		}
+		for _, owner := range owners {
+			subdomains, err := s.children(ctx, s.at(root, owner))
+			if err != nil {
+				return nil, err
+			}
+			for _, subdomain := range subdomains {
+				paths = append(paths, "/"+root+"/"+owner+"/"+subdomain)
+			}
+		}
+	}
+	return paths, nil
+}

@@ -20,6 +20,7 @@ const (
 	keyREST    = "rest"
 	keyGateway = "gateway"
 	keyPlace   = "place"
+	keyConfig  = "config"
 	keyPID     = "pid"
 	keyStart   = "start"
 	keySince   = "since" // milliseconds since 1970
@@ -76,13 +77,13 @@ func parseGateway(name string) (g discovery.Gateway, ok bool) {
 	}
 	return discovery.Gateway{
 		Owner:   discovery.Owner{Gateway: n.Attributes[keyGateway], Place: n.Attributes[keyPlace], PID: pid, Start: start},
-		Address: n.Address, REST: n.Attributes[keyREST], Version: n.Version, Since: time.UnixMilli(since).UTC(),
+		Address: n.Address, REST: n.Attributes[keyREST], Version: n.Version, Config: n.Attributes[keyConfig], Since: time.UnixMilli(since).UTC(),
 	}, true
 }
 
 func gatewayNode(g discovery.Gateway) discovery.Node {
 	return discovery.Node{Address: g.Address, Version: g.Version, Attributes: map[string]string{
-		keyREST: g.REST, keyGateway: g.Gateway, keyPlace: g.Place, keyPID: strconv.Itoa(g.PID),
+		keyREST: g.REST, keyGateway: g.Gateway, keyConfig: g.Config, keyPlace: g.Place, keyPID: strconv.Itoa(g.PID),
 		keyStart: strconv.FormatUint(g.Start, 10), keySince: strconv.FormatInt(g.Since.UnixMilli(), 10),
 	}}
 }

@@ -30,6 +30,8 @@ type records[R any] struct {
 	limit int
 	key   func(R) []string
 	named func(key []string) R // a record with nothing but its key
+	// unread stands for a record that cannot be read; nil: it is left out.
+	unread func(key []string) R
 	// merge gives what to write over a stored record; nil if that does not matter.
 	merge func(old, r R) (R, error)
 
@@ -56,7 +58,7 @@ func (f *follower[R]) tell(r R, gone bool) {
 func kind[R any](k *records[R], folder string, levels int) *records[R] {
 	k.what = strings.TrimSuffix(folder, "s")
 	k.texts, k.followers = map[string][]byte{}, map[*follower[R]]bool{}
-	k.branch = &branch{root: k.s.recordsRoot() + "/" + folder, levels: levels, changed: k.takeIn}
+	k.branch = &branch{root: k.s.recordsRoot() + "/" + folder, levels: levels, opaque: k.unread != nil, changed: k.takeIn}
 	return k
 }
 
@@ -68,9 +70,8 @@ func (k *records[R]) takeIn(path string, text []byte, gone bool) {
 	if gone {
 		r = k.named(k.keyOf(path))
 	} else if err := k.decode(path, text, &r); err != nil {
-		k.s.options.Log.Warn("a record in ZooKeeper is left out", "path", path, "err", err)
-		gone = true
-		r = k.named(k.keyOf(path))
+		k.s.options.Log.Warn("a record in ZooKeeper cannot be read", "path", path, "err", err)
+		r, text, gone = k.instead(path)
 	}
 	same := gone && !known || !gone && known && bytes.Equal(old, text)
 	if gone {
@@ -85,6 +86,17 @@ func (k *records[R]) takeIn(path string, text []byte, gone bool) {
 			f.tell(r, gone)
 		}
 	}
+}
+
+// instead is what counts in place of a record that cannot be read.
+func (k *records[R]) instead(path string) (r R, text []byte, gone bool) {
+	key := k.keyOf(path)
+	if k.unread == nil {
+		return k.named(key), nil, true
+	}
+	r = k.unread(key)
+	text, err := discovery.Encode(r)
+	return r, text, err != nil
 }
 
 func (k *records[R]) path(key []string) string {
@@ -201,7 +213,15 @@ func (k *records[R]) add(ctx context.Context, r R) error {
 }
 
 // put creates or replaces a record.
-func (k *records[R]) put(ctx context.Context, r R) error {
+func (k *records[R]) put(ctx context.Context, r R) error { return k.write(ctx, r, k.merge, true) }
+
+// replace replaces a record, or returns discovery.ErrNotFound.
+func (k *records[R]) replace(ctx context.Context, r R, merge func(old, r R) (R, error)) error {
+	return k.write(ctx, r, merge, false)
+}
+
+// write replaces a record by what merge (nil: r itself) makes of the stored one and r.
+func (k *records[R]) write(ctx context.Context, r R, merge func(old, r R) (R, error), create bool) error {
 	path, text, err := k.encode(ctx, r)
 	if err != nil {
 		return err
@@ -216,11 +236,13 @@ func (k *records[R]) put(ctx context.Context, r R) error {
 			return err
 		case written != nil && bytes.Equal(old, written):
 			return k.settle(ctx, nil)
+		case old == nil && !create:
+			return fmt.Errorf("%w: %s %s", discovery.ErrNotFound, k.what, strings.Join(k.key(r), " "))
 		case old == nil:
 			written = text
 			_, err = k.create(ctx, path, text)
 		default:
-			if written, err = k.over(old, r); err != nil {
+			if written, err = over(old, r, merge); err != nil {
 				return err
 			}
 			err = k.s.do(ctx, func(c *zk.Conn) error { _, err := c.Set(path, written, version); return err })
@@ -233,11 +255,11 @@ func (k *records[R]) put(ctx context.Context, r R) error {
 }
 
 // over is the text to write over a stored one. What cannot be read is replaced.
-func (k *records[R]) over(old []byte, r R) ([]byte, error) {
+func over[R any](old []byte, r R, merge func(old, r R) (R, error)) ([]byte, error) {
 	var stored R
-	if k.merge != nil && json.Unmarshal(old, &stored) == nil {
+	if merge != nil && json.Unmarshal(old, &stored) == nil {
 		var err error
-		if r, err = k.merge(stored, r); err != nil {
+		if r, err = merge(stored, r); err != nil {
 			return nil, err
 		}
 	}
@@ -259,6 +281,10 @@ func (k *records[R]) create(ctx context.Context, path string, text []byte) (agai
 	if err := k.room(); err != nil {
 		return false, err
 	}
+	return k.makeNode(ctx, path, text)
+}
+
+func (k *records[R]) makeNode(ctx context.Context, path string, text []byte) (again bool, err error) {
 	for range maxLayoutTries {
 		again, err = ask(ctx, k.s.link, func(c *zk.Conn, again bool) (bool, error) {
 			_, err := c.Create(path, text, zk.FlagPersistent, k.s.ours())

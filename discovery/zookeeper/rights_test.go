@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func testStrangersMayDoNothing(t *testing.T, z *lab) {
 	stranger := z.stranger(t)
 	require.NoError(t, s.Join(t.Context(), gatewayOf("ga")))
 	require.NoError(t, s.PutSession(t.Context(), sessionOf("s1")))
-	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
+	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
 	require.NoError(t, s.OpenSpace(t.Context(), space1(o), []discovery.Credential{{RefID: "r1", Key: "k"}}))
 	require.NoError(t, s.Register(t.Context(), space1(o), discovery.Node{Address: "h:1", RefID: "r1"}))
 	unlock, err := s.Lock(t.Context(), space1(o))
@@ -174,7 +175,7 @@ func testDigest(t *testing.T, z *lab) {
 		return err == nil && len(names) == 2 && len(s.Gateways()) == 1
 	})
 	require.NoError(t, s.PutSession(t.Context(), sessionOf("s2")))
-	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
+	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
 	require.NoError(t, s.OpenSpace(t.Context(), space1(o), nil))
 	unlock, err := s.Lock(t.Context(), space1(o))
 	require.NoError(t, err)
@@ -264,7 +265,7 @@ func testForeignNames(t *testing.T, z *lab) {
 		require.NoError(t, err)
 	}
 	soon(t, "the good one is known", func() bool { all, err := s.Engines(t.Context()); return err == nil && len(all) == 1 })
-	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "a"}), "it is written over")
+	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "a"}), "it is written over")
 }
 
 func testLimits(t *testing.T, z *lab) {
@@ -278,6 +279,64 @@ func testLimits(t *testing.T, z *lab) {
 	require.ErrorIs(t, s.AddSession(t.Context(), sessionOf("s3")), discovery.ErrFull)
 	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"))
 	require.NoError(t, s.AddSession(t.Context(), sessionOf("s3")))
+}
+
+// testUnreadableDisabled: whoever was disabled stays so when the record cannot be read.
+func testUnreadableDisabled(t *testing.T, z *lab) {
+	o := z.options()
+	s := open(t, o)
+	for _, user := range []string{"bob", "eve", "zoë"} {
+		require.NoError(t, s.PutDisabled(t.Context(), discovery.DisabledUser{User: user, By: "root"}))
+	}
+	folder := s.RecordsRoot() + "/disabled/"
+	_, err := s.Conn().Set(folder+"bob", []byte("{"), -1)
+	require.NoError(t, err)
+	_, err = s.Conn().Set(folder+"eve", []byte(`{"user":"carol","by":"root"}`), -1)
+	require.NoError(t, err)
+	requireDisabled := func(s *zookeeper.Store, users ...string) {
+		soon(t, "all are disabled", func() bool {
+			all, err := s.Disabled(t.Context())
+			var names []string
+			for _, r := range all {
+				names = append(names, r.User)
+			}
+			return err == nil && slices.Equal(users, names)
+		})
+	}
+	unread := func(all []discovery.DisabledUser, err error) (n int) {
+		require.NoError(t, err)
+		for _, r := range all {
+			if r.By != "root" {
+				require.NotEmpty(t, r.Reason)
+				n++
+			}
+		}
+		return n
+	}
+	soon(t, "it has been read again", func() bool { return unread(s.Disabled(t.Context())) == 2 })
+	requireDisabled(s, "bob", "eve", "zoë")
+	_, err = s.Conn().SetACL(folder+"bob", zk.DigestACL(zk.PermAll, "others", "x"), -1)
+	require.NoError(t, err)
+	other := open(t, o)
+	requireDisabled(other, "bob", "eve", "zoë")
+	require.NoError(t, other.PutDisabled(t.Context(), discovery.DisabledUser{User: "eve", By: "root"}))
+	require.Equal(t, 1, unread(other.Disabled(t.Context())), "written anew")
+	require.NoError(t, other.DeleteDisabled(t.Context(), "bob"))
+	requireDisabled(other, "eve", "zoë")
+}
+
+// testHiddenRecords: one record that gateways may not read holds up no other.
+func testHiddenRecords(t *testing.T, z *lab) {
+	s := open(t, z.options())
+	_, err := s.Conn().Create(s.RecordsRoot()+"/engines/x", []byte("{}"), 0, zk.DigestACL(zk.PermAll, "others", "x"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	require.NoError(t, s.AddEngine(ctx, discovery.EngineRecord{RefID: "a"}))
+	require.NoError(t, ctx.Err())
+	all, err := s.Engines(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
 }
 
 func TestTLS(t *testing.T) {

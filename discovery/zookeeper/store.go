@@ -110,6 +110,7 @@ type Store struct {
 
 	watching sync.WaitGroup
 	rooted   sync.Map // roots of engine spaces and locks that are known to be ours
+	made     int64    // when the tree was made, by ZooKeeper's clock; of whoever refreshes tree
 }
 
 // Open connects, makes what is missing of the layout, and reads all records. It fails, with
@@ -121,7 +122,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{options: o, who: gateways(o.Secrets, o.Digest)}
 	s.chores = newChores()
-	s.tree = newTree()
+	s.tree = newTree(s.sameTree)
 	s.peers = newPeers(s)
 	s.makeRecords()
 	l, err := connect(ctx, connection{Addresses: o.Addresses, SessionTimeout: o.SessionTimeout, ConnectionTimeout: o.ConnectionTimeout,
@@ -196,23 +197,9 @@ func (s *Store) tell(last string, err error) string {
 }
 
 func (s *Store) tend(ctx context.Context) error {
-	err := errors.Join(s.keepGuard(ctx), s.tree.refresh(ctx), s.tidy(ctx))
+	err := errors.Join(s.tree.refresh(ctx), s.tidy(ctx))
 	if errors.Is(err, zk.ErrNoNode) {
-		err = errors.Join(s.remake(ctx), s.keepGuard(ctx), s.tree.refresh(ctx), s.tidy(ctx))
-	}
-	return err
-}
-
-// keepGuard sets a watch that never fires, so that each connection which takes up the session begins with
-// the library's request to set its watches again (socket).
-func (s *Store) keepGuard(ctx context.Context) error {
-	if s.link.isGuarded() {
-		return nil
-	}
-	session := s.link.conn.SessionID()
-	_, err := readData(ctx, s.link, s.recordsRoot()+"/"+keeper, true)
-	if err == nil {
-		s.link.guard(session)
+		err = errors.Join(s.remake(ctx), s.tree.refresh(ctx), s.tidy(ctx))
 	}
 	return err
 }

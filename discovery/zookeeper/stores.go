@@ -30,6 +30,9 @@ func (s *Store) makeRecords() {
 	s.disabled = kind(&records[discovery.DisabledUser]{s: s, limit: maxDisabled,
 		key:   func(r discovery.DisabledUser) []string { return []string{r.User} },
 		named: func(key []string) discovery.DisabledUser { return discovery.DisabledUser{User: key[0]} },
+		unread: func(key []string) discovery.DisabledUser { // nobody comes in again by a fault
+			return discovery.DisabledUser{User: key[0], By: "an administrator", Reason: "The record in ZooKeeper cannot be read."}
+		},
 	}, "disabled", 1)
 }
 
@@ -70,9 +73,21 @@ func (s *Store) FollowSessions(ctx context.Context, told discovery.Told[discover
 	return s.sessions.follow(ctx, told)
 }
 
-// PutEngine creates or replaces the record of r.RefID.
+// AddEngine creates the record of r.RefID, or returns discovery.ErrExists.
+func (s *Store) AddEngine(ctx context.Context, r discovery.EngineRecord) error {
+	return s.engines.add(ctx, r)
+}
+
+// PutEngine replaces the record of the owner of r.
 func (s *Store) PutEngine(ctx context.Context, r discovery.EngineRecord) error {
-	return s.engines.put(ctx, r)
+	return s.TakeEngine(ctx, r, r.Owner)
+}
+
+// TakeEngine replaces the record of the gateway from.
+func (s *Store) TakeEngine(ctx context.Context, r discovery.EngineRecord, from discovery.Owner) error {
+	return s.engines.replace(ctx, r, func(old, r discovery.EngineRecord) (discovery.EngineRecord, error) {
+		return r, old.Owned(from)
+	})
 }
 
 // DeleteEngine removes the record if there is one.

@@ -21,6 +21,8 @@ type branch struct {
 	levels int
 	// named takes in the names of the nodes, of a branch of one level without changed.
 	named func(names []string)
+	// opaque says that a node which may not be read counts, as one without content.
+	opaque bool
 	// changed takes in the content of a node, or that it is gone.
 	changed func(path string, data []byte, gone bool)
 }
@@ -39,8 +41,9 @@ func (e *entry) lists() bool { return e.depth < e.levels }
 // reads those again, one caller at a time.
 type tree struct {
 	link *link
-	turn chan struct{} // capacity 1: full while somebody refreshes
-	wake chan struct{} // capacity 1: full while there is something to do
+	same func(ctx context.Context) error // what is read next is what was read before, newer
+	turn chan struct{}                   // capacity 1: full while somebody refreshes
+	wake chan struct{}                   // capacity 1: full while there is something to do
 
 	mu struct {
 		sync.Mutex
@@ -50,8 +53,8 @@ type tree struct {
 	}
 }
 
-func newTree() *tree {
-	t := &tree{turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+func newTree(same func(ctx context.Context) error) *tree {
+	t := &tree{same: same, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 	t.mu.entries, t.mu.dirty, t.mu.watchers = map[string]*entry{}, map[string]bool{}, map[string]*watchers{}
 	return t
 }
@@ -107,6 +110,9 @@ func (t *tree) refresh(ctx context.Context) error {
 		return err
 	}
 	defer t.finish()
+	if err := t.same(ctx); err != nil {
+		return err
+	}
 	for {
 		work := t.take()
 		if len(work) == 0 {
@@ -137,7 +143,9 @@ type finding struct {
 	names []string
 	data  []byte
 	none  bool
-	err   error
+	// hidden says that it is there and may not be read.
+	hidden bool
+	err    error
 }
 
 func (t *tree) take() (work []*finding) {
@@ -192,8 +200,8 @@ func (t *tree) look(ctx context.Context, f *finding) (err error) {
 		t.arm(f.entry, false)
 	}
 	if errors.Is(err, zk.ErrNoAuth) && f.entry.depth > 0 {
-		t.link.log.Warn("a node in ZooKeeper belongs to others and is left out", "path", f.path)
-		f.none = true
+		t.link.log.Warn("a node in ZooKeeper belongs to others and cannot be read", "path", f.path)
+		f.hidden = true
 		return nil
 	}
 	if !errors.Is(err, zk.ErrNoNode) {
@@ -256,8 +264,13 @@ func readData(ctx context.Context, l *link, path string, watch bool) ([]byte, er
 func (t *tree) takeIn(f *finding) {
 	e := f.entry
 	switch {
+	case !t.follows(f): // its list was read at the same time, a moment later, and told that it is gone
 	case f.none && e.depth > 0:
 		t.leave(f.path)
+	case f.hidden: // it stays in the list of its parent, which may be read
+		if !e.lists() {
+			e.changed(f.path, nil, !e.opaque)
+		}
 	case !e.lists():
 		e.changed(f.path, f.data, false)
 	case e.named != nil:
@@ -265,6 +278,13 @@ func (t *tree) takeIn(f *finding) {
 	default:
 		t.takeInNames(f)
 	}
+}
+
+// follows says whether the node of f is followed still.
+func (t *tree) follows(f *finding) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.entries[f.path] == f.entry
 }
 
 // takeInNames follows the nodes that are new in a list, and forgets those that are gone.

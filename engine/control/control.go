@@ -165,6 +165,18 @@ func (c *Client) Order(ctx context.Context, order, reason string) error {
 	return c.call(ctx, http.MethodPost, "/v1/"+order, body, nil)
 }
 
+// Hold keeps the driver from stopping as unused or idle for so long, or until the
+// next session.
+func (c *Client) Hold(ctx context.Context, d time.Duration) error {
+	body, err := json.Marshal(map[string]any{"reason": "a client is expected", "ms": d.Milliseconds()})
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.call(ctx, http.MethodPost, "/v1/hold", body, nil)
+}
+
 // call does one request and decodes the answer into out, if there is one.
 func (c *Client) call(ctx context.Context, method, path string, body []byte, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))

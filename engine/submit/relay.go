@@ -32,7 +32,11 @@ func (l *Launcher) keys(launch engine.Launch) (map[string]string, error) {
 		return keys, nil
 	}
 	relay, err := relayIdentity(launch.RefID)
+	if err != nil {
+		return nil, err
+	}
 	maps.Copy(keys, relay)
+	keys["relay.client"], err = launch.Keys.CallerFingerprint(launch.RefID)
 	return keys, err
 }
 

@@ -3,6 +3,7 @@
 package env
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
@@ -88,7 +89,14 @@ func (c *Cluster) Store() *zookeeper.Store {
 		Addresses: []string{c.zoo.Address(0)}, Namespace: namespace, Secrets: [][]byte{key},
 	})
 	require.NoError(c.t, err)
-	c.t.Cleanup(func() { _ = s.Close() })
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() { _ = s.Run(ctx); close(over) }() // the end of the test waits for it
+	c.t.Cleanup(func() {
+		cancel()
+		<-over
+		_ = s.Close()
+	})
 	return s
 }
 

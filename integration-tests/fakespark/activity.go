@@ -23,6 +23,8 @@ type activity struct {
 	used     bool
 	lastUsed time.Time
 	draining *verdict
+
+	heldSince, heldUntil time.Time
 }
 
 // tracked is a session, when it was last seen at work, and whether it was
@@ -47,6 +49,19 @@ func newActivity(s settings, now time.Time) *activity {
 
 // markUsed notes a session that may be gone before anybody looks.
 func (a *activity) markUsed(now time.Time) { a.used, a.lastUsed = true, now }
+
+// markOpened notes a session that was opened then: it ends a hold.
+func (a *activity) markOpened(then time.Time) {
+	a.markUsed(then)
+	if then.After(a.heldSince) {
+		a.heldUntil = time.Time{}
+	}
+}
+
+// hold has the engine wait for the next session, so long at most, as if it were in use.
+func (a *activity) hold(now time.Time, limit time.Duration) {
+	a.heldSince, a.heldUntil = now, latest(a.heldUntil, now.Add(limit))
+}
 
 // observe takes in the open sessions; reason tells why one that is gone ended.
 func (a *activity) observe(seen []enginetest.SessionInfo, reason func(sessionID) string, now time.Time) []change {
@@ -100,6 +115,8 @@ func (a *activity) ending(now time.Time) *verdict {
 		return nil
 	case a.draining != nil:
 		return a.draining
+	case now.Before(a.heldUntil):
+		return nil
 	case !a.used && over(a.s.initialWait, a.start, now):
 		return &verdict{"unused", "No session was opened within " + a.s.initialWait.String() + "."}
 	case over(a.s.engineIdle, a.lastUsed, now):

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 const (
 	maxBody      = 64 << 10
 	maxEventWait = time.Minute
+	maxHold      = time.Hour
 )
 
 // handler is what the control endpoint asks the driver.
@@ -23,6 +25,8 @@ type handler interface {
 	drain(reason string)
 	stop(reason string)
 	warmUp(reason string)
+	// hold is false if the engine is about to end.
+	hold(ctx context.Context, reason string, limit time.Duration) bool
 }
 
 // controlServer is the engine's control endpoint, on loopback.
@@ -42,6 +46,7 @@ func newControl(key string, h handler, ev *events) (*controlServer, error) {
 		"/v1/drain":   {http.MethodPost, command(h.drain)},
 		"/v1/stop":    {http.MethodPost, command(h.stop)},
 		"/v1/warm-up": {http.MethodPost, command(h.warmUp)},
+		"/v1/hold":    {http.MethodPost, hold(h)},
 	}
 	c := &controlServer{lis: lis, server: &http.Server{Handler: guarded(key, routes), ReadHeaderTimeout: 10 * time.Second}}
 	return c, nil
@@ -119,5 +124,24 @@ func command(do func(reason string)) func(http.ResponseWriter, *http.Request, []
 		w.WriteHeader(http.StatusAccepted)
 		_ = http.NewResponseController(w).Flush() // before the driver may be gone
 		do(wish.Reason)
+	}
+}
+
+// hold answers 409 when it is too late.
+func hold(h handler) func(http.ResponseWriter, *http.Request, []byte) {
+	return func(w http.ResponseWriter, r *http.Request, body []byte) {
+		var wish struct {
+			Reason string `json:"reason"`
+			Ms     int64  `json:"ms"`
+		}
+		err := json.Unmarshal(body, &wish)
+		switch {
+		case err != nil || wish.Ms < 1 || wish.Ms > maxHold.Milliseconds():
+			reply(w, http.StatusBadRequest, map[string]string{"message": "ms has to be 1 to 3600000"})
+		case h.hold(r.Context(), wish.Reason, time.Duration(wish.Ms)*time.Millisecond):
+			w.WriteHeader(http.StatusAccepted)
+		default:
+			reply(w, http.StatusConflict, map[string]string{"message": "the engine is about to end and cannot be held"})
+		}
 	}
 }

@@ -47,9 +47,10 @@ type driver struct {
 	stops     chan verdict  // the gateway wants it to stop
 	draining  atomic.Pointer[verdict]
 	stopping  atomic.Bool
-	welcomed  chan struct{} // closed at the first registration
-	opened    atomic.Bool   // a session was opened since the last look
-	settled   time.Time     // of lookAfter: when no session comes any more
+	welcomed  chan struct{}             // closed at the first registration
+	holds     chan holdWish             // the gateway wants it to wait for a session
+	opened    atomic.Pointer[time.Time] // of the newest session since the last look
+	settled   time.Time                 // of lookAfter: when no session comes any more
 	work      sync.WaitGroup
 
 	mu struct {
@@ -61,7 +62,7 @@ type driver struct {
 func newDriver(s settings, props map[string]string, log *sparkLog) *driver {
 	d := &driver{
 		s: s, props: props, log: log, began: time.Now(), events: newEvents(),
-		looks: make(chan struct{}, 1), ends: make(chan ending, 1), stops: make(chan verdict, 1), welcomed: make(chan struct{}),
+		looks: make(chan struct{}, 1), holds: make(chan holdWish), ends: make(chan ending, 1), stops: make(chan verdict, 1), welcomed: make(chan struct{}),
 	}
 	d.mu.reasons = make(map[sessionID]string)
 	return d

@@ -15,7 +15,7 @@ import (
 
 // keys are the secrets of this engine. The code here is written from
 // engine/DESIGN.md on its own, so that a mistake on the gateway's side shows.
-type keys struct{ rpc, register, control, zoo, relayKey, relayCertificate string }
+type keys struct{ rpc, register, control, zoo, relayKey, relayCertificate, relayClient string }
 
 // takeKeys reads the key file of an engine and deletes it. The keys for ZooKeeper and for a relay
 // are needed there only.
@@ -41,7 +41,7 @@ func takeKeys(s settings) (keys, error) {
 	}
 	return keys{
 		rpc: props["rpc"], register: props["register"], control: props["control"], zoo: props["zk"],
-		relayKey: props["relay.key"], relayCertificate: props["relay.certificate"],
+		relayKey: props["relay.key"], relayCertificate: props["relay.certificate"], relayClient: props["relay.client"],
 	}, nil
 }
 

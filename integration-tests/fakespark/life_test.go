@@ -81,6 +81,8 @@ func TestControlEndpointRefuses(t *testing.T) {
 		{http.MethodPost, "/v1/status", 0, http.StatusMethodNotAllowed},
 		{http.MethodGet, "/v1/stop", 0, http.StatusMethodNotAllowed},
 		{http.MethodPost, "/v1/drain", maxBody + 1, http.StatusRequestEntityTooLarge},
+		{http.MethodGet, "/v1/hold", 0, http.StatusMethodNotAllowed},
+		{http.MethodPost, "/v1/hold", 0, http.StatusBadRequest},
 		{http.MethodGet, "/v1/events?after=x", 0, http.StatusBadRequest},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+n.Attributes["control"]+c.path, zeros(c.bytes))

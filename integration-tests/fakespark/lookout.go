@@ -13,7 +13,8 @@ import (
 // sessionChanged hears from the engine; a look at the sessions follows.
 func (d *driver) sessionChanged(e enginetest.SessionEvent) {
 	if e.Opened {
-		d.opened.Store(true)
+		now := time.Now()
+		d.opened.Store(&now)
 	} else {
 		d.mu.Lock()
 		d.mu.reasons[sessionID{e.User, e.ID}] = string(e.Reason)
@@ -56,8 +57,37 @@ func (d *driver) lookAfter(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-d.looks:
+		case w := <-d.holds:
+			w.taken <- d.holdNow(a, w)
 		}
 	}
+}
+
+// holdWish is one to hold the engine.
+type holdWish struct {
+	reason string
+	limit  time.Duration
+	taken  chan<- bool
+}
+
+// hold implements handler: who looks at the sessions decides.
+func (d *driver) hold(ctx context.Context, reason string, limit time.Duration) bool {
+	taken := make(chan bool, 1)
+	select {
+	case d.holds <- holdWish{reason, limit, taken}:
+		return <-taken
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (d *driver) holdNow(a *activity, w holdWish) bool {
+	if d.state() != "running" {
+		return false
+	}
+	d.log.info("Engine", "Engine %s is held for %v at most: %s", d.s.refID, w.limit, w.reason)
+	a.hold(time.Now(), w.limit)
+	return true
 }
 
 // look publishes what changed, closes idle sessions and ends the engine when
@@ -67,8 +97,8 @@ func (d *driver) look(ctx context.Context, a *activity) {
 		return
 	}
 	now := time.Now()
-	if d.opened.Swap(false) {
-		a.markUsed(now)
+	if opened := d.opened.Swap(nil); opened != nil {
+		a.markOpened(*opened)
 	}
 	a.draining = d.draining.Load()
 	if d.observe(a, now) {

@@ -96,6 +96,23 @@ func TestActivityDrains(t *testing.T) {
 	require.Equal(t, "lifetime", a.ending(now.Add(time.Hour)).reason)
 }
 
+func TestActivityIsHeld(t *testing.T) {
+	begin := time.Unix(1000, 0)
+	at := func(s int) time.Time { return begin.Add(time.Duration(s) * time.Second) }
+	a := newActivity(settings{engineIdle: 20 * time.Second, initialWait: 15 * time.Second}, begin)
+	a.hold(at(10), 90*time.Second)
+	a.hold(at(20), time.Second)
+	require.Nil(t, a.ending(at(99)))
+	require.Equal(t, "unused", a.ending(at(100)).reason)
+	a.markOpened(at(20))
+	require.Nil(t, a.ending(at(99)), "that session was opened before")
+	a.markOpened(at(21))
+	require.Equal(t, "idle", a.ending(at(41)).reason)
+	a.draining = &verdict{reason: "drained"}
+	a.hold(at(42), time.Minute)
+	require.Equal(t, "drained", a.ending(at(43)).reason)
+}
+
 func TestEventsForgetTheOldest(t *testing.T) {
 	e := newEvents()
 	for range ringSize + 5 {

@@ -22,6 +22,7 @@ import (
 const (
 	relayConnections = 64
 	relayHandshake   = 5 * time.Second
+	relaySilence     = 10 * time.Second // for the first byte after the handshake
 	// relayOtherWay is how long one way of a connection may go on after the other one.
 	relayOtherWay = 10 * time.Second
 )
@@ -57,6 +58,9 @@ func newRelay(s *relaySettings, k keys, connect, control string) (*relay, error)
 	if err != nil {
 		return nil, err
 	}
+	if k.relayClient == "" {
+		return nil, errors.New("the key file has no relay.client, which says whom the relay lets in")
+	}
 	lis, err := net.Listen("tcp", net.JoinHostPort(s.bind, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
@@ -64,9 +68,22 @@ func newRelay(s *relaySettings, k keys, connect, control string) (*relay, error)
 	sum := sha256.Sum256(certificate.Certificate[0])
 	return &relay{
 		lis: lis, host: s.host, fingerprint: hex.EncodeToString(sum[:]), targets: map[string]string{"h2": connect, "http/1.1": control},
-		config: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}},
+		config: &tls.Config{
+			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
+			ClientAuth: tls.RequireAnyClientCert, VerifyPeerCertificate: onlyCaller(k.relayClient),
+		},
 		places: make(chan struct{}, relayConnections),
 	}, nil
+}
+
+// onlyCaller lets in whoever shows the certificate with this SHA-256, in hex.
+func onlyCaller(hash string) func([][]byte, [][]*x509.Certificate) error {
+	return func(raw [][]byte, _ [][]*x509.Certificate) error {
+		if sum := sha256.Sum256(raw[0]); hex.EncodeToString(sum[:]) != hash {
+			return errors.New("the caller is no gateway of this cluster")
+		}
+		return nil
+	}
 }
 
 func relayCertificate(k keys) (tls.Certificate, error) {
@@ -138,13 +155,33 @@ func (r *relay) serve(ctx context.Context, wire net.Conn) error {
 	if !known {
 		return errors.New("the client names no protocol")
 	}
-	to, err := (&net.Dialer{}).DialContext(limited, "tcp", target)
+	first, err := firstBytes(stream)
+	if err != nil {
+		return err
+	}
+	to, err := net.DialTimeout("tcp", target, relayHandshake)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
+	if _, err := to.Write(first); err != nil {
+		return err
+	}
 	carryBoth(stream, to.(*net.TCPConn), func() { _ = errors.Join(wire.Close(), to.Close()) })
 	return nil
+}
+
+// firstBytes is what the client says first, in time.
+func firstBytes(stream net.Conn) ([]byte, error) {
+	if err := stream.SetReadDeadline(time.Now().Add(relaySilence)); err != nil {
+		return nil, err
+	}
+	first := make([]byte, 16<<10)
+	n, err := stream.Read(first)
+	if err != nil {
+		return nil, err
+	}
+	return first[:n], stream.SetReadDeadline(time.Time{})
 }
 
 // way is one end of a connection that is carried.

@@ -4,14 +4,18 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
+	"math/big"
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -24,9 +28,25 @@ import (
 	connect "roundhouse/proto/gen/spark/connect"
 )
 
-// relayProps are the properties of an engine with a relay on loopback; its key file gets the
-// key and the certificate, whose fingerprint is returned.
-func relayProps(t *testing.T) (props map[string]string, fingerprint string) {
+// caller is a certificate as gateways derive one for each engine.
+func caller(t *testing.T) tls.Certificate {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0)}
+	der, err := x509.CreateCertificate(nil, template, template, public, private)
+	require.NoError(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
+}
+
+func hash(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
+// relayProps are the properties of an engine with a relay on loopback. Its key file gets the
+// key and the certificate, whose fingerprint is returned, and more lines.
+func relayProps(t *testing.T, lines string) (props map[string]string, fingerprint string) {
 	t.Helper()
 	der := func(path string) []byte {
 		text, err := os.ReadFile(path)
@@ -37,28 +57,28 @@ func relayProps(t *testing.T) (props map[string]string, fingerprint string) {
 	certificate, key := env.Certificate(t)
 	file := t.TempDir() + "/engine.key"
 	text := "rpc=rpc-key\nregister=register-key\ncontrol=control-key\nzk=zoo-key\nrelay.key=" + base64.StdEncoding.EncodeToString(der(key)) +
-		"\nrelay.certificate=" + base64.StdEncoding.EncodeToString(der(certificate)) + "\n"
+		"\nrelay.certificate=" + base64.StdEncoding.EncodeToString(der(certificate)) + "\n" + lines
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	sum := sha256.Sum256(der(certificate))
 	return map[string]string{
 		"spark.kyuubi.engine.key.file": file, "spark.kyuubi.engine.spark.connect.relay": "true", "spark.driver.host": "127.0.0.1",
-	}, hex.EncodeToString(sum[:])
+	}, hash(der(certificate))
 }
 
-func relayTLS(version uint16, protocols ...string) *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols, MinVersion: version, MaxVersion: version}
+func relayTLS(shown []tls.Certificate, version uint16, protocols ...string) *tls.Config {
+	return &tls.Config{Certificates: shown, InsecureSkipVerify: true, NextProtos: protocols, MinVersion: version, MaxVersion: version}
 }
 
 func TestRelay(t *testing.T) {
 	w := newZooWorld(t)
-	props, fingerprint := relayProps(t)
+	shown := []tls.Certificate{caller(t)}
+	props, fingerprint := relayProps(t, "relay.client="+hash(shown[0].Certificate[0])+"\n")
 	r, n := w.start(t, props)
 	address := n.Attributes["relay"]
 	require.Equal(t, fingerprint, n.Attributes["fingerprint"])
 	require.Equal(t, secret.MAC(r.keys.register, "roundhouse-registration-v1", testPath, n.Address, n.Attributes["control"], fingerprint, r.refID, address),
 		n.Attributes["mac"])
 
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(relayTLS(tls.VersionTLS13, "h2"))))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(relayTLS(shown, tls.VersionTLS13, "h2"))))
 	require.NoError(t, err)
 	defer conn.Close()
 	_, err = connect.NewSparkConnectServiceClient(conn).Config(
@@ -69,14 +89,14 @@ func TestRelay(t *testing.T) {
 		})
 	require.NoError(t, err)
 
-	c := control.NewOver(address, r.keys.control, relayTLS(tls.VersionTLS13, "http/1.1"), func(ctx context.Context, address string) (net.Conn, error) {
+	c := control.NewOver(address, r.keys.control, relayTLS(shown, tls.VersionTLS13, "http/1.1"), func(ctx context.Context, address string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	})
 	defer c.Close()
 	s, err := c.Status(t.Context())
 	require.NoError(t, err)
 	require.Len(t, s.Sessions, 1)
-	requireRelayRefuses(t, address)
+	requireRelayRefuses(t, address, shown)
 
 	require.NoError(t, c.Order(t.Context(), control.OrderStop, "admin"))
 	require.Equal(t, exitOrderly, r.exitCode(t), r.log.String())
@@ -84,10 +104,15 @@ func TestRelay(t *testing.T) {
 	require.Error(t, err, "it ended with its engine")
 }
 
-func requireRelayRefuses(t *testing.T, address string) {
+func requireRelayRefuses(t *testing.T, address string, shown []tls.Certificate) {
 	t.Helper()
 	for name, config := range map[string]*tls.Config{
-		"another protocol": relayTLS(tls.VersionTLS13, "h3"), "no protocol": relayTLS(tls.VersionTLS13), "TLS 1.2": relayTLS(tls.VersionTLS12, "h2"),
+		"another protocol":    relayTLS(shown, tls.VersionTLS13, "h3"),
+		"no protocol":         relayTLS(shown, tls.VersionTLS13),
+		"TLS 1.2":             relayTLS(shown, tls.VersionTLS12, "h2"),
+		"no certificate":      relayTLS(nil, tls.VersionTLS13, "h2"),
+		"another certificate": relayTLS([]tls.Certificate{caller(t)}, tls.VersionTLS13, "h2"),
+		"says nothing":        relayTLS(shown, tls.VersionTLS13, "h2"),
 	} {
 		conn, err := tls.Dial("tcp", address, config)
 		if err == nil {
@@ -100,12 +125,14 @@ func requireRelayRefuses(t *testing.T, address string) {
 
 func TestNoRelay(t *testing.T) {
 	w := newZooWorld(t)
-	for name, change := range map[string]struct{ key, value string }{
-		"not wanted":     {"spark.kyuubi.engine.spark.connect.relay", "false"},
-		"not told where": {"spark.driver.host", ""},
-		"cannot listen":  {"spark.driver.bindAddress", "198.51.100.1"},
+	client := "relay.client=" + hash(nil) + "\n"
+	for name, change := range map[string]struct{ key, value, lines string }{
+		"not wanted":     {"spark.kyuubi.engine.spark.connect.relay", "false", client},
+		"not told where": {"spark.driver.host", "", client},
+		"cannot listen":  {"spark.driver.bindAddress", "198.51.100.1", client},
+		"not told who":   {"spark.driver.bindAddress", "", ""},
 	} {
-		props, _ := relayProps(t)
+		props, _ := relayProps(t, change.lines)
 		props[change.key] = change.value
 		r, n := w.start(t, props)
 		require.Empty(t, n.Attributes["relay"], name)

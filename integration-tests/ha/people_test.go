@@ -122,7 +122,7 @@ func TestAPersonWhoLeavesAllGateways(t *testing.T) {
 	bob, alice := at(t, b, bobToken), at(t, b, aliceToken)
 	require.NoError(t, alice.Version(t.Context()))
 	cut := stream(t, bob)
-	require.Len(t, a.Engines(), 2)
+	env.Eventually(t, 5*time.Second, "both gateways know both engines", func() bool { return len(a.Engines()) == 2 && len(b.Engines()) == 2 })
 
 	began := time.Now()
 	disable := exec.Command(a.Binary, "user", "disable", "bob", "--reason", "left the company")

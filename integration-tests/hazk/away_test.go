@@ -40,6 +40,7 @@ var absences = map[string]absence{
 // TestZooKeeperIsAway for longer than a ZooKeeper session: nobody who has a session
 // notices, new sessions find the engines that are known, and launches wait.
 func TestZooKeeperIsAway(t *testing.T) {
+	t.Parallel()
 	for name, away := range absences {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +106,8 @@ func goWithout(t *testing.T, c cluster, l *load, away absence, lasts time.Durati
 	}
 }
 
-// TestZooKeeperIsAwayWithSpark is the same with engines that are real.
+// TestZooKeeperIsAwayWithSpark is the same with an engine that is real; in the end ZooKeeper
+// comes back without its data.
 func TestZooKeeperIsAwayWithSpark(t *testing.T) {
 	c := start(t, 3, map[string]string{"kyuubi.ha.zookeeper.session.timeout": "PT4S", "spark.driver.memory": "600m"})
 	k := visit(t, c.ZooKeeper, digest)
@@ -126,6 +128,17 @@ func TestZooKeeperIsAwayWithSpark(t *testing.T) {
 	require.Zero(t, code)
 	require.Equal(t, []int{e.PID}, c.drivers())
 	require.Equal(t, e.PID, c.b.OnlyEngine().PID)
+
+	absences["killed"].leave(t, c.ZooKeeper)
+	for i := range 3 {
+		c.LoseData(i)
+	}
+	absences["killed"].come(t, c.ZooKeeper)
+	c.AwaitServing(time.Minute)
+	k = visit(t, c.ZooKeeper, digest)
+	t.Logf("nodes of gateways and engine are back %v after ZooKeeper serves without its data", k.requireNodes(30*time.Second, c, []string{e.RefID}))
+	require.NoError(t, env.NewSparkClient(t, c.a.GRPC, "alice").Version(t.Context()))
+	require.Equal(t, []int{e.PID}, c.drivers())
 }
 
 // awaitTime waits for a time to pass.

@@ -138,7 +138,9 @@ func TestDrainAndReplace(t *testing.T) {
 		require.NoError(t, client.Release(t.Context()))
 	}
 	env.Eventually(t, 30*time.Second, "the old ones end with their last session", func() bool { return len(c.drivers()) == 2 })
-	eventually(t, back, func() bool { return !slices.ContainsFunc(k.refs(), func(ref string) bool { return slices.Contains(old, ref) }) },
+	eventually(t, back, func() bool {
+		return !slices.ContainsFunc(k.refs(), func(ref string) bool { return slices.Contains(old, ref) })
+	},
 		"their nodes are gone", func() any { return k.refs() })
 }
 

@@ -35,7 +35,7 @@ func TestZooKeeperLosesItsData(t *testing.T) {
 	require.Equal(t, pids, c.drivers())
 	for i, g := range c.Gateways {
 		require.Equal(t, refs, refsOf(g))
-		require.Len(t, g.Sessions(), len(l.clients))
+		require.Len(t, g.Sessions(), len(l.clients)+i)
 		require.NoError(t, env.NewSparkClient(t, g.GRPC, "alice").Version(t.Context()), "a new session at gateway %d", i)
 	}
 	require.NoError(t, opens(t.Context(), env.NewSparkClient(t, c.a.GRPC, "carol")), "a launch")

@@ -23,6 +23,7 @@ const members = 4
 // TestPoolsStayInBalance over two gateways, however many sessions come at once, at any
 // time: the records of sessions are replayed in the order in which ZooKeeper took them.
 func TestPoolsStayInBalance(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []string{"LEAST_SESSIONS", "POLLING"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()

@@ -203,6 +203,9 @@ func TestBadValuesOfAllowedOptions(t *testing.T) {
 		chosen := h.launches()[len(launches)]
 		require.Equal(t, "700m", chosen.Properties["spark.driver.memory"], way)
 		chosen.Properties["spark.driver.memory"] = launches[0].Properties["spark.driver.memory"]
+		const fingerprint = "spark.kyuubi.engine.config.fingerprint"
+		require.NotEqual(t, launches[0].Properties[fingerprint], chosen.Properties[fingerprint], way)
+		chosen.Properties[fingerprint] = launches[0].Properties[fingerprint]
 		require.Equal(t, want, plain(t, chosen), "%s: nothing but the memory", way)
 		h.forget(chosen)
 	}

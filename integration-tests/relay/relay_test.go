@@ -89,7 +89,9 @@ func TestNoRelay(t *testing.T) {
 	require.NoError(t, there.Version(t.Context()))
 	here := c.Client(1, "alice")
 	here.Session = there.Session
-	require.ErrorContains(t, here.Version(t.Context()), "ENGINE_UNREACHABLE")
+	err := here.Version(t.Context())
+	require.ErrorContains(t, err, "ENGINE_ELSEWHERE")
+	require.ErrorContains(t, err, "kyuubi.engine.spark.connect.relay")
 	require.Contains(t, far.Log(), "offers no relay")
 }
 

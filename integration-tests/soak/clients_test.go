@@ -109,6 +109,7 @@ func (c *crowd) expect(ref string) {
 }
 
 func (c *crowd) loop(ctx context.Context, w worker, number int) {
+	defer w.Close()
 	ctx = metadata.AppendToOutgoingContext(ctx, w.options...)
 	for c.ctx.Err() == nil {
 		c.session(ctx, w, number)

@@ -85,6 +85,21 @@ func (m *measured) requireFlat(t *testing.T) {
 	}
 }
 
+// requireCalm wants a gateway without clients to hold less than it did early on under load: what
+// is left of each fault would add up.
+func (s *site) requireCalm(t *testing.T, m *measured) {
+	t.Helper()
+	third := m.all[:len(m.all)/3]
+	goroutines := median(third, func(h holdings) float64 { return h.goroutines })
+	descriptors := median(third, func(h holdings) float64 { return h.descriptors })
+	var now holdings
+	require.Eventually(t, func() bool {
+		now = s.holdings(t, time.Since(s.began))
+		return now.goroutines <= goroutines && now.descriptors <= descriptors
+	}, 2*time.Minute, 200*time.Millisecond, "the gateway holds on to what its clients had: %v", lazily(func() any { return now }))
+	t.Logf("without clients: %.0f goroutines, %.0f descriptors", now.goroutines, now.descriptors)
+}
+
 func median(all []holdings, of func(holdings) float64) float64 {
 	values := make([]float64, len(all))
 	for i, h := range all {

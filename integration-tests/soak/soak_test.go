@@ -62,9 +62,9 @@ func zooSession() time.Duration { return env.Duration(10*time.Second, time.Minut
 // None sees an error but for the one that says why its engine is gone; no row is
 // wrong; nothing piles up; nothing is left.
 func TestSoak(t *testing.T) {
-	s := newSite(t, env.Duration(45*time.Second, 20*time.Minute), env.FakeSpark(t,
+	s := newSite(t, env.Duration(40*time.Second, 20*time.Minute), env.FakeSpark(t,
 		"kyuubi.server.limit.engine.startup", "8", "spark.connect.execute.reattachable.senderMaxStreamDuration", "1s"))
-	rows := fakeRows(3000, 8000, 40)
+	rows := fakeRows(12_000, 3200, 40)
 	clients := s.startClients(t, 3, rows)
 	soak(t, s, clients, env.Duration(4*time.Second, 20*time.Second))
 }
@@ -84,9 +84,14 @@ func soak(t *testing.T, s *site, clients *crowd, pause time.Duration) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	watched := s.measure(ctx, t)
-	for time.Now().Add(pause).Before(s.until) {
+	for first := true; time.Now().Add(pause).Before(s.until); first = false {
 		<-time.After(pause)
-		what := s.breakSomething(t, clients)
+		what := ""
+		if first { // one fault, at least, that clients feel
+			what = s.killGateway(t)
+		} else {
+			what = s.breakSomething(t, clients)
+		}
 		t.Logf("%5.0f s  %s", time.Since(s.began).Seconds(), what)
 		clients.requireWell(t)
 	}
@@ -94,5 +99,6 @@ func soak(t *testing.T, s *site, clients *crowd, pause time.Duration) {
 	clients.finish(t)
 	stop()
 	watched.requireFlat(t)
+	s.requireCalm(t, watched)
 	s.requireNothingLeft(t)
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -169,6 +170,38 @@ func Find(path string) (Process, error) {
 	}
 	return p, nil
 }
+
+// Kept is a pid file that can be read when the daemon has removed it. Close it.
+type Kept struct{ file *os.File }
+
+// Keep opens the pid file of a daemon that runs.
+func Keep(path string) (*Kept, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotRunning
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the pid file: %w", err)
+	}
+	return &Kept{file}, nil
+}
+
+// Notes are what p said last about itself; none if the file is that of a later process.
+func (k *Kept) Notes(p Process) (map[string]string, error) {
+	const limit = 1 << 20
+	data, err := io.ReadAll(io.NewSectionReader(k.file, 0, limit))
+	if err != nil {
+		return nil, fmt.Errorf("reading the pid file: %w", err)
+	}
+	found, err := parse(data)
+	if err != nil || found.PID != p.PID || found.Mark != p.Mark {
+		return nil, err
+	}
+	return found.Notes, nil
+}
+
+// Close gives the file back.
+func (k *Kept) Close() error { return k.file.Close() }
 
 // Others are the pid files beside path, of daemons of the same name that other
 // users run, with their processes.

@@ -109,6 +109,14 @@ var EngineUnreachable = &Class{
 	admin: "If it repeats, look at the network between the gateway and the engine, and at the engine's garbage collection.",
 }
 
+// EngineElsewhere: the engine lives where this gateway cannot reach it.
+var EngineElsewhere = &Class{
+	name: "ENGINE_ELSEWHERE", code: codes.FailedPrecondition, http: http.StatusBadGateway,
+	cause: "The engine of the session runs on another machine and offers no relay. The session and its queries still exist.",
+	user:  "Connect to a gateway on the engine's machine, or make a new session.",
+	admin: "Set `kyuubi.engine.spark.connect.relay` to true; engines that are launched from then on can be reached from all gateways.",
+}
+
 // EngineTimeout: the engine did not answer a call that is bounded.
 var EngineTimeout = &Class{
 	name: "ENGINE_TIMEOUT", code: codes.DeadlineExceeded, http: http.StatusGatewayTimeout,
@@ -182,13 +190,13 @@ var PythonMissing = &Class{
 	admin: "Install the version and name it in `kyuubi.engine.spark.python.<minor>`.",
 }
 
-// SharedIdentity: the engine does not work as the user of the session alone. It is a
+// SharedIdentity: the engine is not that of the user of the session alone. It is a
 // warning, no error.
 var SharedIdentity = &Class{
 	name: "SHARED_IDENTITY", code: codes.FailedPrecondition, http: http.StatusFailedDependency,
-	cause: "The engine works in the name of a group or of the gateway's user, because the administrator chose so: what its users run there can see each other's data.",
+	cause: "The engine is that of several users or in the name of the gateway's user, because the administrator chose so: what its users run there can see each other's data. There is no impersonation yet, so all drivers run as the gateway's user, those of one user too.",
 	user:  "Nothing, unless your data must stay apart: then ask for the share level `USER` (`kyuubi.engine.share.level`).",
-	admin: "Keep `kyuubi.engine.share.level` at `USER` and `kyuubi.engine.doAs.enabled` at `true` where users must be kept apart.",
+	admin: "Keep `kyuubi.engine.share.level` at `USER` and `kyuubi.engine.doAs.enabled` at `true` where users must be kept apart; that drivers run as the gateway's user cannot be changed yet.",
 }
 
 // OutOfResources: the gateway's machine is short of something.
@@ -239,7 +247,7 @@ func Classes() []*Class {
 	return []*Class{
 		Unauthenticated, TokenExpired, AuthUnavailable, PermissionDenied,
 		InvalidRequest, OptionNotAllowed, OptionInvalid, PythonMissing, SharedIdentity,
-		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable, EngineTimeout, Interrupted,
+		EngineStarting, EngineLaunchFailed, EngineLaunchTimeout, EngineUnreachable, EngineElsewhere, EngineTimeout, Interrupted,
 		LimitExceeded, ShuttingDown, StoreAway, NoEngineYet, UnsupportedMethod, NotFound, Conflict, OutOfResources, Internal,
 		SessionWasChanged, SessionWasClosed, OperationUnheard,
 	}

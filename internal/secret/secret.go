@@ -18,10 +18,12 @@ import (
 
 // Labels of the keys of an engine.
 const (
-	LabelRPC       = "rpc"      // bearer token of the engine's Connect port
-	LabelRegister  = "register" // MAC of registrations
-	LabelControl   = "control"  // bearer token of the engine's control endpoint
-	LabelZooKeeper = "zk"       // password with which the engine creates its node
+	LabelRPC      = "rpc"      // bearer token of the engine's Connect port
+	LabelRegister = "register" // MAC of registrations
+	LabelControl  = "control"  // bearer token of the engine's control endpoint
+	// LabelRelay is that of the seed of the key by which the engine's relay knows gateways.
+	LabelRelay     = "relay"
+	LabelZooKeeper = "zk" // password with which the engine creates its node
 )
 
 // LabelFingerprint is the label of the key of fingerprints of configurations; it is

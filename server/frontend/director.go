@@ -236,6 +236,9 @@ func (d *Director) identify(ctx context.Context, c *proxy.Call, req proxy.Reques
 // find answers the call here, or finds or opens its session and routes it there.
 func (d *Director) find(ctx context.Context, c *call) (*proxy.Route, error) {
 	s, end, unsure := d.Sessions.Find(ctx, c.key)
+	if unsure != nil && c.Method == "ReleaseSession" {
+		return nil, unsure // another gateway may have what is to be released
+	}
 	if err := c.sameHand(s); err != nil {
 		return nil, err
 	}

@@ -38,8 +38,10 @@ func TestUnknownSessionWithoutTheStore(t *testing.T) {
 		Operation: &pb.ConfigRequest_Operation{OpType: &pb.ConfigRequest_Operation_GetAll{GetAll: &pb.ConfigRequest_GetAll{}}},
 	})
 	require.ErrorContains(t, err, "Who knows", "the client has had a session")
+	require.ErrorContains(t, h.release(t.Context(), false), "Who knows", "it would go on at another gateway")
 	require.Empty(t, h.sessions.List())
 	require.NoError(t, h.version(t.Context()))
+	require.NoError(t, h.release(t.Context(), false), "what is known here is released")
 }
 
 // TestReattachToWhatNoEngineGot: the client sends its query again, also while the session

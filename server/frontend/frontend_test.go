@@ -76,7 +76,9 @@ func (t *testEngines) Acquire(ctx context.Context, _ engine.Spec) (session.Lease
 func (t *testEngines) Census(context.Context, string) (engine.Census, error) {
 	return engine.Census{}, errors.New("silent")
 }
-func (t *testEngines) Resume(string) (session.Lease, bool) { return testLease{t.e}, true }
+func (t *testEngines) Resume(string) (session.Lease, bool)           { return testLease{t.e}, true }
+func (t *testEngines) Expect(context.Context, string, time.Duration) {}
+
 func (t *testEngines) Progress(engine.Spec) (string, bool) { return "", false }
 
 type quiet struct{}

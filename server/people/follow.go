@@ -17,7 +17,7 @@ import (
 const lag = time.Second
 
 // Run hears of what other gateways change, and ends in p what users have whom they
-// disable, until ctx ends.
+// disable or who were disabled when it began, until ctx ends.
 func (l *List) Run(ctx context.Context, p Property) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error {
@@ -41,25 +41,38 @@ func (l *List) told(r discovery.DisabledUser, gone bool) {
 func (l *List) take(r discovery.DisabledUser, gone bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	own := l.own != nil && l.own.user == r.User
+	if own {
+		l.own.told = true
+	}
 	old, was := l.disabled[r.User]
 	if gone {
 		delete(l.disabled, r.User)
 		delete(l.others, r.User)
-		return was && l.own != r.User
+		return was && !(own && l.own.to == nil)
 	}
 	l.disabled[r.User] = r
-	if l.own == r.User || was && old.By == r.By && old.Reason == r.Reason && old.Since.Equal(r.Since) {
+	if was && same(old, r) || own && l.own.to != nil && same(*l.own.to, r) {
 		return false
 	}
+	l.endLocked(r)
+	return true
+}
+
+func same(a, b discovery.DisabledUser) bool {
+	return a.By == b.By && a.Reason == b.Reason && a.Since.Equal(b.Since)
+}
+
+// endLocked has Run end what a user has.
+func (l *List) endLocked(r discovery.DisabledUser) {
 	l.others[r.User] = r
 	select {
 	case l.news <- struct{}{}:
 	default: // is told already
 	}
-	return true
 }
 
-// endOthers ends what those have whom another gateway has disabled.
+// endOthers ends what those have who were disabled elsewhere, or before this gateway started.
 func (l *List) endOthers(ctx context.Context, p Property) {
 	for {
 		select {
@@ -93,13 +106,13 @@ func (l *List) next() (r discovery.DisabledUser, more bool) {
 
 func (l *List) endOne(ctx context.Context, p Property, r discovery.DisabledUser) {
 	ended, err := p.EndAll(ctx, r.User, whyEnded(r.User, r.By))
-	if err != nil {
-		l.log.Warn("not all of a user whom another gateway has disabled has ended here; disable the user again to end what is left",
-			"user", r.User, "err", err)
-		return
+	switch {
+	case err != nil:
+		l.log.Warn("not all of a disabled user has ended here; disable the user again to end what is left", "user", r.User, "by", r.By, "err", err)
+	case ended != Ended{}:
+		l.log.Info("what a disabled user had here has ended", "user", r.User, "by", r.By, "calls", ended.Calls,
+			"sessions", ended.Sessions, "engines", ended.Engines, "tokens", ended.Tokens)
 	}
-	l.log.Info("a user whom another gateway has disabled has nothing here any more", "user", r.User, "calls", ended.Calls,
-		"sessions", ended.Sessions, "engines", ended.Engines, "tokens", ended.Tokens)
 }
 
 // whyEnded is what is told of the property of a user.

@@ -154,7 +154,7 @@ func TestAllGatewaysHear(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.Error(t, late.Denied("bob"))
-		require.Empty(t, late.endings(), "it was over before")
+		require.Equal(t, []string{"bob: User bob was disabled by root."}, late.endings(), "nobody knows whether all of it was over")
 
 		was, err := other.Enable(t.Context(), "BOB", "root")
 		require.NoError(t, err)
@@ -197,6 +197,53 @@ func TestChangedBack(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, other.endings())
 		require.NoError(t, other.Denied("bob"))
+	})
+}
+
+// TestTwoChangesAtOnce: the later one counts at both gateways, also where the earlier one is
+// answered last.
+func TestTwoChangesAtOnce(t *testing.T) {
+	disable := func(g gateway) { _, _ = g.Disable(context.Background(), g.property, "bob", "olga", "") }
+	enable := func(g gateway) { _, _ = g.Enable(context.Background(), "bob", "root") }
+	for name, tc := range map[string]struct {
+		first, then func(gateway)
+		disabled    bool
+	}{"enabled at last": {disable, enable, false}, "disabled at last": {enable, disable, true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBoard()
+				one, other := b.gateway(t), b.gateway(t)
+				one.disable(t, "bob")
+				time.Sleep(2 * time.Second)
+				before := len(one.endings())
+				b.slow = time.Second
+				var both sync.WaitGroup
+				both.Go(func() { tc.first(one) })
+				time.Sleep(time.Second / 2)
+				both.Go(func() { tc.then(other) })
+				both.Wait()
+				time.Sleep(2 * time.Second)
+				for _, g := range []gateway{one, other} {
+					require.Equal(t, tc.disabled, g.Denied("bob") != nil)
+				}
+				if tc.disabled {
+					require.Greater(t, len(one.endings()), before, "what came in between has ended")
+				}
+			})
+		})
+	}
+}
+
+// TestAGatewayThatDiedInBetween: the next start ends what is left.
+func TestAGatewayThatDiedInBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		b.all["bob"] = discovery.DisabledUser{User: "bob", By: "root"}
+		g := b.gateway(t)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.Equal(t, []string{"bob: User bob was disabled by root."}, g.endings())
+		require.Contains(t, g.said.String(), "what a disabled user had here has ended")
 	})
 }
 

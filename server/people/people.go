@@ -55,15 +55,26 @@ type List struct {
 
 	mu       sync.RWMutex
 	disabled map[string]discovery.DisabledUser // by the name, in lower case
-	// own is the name that this gateway is changing, "" if none.
-	own string
-	// others are those whom another gateway has disabled and whose property is to end.
+	// own is what this gateway is changing, nil if nothing.
+	own *change
+	// others are those whom another gateway, or this one before it ended, has disabled and
+	// whose property is to end.
 	others map[string]discovery.DisabledUser
 	// news has something when others got one more.
 	news chan struct{}
 }
 
-// New reads the list from the store.
+// change is one that this gateway makes.
+type change struct {
+	user string
+	// to is the record that is written, nil for one that is deleted.
+	to *discovery.DisabledUser
+	// told says that the store has told of the user since the change began.
+	told bool
+}
+
+// New reads the list from the store. What those on it have is ended by Run: the gateway that
+// disabled them may have died in between.
 func New(ctx context.Context, store Store, log *slog.Logger) (*List, error) {
 	records, err := store.Disabled(ctx)
 	if err != nil {
@@ -75,6 +86,7 @@ func New(ctx context.Context, store Store, log *slog.Logger) (*List, error) {
 	}
 	for _, r := range records {
 		l.disabled[r.User] = r
+		l.endLocked(r)
 	}
 	return l, nil
 }
@@ -114,8 +126,7 @@ func (l *List) Disable(ctx context.Context, p Property, user, by, reason string)
 		return Ended{}, errs.New(errs.InvalidRequest, "The reason has %d bytes and may have %d.", len(reason), maxReason)
 	}
 	r := discovery.DisabledUser{User: strings.ToLower(user), By: by, Since: time.Now().UTC().Truncate(time.Second), Reason: reason}
-	err := l.change(ctx, r.User, func() error { return l.store.PutDisabled(ctx, r) }, func() { l.disabled[r.User] = r })
-	if err != nil {
+	if err := l.change(ctx, change{user: r.User, to: &r}); err != nil {
 		return Ended{}, notTaken(err, "User %s was not disabled", user)
 	}
 	l.log.Warn("user disabled", "user", user, "by", by)
@@ -128,8 +139,7 @@ func (l *List) Enable(ctx context.Context, user, by string) (bool, error) {
 		return false, nil
 	}
 	key := strings.ToLower(user)
-	err := l.change(ctx, key, func() error { return l.store.DeleteDisabled(ctx, key) }, func() { delete(l.disabled, key) })
-	if err != nil {
+	if err := l.change(ctx, change{user: key}); err != nil {
 		return false, notTaken(err, "User %s is still disabled", user)
 	}
 	l.log.Warn("user enabled", "user", user, "by", by)
@@ -146,27 +156,39 @@ func notTaken(err error, what, user string) error {
 }
 
 // change writes to the store and then to memory. Who may come in is never
-// known to nobody but this process.
-func (l *List) change(ctx context.Context, user string, write func() error, then func()) error {
+// known to nobody but this process. What the store tells meanwhile counts more than what was
+// written: another gateway may have written later.
+func (l *List) change(ctx context.Context, c change) error {
 	select {
 	case l.changing <- struct{}{}:
 		defer func() { <-l.changing }()
 	case <-ctx.Done():
 		return errors.Join(errors.New("another change is under way"), context.Cause(ctx))
 	}
-	l.setOwn(user)
-	defer l.setOwn("")
-	if err := write(); err != nil {
-		return err
-	}
+	l.begin(&c)
+	err := l.write(ctx, c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	then()
-	return nil
+	l.own = nil
+	switch {
+	case err != nil || c.told:
+	case c.to == nil:
+		delete(l.disabled, c.user)
+	default:
+		l.disabled[c.user] = *c.to
+	}
+	return err
 }
 
-func (l *List) setOwn(user string) {
+func (l *List) begin(c *change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.own = user
+	l.own = c
+}
+
+func (l *List) write(ctx context.Context, c change) error {
+	if c.to == nil {
+		return l.store.DeleteDisabled(ctx, c.user)
+	}
+	return l.store.PutDisabled(ctx, *c.to)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"roundhouse/auth"
+	engines "roundhouse/engine"
 )
 
 // Sessions are the sessions of this gateway. A session is known by its user and
@@ -27,6 +28,9 @@ type Sessions interface {
 // Engines are the engines of this gateway.
 type Engines interface {
 	Engines() []EngineView
+	// CurrentFingerprints are, by the reference ids of engines, those of the
+	// configuration that a launch of today would have, as far as they are known.
+	CurrentFingerprints() map[string]string
 	// Stop ends an engine, by force with kill; the reason is shown to the users
 	// of its sessions.
 	Stop(ctx context.Context, refID string, kill bool, reason string) error
@@ -74,10 +78,13 @@ type SessionView struct {
 	EngineRef  string
 	EngineName string
 	EngineURL  string
-	Opened     time.Time
+	// Instance is the host:port of the Connect port of the gateway that opened it.
+	Instance string
+	Opened   time.Time
+	// LastAccess is the last call, and Operations counts the operations started so far: zero
+	// and nil where only other gateways know.
 	LastAccess time.Time
-	// Operations counts the operations started so far.
-	Operations int
+	Operations *int
 	// Failure says why the session could not open, in a sentence.
 	Failure string
 }
@@ -108,12 +115,15 @@ type EngineView struct {
 	AppDiagnostic string
 	// Queue is the place in the launch queue, 0 outside of it.
 	Queue int
-	// Fingerprint is that of the configuration that it was launched with,
-	// CurrentFingerprint that of a launch of today; "" where it is not known.
-	Fingerprint, CurrentFingerprint string
+	// Fingerprint is that of the configuration that it was launched with; "" where it is
+	// not known.
+	Fingerprint string
 	// Place tells the machine of its process from others.
 	Place string
 }
+
+// shared says whether the engine is that of a group or of all users.
+func (v EngineView) shared() bool { return engines.ShareLevel(v.ShareLevel).Shared() }
 
 // Welcome answers a registration.
 type Welcome struct {

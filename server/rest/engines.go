@@ -18,11 +18,8 @@ import (
 // defaultSubdomain is the subdomain of an engine that nobody named.
 const defaultSubdomain = "default"
 
-// Levels of kyuubi.engine.share.level at which several users share an engine.
-const (
-	levelGroup  = "GROUP"
-	levelServer = "SERVER"
-)
+// levelServer is the level of kyuubi.engine.share.level at which all users share an engine.
+const levelServer = "SERVER"
 
 // engineData is an engine in Kyuubi's shape; the fields from RefID on are ours.
 type engineData struct {
@@ -64,8 +61,9 @@ func (s *Server) listEngines(c *call) error {
 		return err
 	}
 	list := []engineData{}
+	today := s.o.Engines.CurrentFingerprints()
 	for _, v := range s.matching(c, filter, See) {
-		list = append(list, engineJSON(v, c.caller.Admin))
+		list = append(list, engineJSON(v, today[v.RefID], c.caller.Admin))
 	}
 	writeJSON(c.w, http.StatusOK, list)
 	return nil
@@ -138,9 +136,6 @@ func (s *Server) mayEngine(c *call, do Action, v EngineView) bool {
 	return s.may(c, do, v.User)
 }
 
-// shared says whether the engine is that of a group or of all users.
-func (v EngineView) shared() bool { return v.ShareLevel == levelGroup || v.ShareLevel == levelServer }
-
 // engineQuery reads the parameters of Kyuubi (type, sharelevel, subdomain,
 // proxyUser or hive.server2.proxy.user) and ours (refId, all). By default a
 // call means the caller's own engines.
@@ -192,7 +187,7 @@ func (f engineFilter) String() string {
 	return strings.Join(pairs, ", ")
 }
 
-func engineJSON(v EngineView, full bool) engineData {
+func engineJSON(v EngineView, today string, full bool) engineData {
 	attributes := maps.Clone(v.Attributes)
 	delete(attributes, "mac")
 	if attributes == nil {
@@ -202,7 +197,7 @@ func engineJSON(v EngineView, full bool) engineData {
 		Version: v.Version, User: v.User, EngineType: v.Type, ShareLevel: v.ShareLevel, Subdomain: v.Subdomain,
 		Instance: v.Address, Namespace: v.Path, Attributes: attributes,
 		RefID: v.RefID, State: v.State, Sessions: v.Sessions, SubmitTime: millis(v.Submitted), QueuePosition: v.Queue,
-		AppState: v.AppState, AppDiagnostic: v.AppDiagnostic, Configuration: v.configuration(),
+		AppState: v.AppState, AppDiagnostic: v.AppDiagnostic, Configuration: v.configuration(today),
 	}
 	if full {
 		data.Place, data.PID, data.Log = v.Place, v.PID, v.LogPath

@@ -46,7 +46,9 @@ type world struct {
 	log      []string // what was asked for, one line each
 	openErr  error
 	regErr   error
-	endErr   error // of Close and Stop
+	endErr   error  // of Close, Stop and Retire
+	endure   string // the one engine that endErr is about, if set
+	config   string // of the second gateway
 	tokenErr error
 }
 
@@ -90,6 +92,10 @@ func (w *world) Close(_ context.Context, user, id, reason string) error {
 
 func (w *world) Engines() []EngineView { return w.engines }
 
+func (w *world) CurrentFingerprints() map[string]string {
+	return map[string]string{aliceEngine: "f2", namedEngine: "f3"}
+}
+
 func (w *world) Stop(_ context.Context, refID string, kill bool, reason string) error {
 	if kill {
 		reason = "KILL " + reason
@@ -100,13 +106,16 @@ func (w *world) Stop(_ context.Context, refID string, kill bool, reason string) 
 
 func (w *world) Retire(_ context.Context, refID, reason string) error {
 	w.note("retire", refID, reason)
+	if w.endure != "" && w.endure != refID {
+		return nil
+	}
 	return w.endErr
 }
 
 func (w *world) Servers() []ServerView {
 	return []ServerView{
-		{ID: "g1", Namespace: "/kyuubi_spark_connect", Address: "one:15002", REST: "one:10099", Version: "0.2.0", Place: "m1", Since: time.UnixMilli(1_700_000_000_000)},
-		{Address: "[::1]:15002", Draining: true},
+		{ID: "g1", Namespace: "/kyuubi_spark_connect", Address: "one:15002", REST: "one:10099", Version: "0.2.0", Config: "c1", Place: "m1", Since: time.UnixMilli(1_700_000_000_000)},
+		{Address: "[::1]:15002", Config: or(w.config, "c1"), Draining: true},
 	}
 }
 
@@ -194,7 +203,7 @@ func aWorld() *world {
 				ID: aliceSession, User: "alice", Name: "report", RemoteID: "r-1", ClientAddress: "192.0.2.7", Client: "_SPARK_CONNECT_PYTHON",
 				Options:  map[string]string{"spark.driver.memory": "2g", "spark.x.password": "hunter2", "spark.note": "a token of love"},
 				EngineID: "local-17", EngineRef: aliceEngine, EngineName: "kyuubi_USER", EngineURL: "host:4040",
-				Opened: opened, LastAccess: opened.Add(time.Second), Operations: 3,
+				Opened: opened, LastAccess: opened.Add(time.Second), Operations: new(3), Instance: "one:15002",
 			},
 			{ID: sharedID, User: "alice", Opened: opened},
 			{ID: sharedID, User: "bob", Opened: opened},
@@ -205,10 +214,10 @@ func aWorld() *world {
 				RefID: aliceEngine, Version: "1", User: "alice", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "default",
 				Address: "127.0.0.1:41123", Path: "/kyuubi_1_USER_SPARK_CONNECT/alice/default", State: "running", Sessions: 1,
 				Attributes: map[string]string{"kyuubi.engine.id": "local-17", "mac": "0123"}, Submitted: opened, PID: 4711, LogPath: "/l/engine.log",
-				Fingerprint: "f1", CurrentFingerprint: "f2", Place: "m1",
+				Fingerprint: "f1", Place: "m1",
 			},
 			{RefID: bobEngine, User: "bob", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "default", Path: "/b", State: "starting"},
-			{RefID: namedEngine, User: "alice", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "etl", Path: "/e", State: "running", Fingerprint: "f3", CurrentFingerprint: "f3"},
+			{RefID: namedEngine, User: "alice", Type: "SPARK_CONNECT", ShareLevel: "USER", Subdomain: "etl", Path: "/e", State: "running", Fingerprint: "f3"},
 		},
 	}
 }

@@ -67,11 +67,42 @@ func TestRefreshSaysWhy(t *testing.T) {
 	require.Equal(t, []any{"old", "m1", "current"}, []any{list[0]["configuration"], list[0]["place"], list[1]["configuration"]})
 }
 
+// TestRefreshTellsOfEach: a failure hides no other engine.
+func TestRefreshTellsOfEach(t *testing.T) {
+	w := aWorld()
+	w.endErr, w.endure = errs.New(errs.EngineUnreachable, "It does not answer."), aliceEngine
+	reply := serve(t, options(w)).do("root", "POST", "/api/v1/admin/engines/refresh?all=true", "")
+	require.Equal(t, http.StatusOK, reply.Code)
+	list := decode[[]map[string]any](t, reply.Body.String())
+	require.Len(t, list, 2)
+	require.Equal(t, []any{aliceEngine, "[GATEWAY.ENGINE_UNREACHABLE] It does not answer."}, []any{list[0]["refId"], list[0]["error"]})
+	require.Equal(t, namedEngine, list[1]["refId"])
+	require.NotContains(t, list[1], "error")
+}
+
+// TestNoRefreshWhileGatewaysDiffer: what one of them has just launched is old for the other.
+func TestNoRefreshWhileGatewaysDiffer(t *testing.T) {
+	for query, forced := range map[string]bool{"": false, "?all=true": false, "?dryRun=true": false, "?force=false": false, "?force=true": true} {
+		w := aWorld()
+		w.config = "c2"
+		reply := serve(t, options(w)).do("root", "POST", "/api/v1/admin/engines/refresh"+query, "")
+		if forced {
+			require.Equal(t, http.StatusOK, reply.Code)
+			require.NotEmpty(t, decode[[]map[string]any](t, reply.Body.String()))
+			continue
+		}
+		require.Equal(t, http.StatusConflict, reply.Code, query)
+		require.Contains(t, message(t, reply), "one:15002 has c1, [::1]:15002 has c2")
+		require.Contains(t, message(t, reply), "--force")
+		require.Empty(t, w.done())
+	}
+}
+
 func TestListServers(t *testing.T) {
 	list := decode[[]map[string]any](t, serve(t, options(aWorld())).do("root", "GET", "/api/v1/admin/server", "").Body.String())
 	require.Equal(t, map[string]any{
 		"nodeName": "g1", "namespace": "/kyuubi_spark_connect", "instance": "one:15002", "host": "one", "port": 15002.0,
-		"attributes": map[string]any{"version": "0.2.0", "rest": "one:10099", "place": "m1"}, "status": "Running", "startTime": 1_700_000_000_000.0,
+		"attributes": map[string]any{"version": "0.2.0", "rest": "one:10099", "place": "m1", "config": "c1"}, "status": "Running", "startTime": 1_700_000_000_000.0,
 	}, list[0])
 	require.Equal(t, []any{"[::1]:15002", "::1", "Draining"}, []any{list[1]["nodeName"], list[1]["host"], list[1]["status"]})
 }

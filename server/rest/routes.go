@@ -91,7 +91,7 @@ func routes() []route {
 		{method: http.MethodGet, path: v1 + "/admin/engine", rule: user, query: engineQuery, serve: (*Server).listEngines},
 		{method: http.MethodDelete, path: v1 + "/admin/engine", rule: user, query: append(engineQuery, "kill"), slow: true, serve: (*Server).stopEngines},
 
-		{method: http.MethodPost, path: v1 + "/admin/engines/refresh", rule: admin, query: []string{"user", "refId", "all", "dryRun"}, slow: true, serve: (*Server).refreshEngines},
+		{method: http.MethodPost, path: v1 + "/admin/engines/refresh", rule: admin, query: []string{"user", "refId", "all", "dryRun", "force"}, slow: true, serve: (*Server).refreshEngines},
 		{method: http.MethodGet, path: v1 + "/admin/server", rule: admin, serve: (*Server).listServers},
 
 		{method: http.MethodPut, path: v1 + "/internal/engines/{refId}", rule: engine, serve: (*Server).registerEngine},

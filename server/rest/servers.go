@@ -24,6 +24,8 @@ type ServerView struct {
 	// Address and REST are the host:port of its two doors.
 	Address, REST string
 	Version       string
+	// Config tells its configuration of engines from those of others; "" where it is not known.
+	Config string
 	// Place tells machines, and containers on them, apart.
 	Place string
 	Since time.Time
@@ -57,7 +59,7 @@ func serverJSON(v ServerView) serverData {
 	number, _ := strconv.Atoi(port)
 	data := serverData{
 		NodeName: or(v.ID, v.Address), Namespace: v.Namespace, Instance: v.Address, Host: or(host, v.Address), Port: number,
-		Attributes: map[string]string{"version": v.Version, "rest": v.REST, "place": v.Place},
+		Attributes: map[string]string{"version": v.Version, "rest": v.REST, "place": v.Place, "config": v.Config},
 		Status:     "Running", StartTime: millis(v.Since),
 	}
 	if v.Draining {

@@ -26,7 +26,8 @@ type sessionHandle struct {
 	Hint           string `json:"hint,omitempty"`
 }
 
-// sessionData is a session in a list. EngineRef and Client are ours.
+// sessionData is a session in a list. EngineRef and Client are ours. What only another
+// gateway knows is left out.
 type sessionData struct {
 	Identifier      string            `json:"identifier"`
 	RemoteID        string            `json:"remoteId"`
@@ -34,8 +35,8 @@ type sessionData struct {
 	IPAddr          string            `json:"ipAddr"`
 	Conf            map[string]string `json:"conf"`
 	CreateTime      int64             `json:"createTime"`
-	Duration        int64             `json:"duration"`
-	IdleTime        int64             `json:"idleTime"`
+	Duration        *int64            `json:"duration,omitempty"`
+	IdleTime        *int64            `json:"idleTime,omitempty"`
 	Exception       string            `json:"exception"`
 	SessionType     string            `json:"sessionType"`
 	KyuubiInstance  string            `json:"kyuubiInstance"`
@@ -43,7 +44,7 @@ type sessionData struct {
 	EngineName      string            `json:"engineName"`
 	EngineURL       string            `json:"engineUrl"`
 	SessionName     string            `json:"sessionName"`
-	TotalOperations int               `json:"totalOperations"`
+	TotalOperations *int              `json:"totalOperations,omitempty"`
 	EngineRef       string            `json:"engineRefId"`
 	Client          string            `json:"client"`
 }
@@ -68,7 +69,7 @@ type sessionEvent struct {
 	OpenedTime      int64             `json:"openedTime"`
 	StartTime       int64             `json:"startTime"`
 	EndTime         int64             `json:"endTime"`
-	TotalOperations int               `json:"totalOperations"`
+	TotalOperations *int              `json:"totalOperations,omitempty"`
 	EngineRef       string            `json:"engineRefId"`
 	Client          string            `json:"client"`
 }
@@ -132,7 +133,7 @@ func (s *Server) showSession(c *call) error {
 	writeJSON(c.w, http.StatusOK, sessionEvent{
 		SessionID: v.ID, SessionType: interactive, SessionName: v.Name, RemoteSessionID: v.RemoteID,
 		EngineID: v.EngineID, EngineName: v.EngineName, EngineURL: v.EngineURL, EngineRef: v.EngineRef,
-		User: v.User, ClientIP: v.ClientAddress, ServerIP: s.o.Remote.Address, Client: v.Client,
+		User: v.User, ClientIP: v.ClientAddress, ServerIP: v.Instance, Client: v.Client,
 		Conf: s.redact(v.Options), EventTime: time.Now().UnixMilli(), OpenedTime: millis(v.Opened),
 		StartTime: millis(v.Opened), TotalOperations: v.Operations,
 	})
@@ -245,7 +246,7 @@ func (s *Server) sessionList(views []SessionView) []sessionData {
 		list = append(list, sessionData{
 			Identifier: v.ID, RemoteID: v.RemoteID, User: v.User, IPAddr: v.ClientAddress, Conf: s.redact(v.Options),
 			CreateTime: millis(v.Opened), Duration: since(v.Opened, v.LastAccess), IdleTime: since(v.LastAccess, now),
-			Exception: v.Failure, SessionType: interactive, KyuubiInstance: s.o.Remote.Address,
+			Exception: v.Failure, SessionType: interactive, KyuubiInstance: v.Instance,
 			EngineID: v.EngineID, EngineName: v.EngineName, EngineURL: v.EngineURL, SessionName: v.Name,
 			TotalOperations: v.Operations, EngineRef: v.EngineRef, Client: v.Client,
 		})
@@ -261,10 +262,10 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// since is the time between two moments in milliseconds, 0 when one is unset.
-func since(from, to time.Time) int64 {
+// since is the time between two moments in milliseconds, nil when one is unset.
+func since(from, to time.Time) *int64 {
 	if from.IsZero() || to.IsZero() {
-		return 0
+		return nil
 	}
-	return max(0, to.Sub(from).Milliseconds())
+	return new(max(0, to.Sub(from).Milliseconds()))
 }

@@ -30,12 +30,14 @@ const (
 	ExitUsage = 2
 	// ExitNotRunning: status found no gateway (the code of LSB init scripts).
 	ExitNotRunning = 3
+	// ExitEnginesGoOn: stop --engines has ended the gateway, and others serve its engines.
+	ExitEnginesGoOn = 4
 )
 
 // Gateway is the server as the command line runs it.
 type Gateway interface {
 	// Run serves until ctx ends, then ends in an orderly way, and its engines,
-	// too, if withEngines is closed.
+	// too, if withEngines is closed; a *server.EnginesGoOnError says that they go on.
 	Run(ctx context.Context, withEngines <-chan struct{}) error
 	// Ready is closed once clients are served.
 	Ready() <-chan struct{}

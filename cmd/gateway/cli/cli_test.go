@@ -156,6 +156,31 @@ func TestStopWithEnginesThatDoNotEnd(t *testing.T) {
 	m.requireRun(ExitOK, "stop")
 }
 
+// TestStopWithEnginesOfSeveralGateways: what the gateway itself knows is told, and nothing of
+// the store that it had when it was alone.
+func TestStopWithEnginesOfSeveralGateways(t *testing.T) {
+	for kind, want := range map[string]struct {
+		code         int
+		said, failed string
+	}{
+		"fine":     {ExitOK, "so they were told to end", ""},
+		"clinging": {ExitOK, "so they were told to end", ""},
+		"several":  {ExitEnginesGoOn, "The gateway has stopped.", "the engines go on, because 2 other gateways serve them"},
+		"lost":     {ExitFailure, "The gateway has stopped.", "whether its engines go on cannot be told"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			m := newMachine(t, kind)
+			secret := filepath.Join(m.home, "secret")
+			require.NoError(t, os.WriteFile(secret, []byte(strings.Repeat("ab", 32)), 0o600))
+			m.configure("kyuubi.frontend.spark.connect.enabled=true\nkyuubi.ha.addresses=127.0.0.1:2181\nkyuubi.server.cluster.secret.file=" + secret + "\n")
+			m.requireRun(ExitOK, "start")
+			stopped := m.requireRun(want.code, "stop", "--engines")
+			require.Contains(t, stopped.stdout, want.said)
+			require.Contains(t, stopped.stderr, want.failed)
+		})
+	}
+}
+
 // TestStopWithEnginesDuringAStop: it adds the engines, and cuts nothing off.
 func TestStopWithEnginesDuringAStop(t *testing.T) {
 	m := newMachine(t, "draining")

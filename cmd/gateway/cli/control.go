@@ -48,7 +48,8 @@ func (a *app) stopCommand() *cobra.Command {
 		func(ctx context.Context) error { return a.stop(ctx, f) })
 	cmd.Long = `Stop the gateway and wait until it is gone. It takes no new clients and lets calls under way
 end, for kyuubi.server.graceful.shutdown.timeout at most; their clients go on at another gateway, or at
-this one once it is back. Engines and sessions go on.`
+this one once it is back. Engines and sessions go on. With --engines they end, too, unless other
+gateways serve them: then the exit code is 4.`
 	f.define(cmd, "timeout")
 	cmd.Flags().BoolVar(&f.engines, "engines", false, "stop the engines too; their sessions end")
 	cmd.MarkFlagsMutuallyExclusive("now", "engines")
@@ -153,16 +154,43 @@ func (a *app) stop(parent context.Context, f stopFlags) error {
 	a.say("Stopping the gateway (pid %d).", p.PID)
 	o := daemon.StopOptions{Now: f.now, Progress: func() { a.sayCalls(files.PID) }}
 	if f.engines {
-		o.Signal = withEngines
+		return a.stopWithEngines(ctx, p, o, files.PID)
 	}
+	return a.stopProcess(ctx, p, o)
+}
+
+func (a *app) stopProcess(ctx context.Context, p daemon.Process, o daemon.StopOptions) error {
 	if err := daemon.Stop(ctx, p, o); err != nil {
 		return fmt.Errorf("the gateway is not stopped yet, `gateway stop --now` ends it at once: %w", err)
 	}
 	a.say("The gateway has stopped.")
-	if f.engines {
+	return nil
+}
+
+// stopWithEngines tells also whether the engines have ended.
+func (a *app) stopWithEngines(ctx context.Context, p daemon.Process, o daemon.StopOptions, pidFile string) error {
+	last, err := daemon.Keep(pidFile)
+	if err != nil {
+		return err
+	}
+	defer last.Close()
+	o.Signal = withEngines
+	if err := a.stopProcess(ctx, p, o); err != nil {
+		return err
+	}
+	if p.Notes[noteShared] == "" {
 		return a.remaining(p.Notes[noteData])
 	}
-	return nil
+	notes, err := last.Notes(p)
+	switch outcome := notes[noteEngines]; outcome {
+	case "":
+		return errors.Join(errors.New("whether its engines go on cannot be told: `gateway engines` of another gateway lists them"), err)
+	case enginesEnd:
+		a.say("No other gateway serves its engines, so they were told to end. The log of the gateway names those that did not.")
+		return nil
+	default:
+		return &exitError{code: ExitEnginesGoOn, err: errors.New(outcome)}
+	}
 }
 
 // sayCalls tells what a gateway that ends waits for.

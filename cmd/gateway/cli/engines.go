@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -41,6 +42,7 @@ type (
 		Subdomain string `json:"subdomain"`
 		Sessions  int    `json:"sessions"`
 		Reason    string `json:"reason"`
+		Error     string `json:"error"`
 	}
 	runningServer struct {
 		Namespace  string `json:"namespace"`
@@ -51,6 +53,7 @@ type (
 			Version string `json:"version"`
 			REST    string `json:"rest"`
 			Place   string `json:"place"`
+			Config  string `json:"config"`
 		} `json:"attributes"`
 	}
 )
@@ -82,9 +85,9 @@ func (a *app) listEngines(ctx context.Context, f access) error {
 func (a *app) refreshCommand() *cobra.Command {
 	var f access
 	var of, ref string
-	var all, dry bool
+	var all, dry, force bool
 	cmd := command("refresh", "Replace engines whose configuration has changed, without breaking sessions", func(ctx context.Context) error {
-		query := url.Values{"all": {strconv.FormatBool(all)}, "dryRun": {strconv.FormatBool(dry)}}
+		query := url.Values{"all": {strconv.FormatBool(all)}, "dryRun": {strconv.FormatBool(dry)}, "force": {strconv.FormatBool(force)}}
 		if of != "" {
 			query.Set("user", of)
 		}
@@ -94,9 +97,11 @@ func (a *app) refreshCommand() *cobra.Command {
 		return a.refreshEngines(ctx, f, query, dry)
 	})
 	cmd.Long = `Replace engines whose configuration has changed, without breaking sessions: such an engine
-takes no new session and ends with its last one; the next session gets a new engine.`
+takes no new session and ends with its last one; the next session gets a new engine. While gateways
+have different configurations nothing is replaced but with --force.`
 	cmd.Flags().BoolVar(&all, "all", false, "replace engines too whose configuration has not changed")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell which ones, and replace none")
+	cmd.Flags().BoolVar(&force, "force", false, "even while gateways have different configurations; that of the one that is asked counts")
 	cmd.Flags().StringVar(&of, "of", "", "replace the engines of this user alone")
 	cmd.Flags().StringVar(&ref, "engine", "", "replace this engine alone")
 	f.define(cmd)
@@ -117,7 +122,12 @@ func (a *app) refreshEngines(ctx context.Context, f access, query url.Values, dr
 		return nil
 	}
 	table := a.table("ENGINE", "USER", "SUBDOMAIN", "SESSIONS", "REASON")
+	var failed []string
 	for _, e := range retired {
+		if e.Error != "" {
+			failed = append(failed, e.RefID+": "+e.Error)
+			continue
+		}
 		table.row(e.RefID, e.User, e.Subdomain, strconv.Itoa(e.Sessions), e.Reason)
 	}
 	if err := table.Flush(); err != nil {
@@ -127,6 +137,9 @@ func (a *app) refreshEngines(ctx context.Context, f access, query url.Values, dr
 		a.say("Nothing was changed (--dry-run).")
 	} else {
 		a.say("They take no new session and end with their last one.")
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("%d of them were not replaced and take new sessions: %s", len(failed), strings.Join(failed, "; "))
 	}
 	return nil
 }
@@ -147,9 +160,9 @@ func (a *app) listServers(ctx context.Context, f access) error {
 	if err := c.call(ctx, http.MethodGet, serversPath, nil, &all); err != nil {
 		return err
 	}
-	table := a.table("NAMESPACE", "SPARK CONNECT", "REST", "VERSION", "STATUS", "AGE", "PLACE")
+	table := a.table("NAMESPACE", "SPARK CONNECT", "REST", "VERSION", "STATUS", "AGE", "CONFIGURATION", "PLACE")
 	for _, s := range all {
-		table.row(s.Namespace, s.Instance, s.Attributes.REST, s.Attributes.Version, s.Status, age(s.StartTime), s.Attributes.Place)
+		table.row(s.Namespace, s.Instance, s.Attributes.REST, s.Attributes.Version, s.Status, age(s.StartTime), cmp.Or(s.Attributes.Config, "unknown"), s.Attributes.Place)
 	}
 	return table.Flush()
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"roundhouse/conf"
+	"roundhouse/server"
 )
 
 // kindVariable makes this test binary the gateway program, with a server of
@@ -64,7 +65,8 @@ func fakeRemaining(kind string) func(string) ([]string, error) {
 
 // Run plays its kind: "fine" ends when told, and so does "clinging"; "broken"
 // fails before it serves, "dying" after that, "deaf" hears nothing, "slow" never
-// serves, "draining" ends with its engines only.
+// serves, "draining" ends with its engines only; "several" is one of several gateways, "lost"
+// one whose end fails.
 func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	switch f.kind {
 	case "broken":
@@ -80,7 +82,7 @@ func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
 		<-ctx.Done()
 		fmt.Fprintln(os.Stderr, "draining")
 		<-withEngines
-	case "fine", "clinging":
+	case "fine", "clinging", "several", "lost":
 		close(f.ready)
 	}
 	select {
@@ -89,6 +91,7 @@ func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
 		select {
 		case <-withEngines:
 			fmt.Fprintln(os.Stderr, "ended with engines")
+			return map[string]error{"several": &server.EnginesGoOnError{Gateways: 2}, "lost": errors.New("the store broke")}[f.kind]
 		default:
 		}
 		return nil

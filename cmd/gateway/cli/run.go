@@ -17,19 +17,27 @@ import (
 	"roundhouse/conf"
 	"roundhouse/internal/daemon"
 	"roundhouse/internal/version"
+	"roundhouse/server"
 )
 
-// The notes in the pid file: noteData tells stop where the store is, status shows
-// the others.
+// The notes in the pid file: noteData and noteShared tell stop where the store is, status
+// shows the others.
 const (
 	noteData    = "data"
+	noteShared  = "shared" // the store is that of several gateways
 	noteConnect = "connect"
 	noteREST    = "rest"
 	noteTrust   = "trust"
 	noteLog     = "log"
 	// noteCalls tells, while the gateway ends, how many calls are under way.
 	noteCalls = "calls"
+	// noteEngines tells what became of engines that were to end with the gateway: enginesEnd,
+	// or why they go on.
+	noteEngines = "engines"
 )
+
+// enginesEnd is noteEngines of those that were told to end.
+const enginesEnd = "end"
 
 // tellCalls is how often an ending gateway notes its calls.
 const tellCalls = time.Second
@@ -78,7 +86,7 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 		log.Warn("the gateway before this one did not end in an orderly way", "err", earlier)
 	}
 	defer func() { err = errors.Join(err, pidFile.Release()) }()
-	if err := pidFile.Note(map[string]string{noteData: conf.ServerDataDir.Get(c)}); err != nil {
+	if err := pidFile.Note(firstNotes(c)); err != nil {
 		return err
 	}
 	a.remark(c)
@@ -101,6 +109,31 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 		tell: func() error { return pidFile.Put(noteCalls, strconv.Itoa(gateway.Calls())) },
 	})
 	log.Info("gateway stopped", "why", cmp.Or(err, context.Cause(ctx)))
+	return endedWith(pidFile, asked, err)
+}
+
+// firstNotes are those of a gateway that begins.
+func firstNotes(c *conf.Conf) map[string]string {
+	notes := map[string]string{noteData: conf.ServerDataDir.Get(c)}
+	if c.Clustered() {
+		notes[noteShared] = "true"
+	}
+	return notes
+}
+
+// endedWith notes what became of the engines, if they were to end with a gateway.
+func endedWith(pidFile *daemon.PIDFile, asked requests, err error) error {
+	var goOn *server.EnginesGoOnError
+	if errors.As(err, &goOn) {
+		return &exitError{code: ExitEnginesGoOn, err: errors.Join(err, pidFile.Put(noteEngines, goOn.Error()))}
+	}
+	select {
+	case <-asked.engines:
+		if err == nil {
+			return pidFile.Put(noteEngines, enginesEnd)
+		}
+	default:
+	}
 	return err
 }
 
@@ -145,7 +178,8 @@ func (a *app) attend(ctx context.Context, l life) error {
 func (a *app) announce(c *conf.Conf, g Gateway, pidFile *daemon.PIDFile, logPlace string, readyFD int) error {
 	b := banner(c, g, logPlace, a.getenv)
 	fmt.Fprint(a.stdout, b)
-	notes := map[string]string{noteData: conf.ServerDataDir.Get(c), noteConnect: "sc://" + g.ConnectAddr(), noteREST: restURL(c, g)}
+	notes := firstNotes(c)
+	notes[noteConnect], notes[noteREST] = "sc://"+g.ConnectAddr(), restURL(c, g)
 	if needed := trust(c); needed != "" {
 		notes[noteTrust] = needed
 	}

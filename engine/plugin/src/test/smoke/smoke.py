@@ -161,6 +161,18 @@ def case_unused(world):
     assert exit_code(engine) == 0 and stop_reasons(engine) == ["unused"]
 
 
+def case_hold(world):
+    """A held engine waits for a session, and no longer once that one came and went."""
+    engine = world.engine({"spark.kyuubi.session.engine.spark.max.initial.wait": "4000",
+                           "spark.kyuubi.session.engine.idle.timeout": "4000"})
+    node = engine.registered()
+    assert engine.control(node, "POST", "/v1/hold", {"reason": "test", "ms": 3600000})[0] == 202
+    time.sleep(8)
+    assert engine.process.poll() is None and stop_reasons(engine) == []
+    world.done(world.client("query", engine.url(node)))
+    assert exit_code(engine) == 0 and stop_reasons(engine) == ["idle"]
+
+
 def case_drain(world):
     """A drained engine serves its session to the end, then stops."""
     engine = world.engine()
@@ -169,6 +181,7 @@ def case_drain(world):
     until("open", lambda: ("session-opened", "") in session_events(engine, node))
     assert engine.control(node, "POST", "/v1/drain", {"reason": "test"})[0] == 202
     until("draining", lambda: engine.control(node, "GET", "/v1/status")[1]["state"] == "draining")
+    assert engine.control(node, "POST", "/v1/hold", {"ms": 60000})[0] == 409
     world.done(client)
     assert exit_code(engine) == 0 and stop_reasons(engine) == ["drained"]
 

@@ -23,6 +23,9 @@ final class Activity {
   private final Map<SessionKey, Tracked> open = new HashMap<>();
   private boolean used;
   private long lastUsedMs;
+  private long heldSinceMs;
+  private long heldUntilMs;
+  private boolean leaving;
   private Optional<Verdict> draining = Optional.empty();
 
   /** Starts to count at {@code now}. */
@@ -49,10 +52,32 @@ final class Activity {
     lastUsedMs = now;
   }
 
-  /** Notes that a session was opened, though it may be gone before anybody looks. */
-  synchronized void used(long now) {
-    used = true;
-    lastUsedMs = now;
+  /** Notes that a session was opened then, though it may be gone before anybody looks. */
+  synchronized void opened(long when) {
+    used(when);
+    if (when > heldSinceMs) {
+      heldUntilMs = 0;
+    }
+  }
+
+  /**
+   * Has the engine wait for the next session, for {@code ms} milliseconds at most, as if it were in
+   * use.
+   *
+   * @return false if it is already about to end
+   */
+  synchronized boolean hold(long now, long ms) {
+    if (leaving || draining.isPresent()) {
+      return false;
+    }
+    heldSinceMs = now;
+    heldUntilMs = Math.max(heldUntilMs, now + ms);
+    return true;
+  }
+
+  /** The engine stays, though {@link #ending} said otherwise. */
+  synchronized void stay() {
+    leaving = false;
   }
 
   /** From now on the engine is wanted only until its last session ends. */
@@ -92,11 +117,22 @@ final class Activity {
 
   /** Whether the engine is to end now: unused, idle, or drained to the last session. */
   synchronized Optional<Verdict> ending(long now) {
-    if (!open.isEmpty()) {
-      return Optional.empty();
-    }
+    Optional<Verdict> verdict = open.isEmpty() ? unneeded(now) : Optional.empty();
+    leaving = verdict.isPresent();
+    return verdict;
+  }
+
+  private void used(long when) {
+    used = true;
+    lastUsedMs = when;
+  }
+
+  private Optional<Verdict> unneeded(long now) {
     if (draining.isPresent()) {
       return draining;
+    }
+    if (now < heldUntilMs) {
+      return Optional.empty();
     }
     if (!used && over(settings.initialWait(), startMs, now)) {
       return verdict("unused", "No session was opened within " + seconds(settings.initialWait()));

@@ -3,6 +3,7 @@
 package org.roundhouse.engine;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
@@ -20,13 +21,14 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** The engine's control endpoint, on loopback; every call carries the key {@code control}. */
-final class ControlServer implements AutoCloseable {
+final class ControlServer {
 
   private static final Logger LOG = LoggerFactory.getLogger(ControlServer.class);
   private static final String READ_LIMIT = "sun.net.httpserver.maxReqTime";
   private static final String READ_LIMIT_S = "10";
   private static final int MAX_BODY = 64 * 1024;
   private static final long MAX_WAIT_MS = 60_000;
+  private static final long MAX_HOLD_MS = 3_600_000;
   private static final int CALLS_AT_ONCE = 16;
   private static final int BACKLOG = 16;
 
@@ -36,6 +38,7 @@ final class ControlServer implements AutoCloseable {
           "/v1/status", "GET",
           "/v1/events", "GET",
           "/v1/warm-up", "POST",
+          "/v1/hold", "POST",
           "/v1/drain", "POST",
           "/v1/stop", "POST");
 
@@ -54,6 +57,13 @@ final class ControlServer implements AutoCloseable {
 
     /** Run the first queries while no client waits; returns at once. */
     void warmUp();
+
+    /**
+     * Do not end for want of sessions until one opens, for {@code ms} milliseconds at most.
+     *
+     * @return false if the engine is already about to end
+     */
+    boolean hold(String reason, long ms);
 
     /** Take no new sessions, stop when the last one ends. */
     void drain(String reason);
@@ -93,12 +103,6 @@ final class ControlServer implements AutoCloseable {
     return server.getAddress().getPort();
   }
 
-  @Override
-  public void close() {
-    server.stop(0);
-    calls.shutdownNow();
-  }
-
   private void serve(HttpExchange exchange) throws IOException {
     try (exchange) {
       Reply reply = reply(exchange);
@@ -107,7 +111,7 @@ final class ControlServer implements AutoCloseable {
       exchange.sendResponseHeaders(reply.code(), body.length == 0 ? -1 : body.length);
       exchange.getResponseBody().write(body);
     } catch (InterruptedException e) {
-      LOG.debug("The control endpoint closed during a call.");
+      LOG.debug("A call of the control endpoint was interrupted.");
     }
   }
 
@@ -148,11 +152,13 @@ final class ControlServer implements AutoCloseable {
         case "/v1/warm-up":
           handler.warmUp();
           return new Reply(202, null);
+        case "/v1/hold":
+          return hold(order(body));
         case "/v1/drain":
-          handler.drain(reason(body));
+          handler.drain(reason(order(body)));
           return new Reply(202, null);
         default:
-          handler.stop(reason(body));
+          handler.stop(reason(order(body)));
           return new Reply(202, null);
       }
     } catch (JsonProcessingException | NumberFormatException e) {
@@ -166,9 +172,23 @@ final class ControlServer implements AutoCloseable {
         && MessageDigest.isEqual(authorization, given.getBytes(StandardCharsets.UTF_8));
   }
 
-  private String reason(byte[] body) throws JsonProcessingException {
+  private Reply hold(JsonNode order) {
+    long ms = order.path("ms").asLong();
+    if (ms < 1 || ms > MAX_HOLD_MS) {
+      return new Reply(400, Map.of("message", "ms has to be 1 to " + MAX_HOLD_MS + "."));
+    }
+    return handler.hold(reason(order), ms)
+        ? new Reply(202, null)
+        : new Reply(409, Map.of("message", "The engine is about to end and cannot be held."));
+  }
+
+  private JsonNode order(byte[] body) throws JsonProcessingException {
     String text = new String(body, StandardCharsets.UTF_8);
-    return text.isBlank() ? "" : json.readTree(text).path("reason").asText("");
+    return text.isBlank() ? json.createObjectNode() : json.readTree(text);
+  }
+
+  private static String reason(JsonNode order) {
+    return order.path("reason").asText("");
   }
 
   private static long number(String query, String name) {

@@ -105,10 +105,10 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     }
   }
 
-  /** A client opened a session just now. */
-  void sessionOpened(String sessionId) {
+  /** A client opened a session at this time, epoch milliseconds. */
+  void sessionOpened(String sessionId, long when) {
     if (!sessionId.equals(warmUp.sessionId())) {
-      activity.used(System.currentTimeMillis());
+      activity.opened(when);
     }
   }
 
@@ -169,6 +169,15 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
   @Override
   public void warmUp() {
     warmUp.start(connectPort, keys.rpc());
+  }
+
+  @Override
+  public boolean hold(String reason, long ms) {
+    boolean held = !ending.isDone() && activity.hold(System.currentTimeMillis(), ms);
+    if (held) {
+      LOG.info("Engine {} is held for {} ms at most: {}", settings.refId(), ms, reason);
+    }
+    return held;
   }
 
   @Override
@@ -246,6 +255,7 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     if (!leaving) {
       if (!takeBack(verdict.reason(), verdict.detail(), TAKE_BACK_MS)) {
         LOG.debug("The gateway has just routed a session here: the engine stays.");
+        activity.stay();
         return;
       }
       settle(verdict);

@@ -51,7 +51,7 @@ public final class EnginePlugin implements SparkPlugin {
       Masking.install(keys.secrets());
       SparkAccess.prepareService();
       Relay relay =
-          settings.relay() == null ? null : Relay.openIfPossible(settings.relay(), keys);
+          settings.relay() == null ? null : Relay.openIfPossible(settings.relay(), keys.relay());
       engine = new Engine(settings, keys.withoutRelay(), relay, context);
       ENGINE.set(engine);
       context.addSparkListener(new Listener(engine));
@@ -87,7 +87,7 @@ public final class EnginePlugin implements SparkPlugin {
       if (event instanceof SparkListenerConnectServiceStarted started) {
         engine.serviceStarted(started.bindingPort());
       } else if (event instanceof SparkListenerConnectSessionStarted opened) {
-        engine.sessionOpened(opened.sessionId());
+        engine.sessionOpened(opened.sessionId(), opened.eventTime());
         engine.sessionsChanged();
       } else if (event instanceof SparkListenerConnectSessionClosed) {
         engine.sessionsChanged();

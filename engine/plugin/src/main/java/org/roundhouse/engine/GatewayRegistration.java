@@ -67,11 +67,6 @@ final class GatewayRegistration implements Registration {
     return 0;
   }
 
-  @Override
-  public void close() {
-    calls.shutdownNow();
-  }
-
   private boolean leave(String reason, String detail) throws InterruptedException {
     if (!deregistered) {
       deregistered = gateway.deregister(reason, detail).kind() != Kind.BUSY;

@@ -17,25 +17,18 @@ import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
 /**
- * The secrets of one engine. But for those of the relay each is 64 hex digits, and the text itself is
- * the key material.
+ * The secrets of one engine. Each is 64 hex digits, and the text itself is the key material.
  *
  * @param rpc bearer token of the Connect port
  * @param register key of the MACs towards the gateway
  * @param control bearer token of the control endpoint
  * @param zooKeeper password of the engine in ZooKeeper; empty if it does not register there
- * @param relayKey private key of the relay (PKCS 8, base64); empty without a relay
- * @param relayCertificate its certificate (DER, base64); empty without a relay
+ * @param relay what the relay has of its own; null without a relay
  */
-record Keys(
-    String rpc,
-    String register,
-    String control,
-    String zooKeeper,
-    String relayKey,
-    String relayCertificate) {
+record Keys(String rpc, String register, String control, String zooKeeper, RelayKeys relay) {
 
-  private static final Pattern HEX = Pattern.compile("[0-9a-f]{64}");
+  /** 32 bytes as text. */
+  static final Pattern HEX = Pattern.compile("[0-9a-f]{64}");
 
   /**
    * Reads the key file and deletes it, so that nothing which runs in the driver later finds it.
@@ -56,13 +49,12 @@ record Keys(
         key(p, "register", file),
         key(p, "control", file),
         withZooKeeper ? key(p, "zk", file) : "",
-        withRelay ? present(p, "relay.key", file) : "",
-        withRelay ? present(p, "relay.certificate", file) : "");
+        withRelay ? relay(p, file) : null);
   }
 
   /** The same without those of the relay. */
   Keys withoutRelay() {
-    return new Keys(rpc, register, control, zooKeeper, "", "");
+    return new Keys(rpc, register, control, zooKeeper, null);
   }
 
   /** HMAC-SHA256 of the parts, one after the other, under the {@code register} key; lower-case hex. */
@@ -81,6 +73,7 @@ record Keys(
 
   /** All secrets, for masking. */
   List<String> secrets() {
+    String relayKey = relay == null ? "" : relay.key();
     return Stream.of(rpc, register, control, zooKeeper, relayKey).filter(s -> !s.isEmpty()).toList();
   }
 
@@ -96,6 +89,13 @@ record Keys(
       throw new IOException("The key file " + file + " has no valid key '" + name + "'.");
     }
     return value;
+  }
+
+  private static RelayKeys relay(Properties p, Path file) throws IOException {
+    return new RelayKeys(
+        present(p, "relay.key", file),
+        present(p, "relay.certificate", file),
+        p.getProperty("relay.client", "").trim());
   }
 
   private static String present(Properties p, String name, Path file) throws IOException {

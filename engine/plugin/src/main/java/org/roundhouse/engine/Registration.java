@@ -3,7 +3,7 @@
 package org.roundhouse.engine;
 
 /** Makes the engine known to gateways until it is taken back: at one gateway, or in ZooKeeper. */
-interface Registration extends AutoCloseable {
+interface Registration {
 
   /** The first pause before something is tried again, milliseconds; later ones double. */
   long FIRST_RETRY_MS = 200;
@@ -44,8 +44,4 @@ interface Registration extends AutoCloseable {
 
   /** For how many milliseconds sessions may still come after the registration was taken back. */
   long settleMs();
-
-  /** Ends all that the registration does, without taking it back. */
-  @Override
-  void close();
 }

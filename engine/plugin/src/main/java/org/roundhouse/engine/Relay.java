@@ -10,12 +10,10 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.StandardSocketOptions;
 import java.security.GeneralSecurityException;
+import java.util.Arrays;
 import java.util.Map;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.Semaphore;
@@ -27,11 +25,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The engine's door for gateways on other machines: TLS whose certificate the registration names.
- * The protocol that is negotiated says whether a connection leads to the Connect service ({@code
- * h2}) or to the control endpoint ({@code http/1.1}); both ask for the engine's keys as always.
+ * The engine's door for gateways on other machines: TLS in which both sides show certificates that
+ * they know of each other. The protocol that is negotiated says whether a connection leads to the
+ * Connect service ({@code h2}) or to the control endpoint ({@code http/1.1}); both ask for the
+ * engine's keys as always. It ends with the driver's process, which gateways take as that one's end.
  */
-final class Relay implements AutoCloseable {
+final class Relay {
 
   private static final Logger LOG = LoggerFactory.getLogger(Relay.class);
   private static final String[] VERSIONS = {"TLSv1.3"};
@@ -40,6 +39,8 @@ final class Relay implements AutoCloseable {
   private static final int MAX_CONNECTIONS = 64;
   private static final int MAX_HANDSHAKES = 16;
   private static final int HANDSHAKE_MS = 5_000;
+  private static final int SILENCE_MS = 10_000;
+  private static final int FIRST_BYTES = 16 * 1024;
   private static final int DIAL_MS = 2_000;
   private static final long ACCEPT_PAUSE_MS = 100;
 
@@ -54,7 +55,6 @@ final class Relay implements AutoCloseable {
   private final ServerSocket door;
   private final Semaphore connections = new Semaphore(MAX_CONNECTIONS);
   private final Semaphore handshakes = new Semaphore(MAX_HANDSHAKES);
-  private final Set<Socket> open = ConcurrentHashMap.newKeySet();
   private final ExecutorService threads =
       Executors.newCachedThreadPool(Threads.daemon("roundhouse-relay"));
   private final ScheduledExecutorService clock =
@@ -74,13 +74,13 @@ final class Relay implements AutoCloseable {
   }
 
   /** The relay that the settings ask for; null, with a word in the log, if it cannot be opened. */
-  static Relay openIfPossible(RelaySettings settings, Keys keys) {
+  static Relay openIfPossible(RelaySettings settings, RelayKeys keys) {
     try {
-      return new Relay(settings, RelayIdentity.of(keys.relayKey(), keys.relayCertificate()));
+      return new Relay(settings, RelayIdentity.of(keys));
     } catch (IOException | GeneralSecurityException e) {
       LOG.warn(
-          "The engine offers no relay, so only gateways on its machine can use it;"
-              + " spark.driver.bindAddress says where it listens: {}",
+          "The engine offers no relay, so only gateways on its machine can use it"
+              + " (spark.driver.bindAddress says where it would listen): {}",
           e.toString());
       return null;
     }
@@ -102,16 +102,8 @@ final class Relay implements AutoCloseable {
     threads.execute(this::accept);
   }
 
-  @Override
-  public void close() {
-    closeQuietly(door);
-    clock.shutdownNow();
-    threads.shutdownNow();
-    open.forEach(Relay::closeQuietly);
-  }
-
   private void accept() {
-    while (!door.isClosed()) {
+    while (true) {
       try {
         admit(door.accept());
       } catch (IOException e) {
@@ -122,14 +114,11 @@ final class Relay implements AutoCloseable {
 
   /** Without file descriptors, say, accepting fails again and again. */
   private void pause(IOException e) {
-    if (door.isClosed()) {
-      return;
-    }
     LOG.warn("The relay cannot take a connection: {}", e.toString());
     try {
       TimeUnit.MILLISECONDS.sleep(ACCEPT_PAUSE_MS);
     } catch (InterruptedException interrupted) {
-      LOG.debug("The relay is closed.");
+      LOG.debug("Interrupted while waiting to take connections again.");
     }
   }
 
@@ -143,30 +132,26 @@ final class Relay implements AutoCloseable {
       end(wire);
       return;
     }
-    open.add(wire);
-    try {
-      threads.execute(() -> serve(wire));
-    } catch (RejectedExecutionException e) { // The relay is closed.
-      end(wire);
-    }
+    threads.execute(() -> serve(wire));
   }
 
   private void end(Socket wire) {
     closeQuietly(wire);
-    open.remove(wire);
     connections.release();
   }
 
   private void serve(Socket wire) {
     try (Socket target = new Socket()) {
       SSLSocket stream = handshake(wire);
+      byte[] first = firstBytes(wire, stream);
       target.setTcpNoDelay(true);
       target.connect(
           new InetSocketAddress(SparkAccess.LOOPBACK, ports.get(stream.getApplicationProtocol())),
           DIAL_MS);
+      target.getOutputStream().write(first);
       // The stream would wait for a blocked writer; the wire below it does not.
       new Pipe(stream, target, () -> cut(wire, target)).run(threads);
-    } catch (IOException | RejectedExecutionException e) {
+    } catch (IOException e) {
       LOG.debug("A connection to the relay failed: {}", e.toString());
     } finally {
       end(wire);
@@ -175,15 +160,14 @@ final class Relay implements AutoCloseable {
 
   /** Agrees on TLS and on a protocol in time. */
   private SSLSocket handshake(Socket wire) throws IOException {
-    ScheduledFuture<?> late =
-        clock.schedule(() -> closeQuietly(wire), HANDSHAKE_MS, TimeUnit.MILLISECONDS);
-    try {
+    try (Limit limit = limit(wire, HANDSHAKE_MS)) {
       prepare(wire);
       SSLSocket stream =
           (SSLSocket) identity.tls().getSocketFactory().createSocket(wire, null, true);
       SSLParameters parameters = stream.getSSLParameters();
       parameters.setProtocols(VERSIONS);
       parameters.setApplicationProtocols(new String[] {CONNECT, CONTROL});
+      parameters.setNeedClientAuth(true);
       stream.setSSLParameters(parameters);
       stream.startHandshake();
       if (stream.getApplicationProtocol().isEmpty()) {
@@ -191,9 +175,31 @@ final class Relay implements AutoCloseable {
       }
       return stream;
     } finally {
-      late.cancel(false);
       handshakes.release();
     }
+  }
+
+  /** What the client says first, in time; a target waits for nobody who says nothing. */
+  private byte[] firstBytes(Socket wire, SSLSocket stream) throws IOException {
+    try (Limit limit = limit(wire, SILENCE_MS)) {
+      byte[] buffer = new byte[FIRST_BYTES];
+      int n = stream.getInputStream().read(buffer);
+      if (n < 0) {
+        throw new IOException("the client left without a word");
+      }
+      return Arrays.copyOf(buffer, n);
+    }
+  }
+
+  /** Closes the connection unless this is closed within so many milliseconds. */
+  private interface Limit extends AutoCloseable {
+    @Override
+    void close();
+  }
+
+  private Limit limit(Socket wire, long ms) {
+    ScheduledFuture<?> late = clock.schedule(() -> closeQuietly(wire), ms, TimeUnit.MILLISECONDS);
+    return () -> late.cancel(false);
   }
 
   private static void prepare(Socket wire) throws IOException {

@@ -16,11 +16,12 @@ import java.util.Base64;
 import java.util.HexFormat;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManager;
 
 /**
- * What the relay shows gateways.
+ * What the relay shows gateways, and whom it lets in.
  *
- * @param tls has the key and the certificate
+ * @param tls has the key and the certificate, and knows the callers
  * @param fingerprint SHA-256 of the certificate's DER form, lower-case hex
  */
 record RelayIdentity(SSLContext tls, String fingerprint) {
@@ -28,20 +29,20 @@ record RelayIdentity(SSLContext tls, String fingerprint) {
   private static final char[] NO_PASSWORD = new char[0]; // The store never leaves memory.
 
   /**
-   * Reads key and certificate.
+   * Reads key (of kind EC) and certificate.
    *
-   * @param key an EC key, PKCS 8, base64
-   * @param certificate X.509, DER, base64
-   * @throws GeneralSecurityException if this Java cannot use them
+   * @throws GeneralSecurityException if this Java cannot use them, or no caller is named
    */
-  static RelayIdentity of(String key, String certificate)
-      throws GeneralSecurityException, IOException {
+  static RelayIdentity of(RelayKeys keys) throws GeneralSecurityException, IOException {
+    TrustManager callers = new RelayCallers(keys.caller());
     PrivateKey secret;
     byte[] shown;
     try {
       Base64.Decoder base64 = Base64.getDecoder();
-      shown = base64.decode(certificate);
-      secret = KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(base64.decode(key)));
+      shown = base64.decode(keys.certificate());
+      secret =
+          KeyFactory.getInstance("EC")
+              .generatePrivate(new PKCS8EncodedKeySpec(base64.decode(keys.key())));
     } catch (IllegalArgumentException e) {
       throw new GeneralSecurityException("the key or the certificate of the relay is no base64");
     }
@@ -50,10 +51,10 @@ record RelayIdentity(SSLContext tls, String fingerprint) {
     };
     String fingerprint =
         HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(shown));
-    return new RelayIdentity(context(secret, chain), fingerprint);
+    return new RelayIdentity(context(secret, chain, callers), fingerprint);
   }
 
-  private static SSLContext context(PrivateKey key, Certificate[] chain)
+  private static SSLContext context(PrivateKey key, Certificate[] chain, TrustManager callers)
       throws GeneralSecurityException, IOException {
     KeyStore store = KeyStore.getInstance("PKCS12");
     store.load(null, NO_PASSWORD);
@@ -61,7 +62,7 @@ record RelayIdentity(SSLContext tls, String fingerprint) {
     KeyManagerFactory keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
     keys.init(store, NO_PASSWORD);
     SSLContext tls = SSLContext.getInstance("TLS");
-    tls.init(keys.getKeyManagers(), null, null);
+    tls.init(keys.getKeyManagers(), new TrustManager[] {callers}, null);
     return tls;
   }
 }

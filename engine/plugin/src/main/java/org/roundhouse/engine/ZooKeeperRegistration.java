@@ -8,9 +8,9 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.ScheduledThreadPoolExecutor;
-import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.logging.log4j.Level;
@@ -56,9 +56,8 @@ final class ZooKeeperRegistration implements Registration {
   private final byte[] identity;
   private final List<ACL> rights = new ArrayList<>(); // The library looks for null in it: no List.of.
   private final long giveUpAt;
-  private final ScheduledThreadPoolExecutor work =
-      new ScheduledThreadPoolExecutor(
-          1, Threads.daemon("roundhouse-zookeeper"), new ThreadPoolExecutor.DiscardPolicy());
+  private final ScheduledExecutorService work =
+      Executors.newSingleThreadScheduledExecutor(Threads.daemon("roundhouse-zookeeper"));
 
   // Only the thread of work touches these.
   private Session session;
@@ -119,12 +118,6 @@ final class ZooKeeperRegistration implements Registration {
     return SETTLE_MS;
   }
 
-  @Override
-  public void close() {
-    work.execute(this::leave);
-    work.shutdown();
-  }
-
   private void happened(Session who, WatchedEvent event) {
     if (who != session || over) {
       return;
@@ -145,8 +138,11 @@ final class ZooKeeperRegistration implements Registration {
           LOG.info("ZooKeeper at {} answers again.", where.addresses());
         }
       }
-      case Disconnected ->
-          LOG.warn("ZooKeeper at {} is away; the engine goes on and waits for it.", where.addresses());
+      case Disconnected -> {
+        LOG.warn("ZooKeeper at {} is away; the engine goes on and waits for it.", where.addresses());
+        Session lost = session;
+        work.schedule(() -> replace(lost), where.sessionTimeoutMs(), TimeUnit.MILLISECONDS);
+      }
       case Expired ->
           LOG.warn("ZooKeeper at {} forgot the engine, which registers anew.", where.addresses());
       default -> LOG.debug("ZooKeeper at {}: {}", where.addresses(), state);
@@ -179,6 +175,18 @@ final class ZooKeeperRegistration implements Registration {
       LOG.debug("The registration ended.");
     } catch (IOException | RuntimeException e) {
       failed(e.toString());
+    }
+  }
+
+  /**
+   * Goes on with a new session if the one that was lost has not come back. A server that was set up
+   * anew refuses the old one for ever, without a word: the library knows of changes that it does not.
+   */
+  private void replace(Session lost) {
+    if (lost == session && !lost.connected && !over) {
+      end(lost);
+      session = null;
+      proceed();
     }
   }
 

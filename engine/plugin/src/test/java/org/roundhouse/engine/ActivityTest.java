@@ -3,6 +3,7 @@
 package org.roundhouse.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.HashMap;
@@ -94,7 +95,7 @@ class ActivityTest {
     Activity patient = activity(100, 0, 1000, 0);
     assertEquals(Optional.empty(), patient.ending(999));
     assertEquals("unused", patient.ending(1000).orElseThrow().reason());
-    patient.used(1000);
+    patient.opened(1000);
     assertEquals(Optional.empty(), patient.ending(5000));
   }
 
@@ -110,9 +111,44 @@ class ActivityTest {
 
   @Test
   void aSessionTooShortToBeSeenCountsAsUse() {
-    activity.used(40);
+    activity.opened(40);
     assertEquals(Optional.empty(), activity.ending(89));
     assertEquals("idle", activity.ending(90).orElseThrow().reason());
+  }
+
+  @Test
+  void aHeldEngineIsNeitherUnusedNorIdle() {
+    Activity held = activity(100, 50, 80, 0);
+    assertTrue(held.hold(10, 1000));
+    assertEquals(Optional.empty(), held.ending(1009));
+    assertEquals("unused", held.ending(1010).orElseThrow().reason());
+    assertTrue(activity.hold(0, 100));
+    assertTrue(activity.hold(10, 10), "a shorter one takes nothing away");
+    assertEquals(Optional.empty(), activity.ending(99));
+    assertEquals("idle", activity.ending(100).orElseThrow().reason());
+  }
+
+  @Test
+  void theNextSessionEndsAHold() {
+    assertTrue(activity.hold(100, 1000));
+    activity.opened(100);
+    look(activity, 110, session(90, 0, 0));
+    look(activity, 120);
+    assertEquals(Optional.empty(), activity.ending(500), "that session was opened before");
+    activity.opened(101);
+    assertEquals("idle", activity.ending(500).orElseThrow().reason());
+  }
+
+  @Test
+  void anEngineThatEndsIsNotHeld() {
+    assertTrue(activity.ending(50).isPresent());
+    assertFalse(activity.hold(51, 100));
+    activity.stay();
+    assertTrue(activity.hold(52, 100));
+    assertEquals(Optional.empty(), activity.ending(53));
+    activity.drain("drained", "");
+    assertFalse(activity.hold(54, 100));
+    assertEquals("drained", activity.ending(55).orElseThrow().reason());
   }
 
   @Test

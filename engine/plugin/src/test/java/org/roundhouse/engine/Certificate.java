@@ -11,21 +11,29 @@ import java.util.List;
 /** A certificate for localhost, which new ZooKeeper servers of this JVM have until it is closed. */
 record Certificate(Path pem) implements AutoCloseable {
 
-  private static final String PASSWORD = "changeit";
+  static final String PASSWORD = "changeit";
+  static final String ALIAS = "server";
+
   private static final String STORE = "zookeeper.ssl.keyStore.location";
   private static final String STORE_PASSWORD = "zookeeper.ssl.keyStore.password";
   private static final String CLIENT_AUTH = "zookeeper.ssl.clientAuth";
 
   static Certificate make(Path dir, String name) throws Exception {
-    Path store = dir.resolve(name + ".p12");
+    Path store = store(dir, name, "EC");
     Path pem = dir.resolve(name + ".pem");
-    keytool(store, "-genkeypair", "-keyalg", "EC", "-dname", "CN=localhost", "-alias", "server",
-        "-ext", "san=dns:localhost,ip:127.0.0.1");
-    keytool(store, "-exportcert", "-rfc", "-alias", "server", "-file", pem.toString());
+    keytool(store, "-exportcert", "-rfc", "-alias", ALIAS, "-file", pem.toString());
     System.setProperty(STORE, store.toString());
     System.setProperty(STORE_PASSWORD, PASSWORD);
     System.setProperty(CLIENT_AUTH, "none");
     return new Certificate(pem);
+  }
+
+  /** A file with a new key and its certificate, which signs itself. */
+  static Path store(Path dir, String name, String algorithm) throws Exception {
+    Path store = dir.resolve(name + ".p12");
+    keytool(store, "-genkeypair", "-keyalg", algorithm, "-dname", "CN=localhost", "-alias", ALIAS,
+        "-ext", "san=dns:localhost,ip:127.0.0.1");
+    return store;
   }
 
   private static void keytool(Path store, String... args) throws Exception {

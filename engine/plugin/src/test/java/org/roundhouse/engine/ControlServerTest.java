@@ -19,7 +19,6 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -41,11 +40,6 @@ class ControlServerTest implements ControlServer.Handler {
     server.start();
   }
 
-  @AfterEach
-  void close() {
-    server.close();
-  }
-
   @Override
   public Object status() {
     var session = new SessionState("alice", "s1", 1, 2, 3, 4, false);
@@ -55,6 +49,12 @@ class ControlServerTest implements ControlServer.Handler {
   @Override
   public void warmUp() {
     commands.add("warm-up");
+  }
+
+  @Override
+  public boolean hold(String reason, long ms) {
+    commands.add("hold " + reason + " " + ms);
+    return !reason.equals("late");
   }
 
   @Override
@@ -98,6 +98,7 @@ class ControlServerTest implements ControlServer.Handler {
     "POST, /v1/status, 405",
     "GET, /v1/stop, 405",
     "GET, /v1/warm-up, 405",
+    "GET, /v1/hold, 405",
     "DELETE, /v1/drain, 405",
     "PUT, /v1/events, 405",
     "GET, /, 404",
@@ -136,6 +137,22 @@ class ControlServerTest implements ControlServer.Handler {
   void refusesWhatItCannotRead() throws Exception {
     assertEquals(400, call("POST", "/v1/stop", "{reason").statusCode());
     assertEquals(List.of(), commands);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 202", "3600000, 202", "3600001, 400", "0, 400", "-1, 400", "'\"x\"', 400"})
+  void holdsForAnHourAtMost(String ms, int code) throws Exception {
+    String order = "{\"reason\":\"ahead\",\"ms\":" + ms + "}";
+    assertEquals(code, call("POST", "/v1/hold", order).statusCode());
+    assertEquals(code == 202 ? List.of("hold ahead " + ms) : List.of(), commands);
+  }
+
+  @Test
+  void saysWhenItIsTooLateToHold() throws Exception {
+    HttpResponse<String> late = call("POST", "/v1/hold", "{\"reason\":\"late\",\"ms\":5}");
+    assertEquals(409, late.statusCode());
+    assertTrue(json(late).path("message").asText().contains("about to end"), late.body());
+    assertEquals(400, call("POST", "/v1/hold", "").statusCode());
   }
 
   @Test

@@ -9,7 +9,7 @@ import java.util.Map;
 final class Fixtures {
 
   static final Keys KEYS =
-      new Keys("ab".repeat(32), "cd".repeat(32), "ef".repeat(32), "01".repeat(32), "", "");
+      new Keys("ab".repeat(32), "cd".repeat(32), "ef".repeat(32), "01".repeat(32), null);
   static final String REF_ID = "7f3c2f60-0000-4000-8000-000000000001";
 
   private Fixtures() {}

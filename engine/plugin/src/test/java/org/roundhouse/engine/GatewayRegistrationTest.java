@@ -55,8 +55,9 @@ class GatewayRegistrationTest implements Registration.Listener {
   }
 
   @AfterEach
-  void stop() {
-    registration.close();
+  void stop() throws Exception {
+    deleteCode = 200;
+    registration.takeBack("stopped", "", 10_000);
     gateway.stop(0);
   }
 

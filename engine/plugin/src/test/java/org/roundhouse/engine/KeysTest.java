@@ -22,7 +22,7 @@ class KeysTest {
   void takesTheKeysAndDeletesTheFile() throws IOException {
     Path file = file("rpc=" + "1".repeat(64), "register=" + "2".repeat(64), "control=" + "3".repeat(64));
     Keys keys = Keys.take(file, false, false);
-    assertEquals(new Keys("1".repeat(64), "2".repeat(64), "3".repeat(64), "", "", ""), keys);
+    assertEquals(new Keys("1".repeat(64), "2".repeat(64), "3".repeat(64), "", null), keys);
     assertEquals(3, keys.secrets().size());
     assertFalse(Files.exists(file));
   }
@@ -50,10 +50,11 @@ class KeysTest {
     assertTrue(e.getMessage().contains("'relay.certificate'"), e.getMessage());
     lines[4] += "\nrelay.certificate=MIIB=";
     Keys keys = Keys.take(file(lines), true, true);
-    assertEquals("MIG+/==", keys.relayKey());
-    assertEquals("MIIB=", keys.relayCertificate());
-    assertTrue(keys.secrets().contains(keys.relayKey()));
-    assertFalse(keys.secrets().contains(keys.relayCertificate()));
+    assertEquals(new RelayKeys("MIG+/==", "MIIB=", ""), keys.relay());
+    assertTrue(keys.secrets().contains("MIG+/=="));
+    assertFalse(keys.secrets().contains("MIIB="));
+    lines[4] += "\nrelay.client=" + "5".repeat(64);
+    assertEquals("5".repeat(64), Keys.take(file(lines), true, true).relay().caller());
     assertEquals(keys.withoutRelay(), Keys.take(file(lines), true, false));
   }
 
@@ -81,6 +82,7 @@ class KeysTest {
   @Test
   void showsNoSecret() {
     assertFalse(Fixtures.KEYS.toString().contains("abab"));
+    assertFalse(new RelayKeys("abab", "", "").toString().contains("abab"));
   }
 
   private Path file(String... lines) throws IOException {

@@ -17,33 +17,45 @@ import java.security.cert.CertificateException;
 import java.security.cert.X509Certificate;
 import java.util.Base64;
 import java.util.HexFormat;
+import javax.net.ssl.KeyManager;
+import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.X509TrustManager;
 
-/** The relay's key and certificate as a gateway writes them, and its clients. */
-record RelayFixture(String key, String certificate, String fingerprint) {
+/**
+ * The relay's keys as a gateway writes them, and its clients.
+ *
+ * @param keys of the relay
+ * @param fingerprint of the relay's certificate
+ * @param caller file with what clients show; null for nothing
+ */
+record RelayFixture(RelayKeys keys, String fingerprint, Path caller) {
 
-  private static final String PASSWORD = "changeit";
+  private static final char[] PASSWORD = Certificate.PASSWORD.toCharArray();
 
   static RelayFixture make(Path dir) throws Exception {
-    Certificate.make(dir, "relay").close();
-    KeyStore store = KeyStore.getInstance("PKCS12");
-    try (InputStream in = Files.newInputStream(dir.resolve("relay.p12"))) {
-      store.load(in, PASSWORD.toCharArray());
-    }
-    byte[] certificate = store.getCertificate("server").getEncoded();
+    KeyStore store = load(Certificate.store(dir, "relay", "EC"));
+    Path caller = Certificate.store(dir, "caller", "Ed25519");
+    byte[] certificate = store.getCertificate(Certificate.ALIAS).getEncoded();
     Base64.Encoder base64 = Base64.getEncoder();
-    return new RelayFixture(
-        base64.encodeToString(store.getKey("server", PASSWORD.toCharArray()).getEncoded()),
-        base64.encodeToString(certificate),
-        HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(certificate)));
+    RelayKeys keys =
+        new RelayKeys(
+            base64.encodeToString(store.getKey(Certificate.ALIAS, PASSWORD).getEncoded()),
+            base64.encodeToString(certificate),
+            sha256(load(caller).getCertificate(Certificate.ALIAS).getEncoded()));
+    return new RelayFixture(keys, sha256(certificate), caller);
+  }
+
+  /** The same relay with other clients. */
+  RelayFixture as(Path other) {
+    return new RelayFixture(keys, fingerprint, other);
   }
 
   RelayIdentity identity() throws Exception {
-    RelayIdentity identity = RelayIdentity.of(key, certificate);
+    RelayIdentity identity = RelayIdentity.of(keys);
     assertEquals(fingerprint, identity.fingerprint());
     return identity;
   }
@@ -59,7 +71,7 @@ record RelayFixture(String key, String certificate, String fingerprint) {
   SSLSocket client(Relay relay, String version, String... protocols)
       throws IOException, GeneralSecurityException {
     SSLContext tls = SSLContext.getInstance("TLS");
-    tls.init(null, new TrustManager[] {new Pin()}, null);
+    tls.init(shown(), new TrustManager[] {new Pin()}, null);
     Socket wire = connect(relay);
     try {
       SSLSocket client = (SSLSocket) tls.getSocketFactory().createSocket(wire, "relay", 0, true);
@@ -79,6 +91,27 @@ record RelayFixture(String key, String certificate, String fingerprint) {
     return client(relay, "TLSv1.3", protocol);
   }
 
+  private KeyManager[] shown() throws IOException, GeneralSecurityException {
+    if (caller == null) {
+      return null;
+    }
+    var factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+    factory.init(load(caller), PASSWORD);
+    return factory.getKeyManagers();
+  }
+
+  private static KeyStore load(Path file) throws IOException, GeneralSecurityException {
+    KeyStore store = KeyStore.getInstance("PKCS12");
+    try (InputStream in = Files.newInputStream(file)) {
+      store.load(in, PASSWORD);
+    }
+    return store;
+  }
+
+  private static String sha256(byte[] bytes) throws GeneralSecurityException {
+    return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+  }
+
   /** Trusts the one certificate. */
   private final class Pin implements X509TrustManager {
     @Override
@@ -87,7 +120,7 @@ record RelayFixture(String key, String certificate, String fingerprint) {
     @Override
     public void checkServerTrusted(X509Certificate[] chain, String type)
         throws CertificateException {
-      if (!Base64.getEncoder().encodeToString(chain[0].getEncoded()).equals(certificate)) {
+      if (!Base64.getEncoder().encodeToString(chain[0].getEncoded()).equals(keys.certificate())) {
         throw new CertificateException("another certificate");
       }
     }

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(60)
 class RelayTest {
@@ -36,7 +37,7 @@ class RelayTest {
   private static final RelaySettings LOOPBACK = new RelaySettings("127.0.0.1", "127.0.0.1");
   private static final int CONNECTIONS = 64;
   private static final int HANDSHAKES = 16;
-  private static final long END_MS = 5_000;
+  private static final long END_MS = 20_000;
 
   @TempDir static Path dir;
   private static RelayFixture fixture;
@@ -60,7 +61,6 @@ class RelayTest {
 
   @AfterEach
   void close() throws IOException {
-    relay.close();
     connect.close();
     control.close();
   }
@@ -171,37 +171,48 @@ class RelayTest {
   @Test
   void endsWithItsServer() throws Exception {
     connect.close();
-    assertEnds(fixture.client(relay, "h2"));
+    SSLSocket client = fixture.client(relay, "h2");
+    client.getOutputStream().write('x');
+    assertEnds(client);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"none", "another"})
+  void refusesCallersWithoutTheCertificate(String which) throws Exception {
+    Path shown = which.equals("none") ? null : Certificate.store(dir, which, "Ed25519");
+    try {
+      assertEnds(fixture.as(shown).client(relay, "h2"));
+    } catch (IOException e) {
+      // Its handshake failed.
+    }
+    assertServes();
+    assertEquals(1, connect.connections.size());
   }
 
   @Test
-  void endsItsConnectionsWhenItIsClosed() throws Exception {
-    SSLSocket client = fixture.client(relay, "h2");
-    Socket silent = RelayFixture.connect(relay);
-    assertServed(client, 'S');
-    relay.close();
-    assertEnds(client);
-    assertEnds(silent);
-    assertThrows(IOException.class, () -> RelayFixture.connect(relay));
+  void waitsForNobodyWhoSaysNothingAtFirst() throws Exception {
+    try (SSLSocket spoke = fixture.client(relay, "h2")) {
+      assertServed(spoke, 'S');
+      long began = System.nanoTime();
+      assertEnds(fixture.client(relay, "http/1.1"));
+      long tookMs = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began);
+      assertTrue(tookMs > 9_000 && tookMs < 15_000, tookMs + " ms");
+      assertEquals(0, control.connections.size());
+      assertEchoes(spoke, "still here");
+    }
   }
 
   @Test
   void doesWithoutARelayThatCannotBe() {
-    Keys none = Fixtures.KEYS;
-    Keys good = with(fixture.key(), fixture.certificate());
-    assertNull(Relay.openIfPossible(LOOPBACK, with("no base64!", fixture.certificate())));
-    assertNull(Relay.openIfPossible(LOOPBACK, with(fixture.certificate(), fixture.certificate())));
-    assertNull(Relay.openIfPossible(LOOPBACK, none));
+    RelayKeys good = fixture.keys();
+    String shown = good.certificate();
+    assertNull(Relay.openIfPossible(LOOPBACK, new RelayKeys("no base64!", shown, good.caller())));
+    assertNull(Relay.openIfPossible(LOOPBACK, new RelayKeys(shown, shown, good.caller())));
+    assertNull(Relay.openIfPossible(LOOPBACK, new RelayKeys(good.key(), shown, "")));
+    assertNull(Relay.openIfPossible(LOOPBACK, new RelayKeys(good.key(), shown, "12")));
     assertNull(Relay.openIfPossible(new RelaySettings("", ""), good));
     assertNull(Relay.openIfPossible(new RelaySettings("198.51.100.1", "198.51.100.1"), good));
-    try (Relay opened = Relay.openIfPossible(LOOPBACK, good)) {
-      assertNotNull(opened);
-    }
-  }
-
-  private static Keys with(String key, String certificate) {
-    Keys k = Fixtures.KEYS;
-    return new Keys(k.rpc(), k.register(), k.control(), k.zooKeeper(), key, certificate);
+    assertNotNull(Relay.openIfPossible(LOOPBACK, good));
   }
 
   private void assertServes() throws Exception {
@@ -210,9 +221,11 @@ class RelayTest {
     }
   }
 
-  /** The server's name, which it says once, and an echo. */
+  /** A connection whose server says its name once, and then what it hears. */
   private static void assertServed(Socket client, char server) throws IOException {
+    client.getOutputStream().write('x');
     assertEquals(server, (char) client.getInputStream().read());
+    assertEquals('x', client.getInputStream().read());
     assertEchoes(client, "hello");
   }
 
@@ -225,7 +238,7 @@ class RelayTest {
   /** The other side ends the connection, in order or not. */
   private static void assertEnds(Socket client) throws IOException {
     try (client) {
-      client.setSoTimeout((int) TimeUnit.SECONDS.toMillis(10));
+      client.setSoTimeout((int) END_MS);
       assertEquals(-1, client.getInputStream().read());
     } catch (java.net.SocketTimeoutException e) {
       throw new AssertionError("the connection goes on", e);

@@ -46,7 +46,7 @@ class ZooKeeperRegistrationTest implements Registration.Listener {
 
   @AfterEach
   void stop() throws Exception {
-    registration.close();
+    registration.takeBack("stopped", "", 5_000);
     server.close();
   }
 
@@ -186,6 +186,7 @@ class ZooKeeperRegistrationTest implements Registration.Listener {
     registered.take();
     String node = onlyNode();
     server.expire(node); // Its session is in none of the logs that the server starts from.
+    until("the end of the session", () -> !server.nodes().contains(node));
     server.stop();
     server.start();
     long start = System.nanoTime();

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"roundhouse/discovery"
+)
+
+// TestEndedSessionsAreInNobodysWay: a user who opens and ends sessions without a pause
+// fills no store.
+func TestEndedSessionsAreInNobodysWay(t *testing.T) {
+	twoGateways(t, Limits{}, func(t *testing.T, h *house) {
+		h.store.most = 150
+		for i := range 1000 {
+			k := Key{"mallory", fmt.Sprint(i)}
+			h.a.open(t, k)
+			require.True(t, h.a.End(k, End{Cause: Released}))
+		}
+		h.b.open(t, h.key)
+		synctest.Wait()
+		require.LessOrEqual(t, len(h.store.all()), 100+1+100/crowd, "the bound holds without waiting for a sweep")
+	})
+}
+
+func TestOnlyLiveSessionsFillTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for i := range 20 {
+			at := time.Now().Add(time.Duration(-i) * time.Minute)
+			require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{
+				User: "bob", SessionID: fmt.Sprint(i), Opened: at, Ended: &discovery.SessionEnd{Cause: "lost", At: at},
+			}))
+		}
+		r.store.most = 20
+		r.Tombstones, r.TombstonesPerUser = 20, 20
+		for i := range 20 {
+			_, _, err := r.Open(t.Context(), Request{Key: Key{"alice", fmt.Sprint(i)}})
+			require.NoError(t, err, "an ended one makes room")
+		}
+		_, _, err := r.Open(t.Context(), Request{Key: Key{"alice", "more"}})
+		require.Equal(t, codes.ResourceExhausted, status.Code(err))
+		require.True(t, r.End(Key{"alice", "0"}, End{Cause: Released}))
+		_, _, err = r.Open(t.Context(), Request{Key: Key{"alice", "more"}})
+		require.NoError(t, err)
+	})
+}
+
+// TestSurplus: who has most gives most, however old those of others are.
+func TestSurplus(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Tombstones, r.TombstonesPerUser = 60, 50
+		now := time.Now()
+		add := func(user string, n int, age time.Duration) {
+			for i := range n {
+				require.NoError(t, r.store.PutSession(t.Context(), discovery.SessionRecord{
+					User: user, SessionID: fmt.Sprint(i), Ended: &discovery.SessionEnd{Cause: "lost", At: now.Add(-age)},
+				}))
+			}
+		}
+		add("old", 3, 2*r.TombstoneKeep)
+		add("alice", 10, r.TombstoneKeep/2)
+		add("mallory", 3*sweepMost, time.Second)
+		r.sweepTombstones(t.Context())
+		left := map[string]int{}
+		for k := range r.store.all() {
+			left[k.User]++
+		}
+		require.Equal(t, map[string]int{"alice": 10, "mallory": 50}, left)
+		r.Tombstones = 55
+		r.sweepTombstones(t.Context())
+		require.Len(t, r.store.all(), 55)
+	})
+}
+
+// TestLateSessionFindsTheStoreFull: it is served all the same, and recorded once there is room.
+func TestLateSessionFindsTheStoreFull(t *testing.T) {
+	twoGateways(t, Limits{}, func(t *testing.T, h *house) {
+		h.b.open(t, Key{"bob", "live"})
+		h.store.most = 1
+		h.a.store.setAway(true)
+		s := h.a.open(t, h.key)
+		h.a.store.setAway(false)
+		pass(time.Minute)
+		require.NotContains(t, h.store.all(), h.key)
+		require.Nil(t, s.Ended())
+		h.b.End(Key{"bob", "live"}, End{Cause: Released})
+		pass(time.Minute)
+		require.Equal(t, "e1", h.store.all()[h.key].EngineRef)
+		other, _ := h.b.Lookup(h.key)
+		require.NotNil(t, other)
+		require.Empty(t, h.a.mu.late)
+	})
+}
+
+// TestLateSessionThatCannotBeRecorded ends with the reason.
+func TestLateSessionThatCannotBeRecorded(t *testing.T) {
+	twoGateways(t, Limits{}, func(t *testing.T, h *house) {
+		h.e1.conn = refusing{}
+		h.a.store.setAway(true)
+		s := h.a.open(t, h.key)
+		h.store.setFail(discovery.ErrInvalid)
+		h.a.store.setAway(false)
+		pass(2 * time.Second)
+		require.ErrorContains(t, s.errorOr(nil), "Its record cannot be stored")
+		h.store.setFail(nil)
+		pass(2 * time.Second)
+		require.Empty(t, h.a.mu.late)
+	})
+}
