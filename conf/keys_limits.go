@@ -70,7 +70,7 @@ var (
 
 	// LimitArtifactsPerSession is kyuubi.server.limit.artifacts.per.session, in MiB.
 	LimitArtifactsPerSession = Entry[int64]{Meta{Key: "kyuubi.server.limit.artifacts.per.session", Default: "8g", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Most bytes that all uploads of a session may bring; they stay on the driver's disk until it ends. Uploads that fail do not count, unless the client leaves before the engine has answered a complete one, and a restart of the gateway begins to count anew. 0 means no limit."}, sizeKind()}
+		Doc: "Most bytes that all uploads of a session may bring; they stay on the driver's disk until it ends. Uploads that fail do not count, unless the client leaves before the engine has answered a complete one, and a restart of the gateway begins to count anew. Of several gateways each counts what comes through it. 0 means no limit."}, sizeKind()}
 
 	// ArtifactIdleTimeout is kyuubi.frontend.spark.connect.artifact.idle.timeout.
 	ArtifactIdleTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.frontend.spark.connect.artifact.idle.timeout", Default: "PT2M", Ours: true, Since: "0.1.0", Scope: ScopeServer,

@@ -3,6 +3,7 @@
 package conf
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -103,4 +104,14 @@ func TestClientsShapeNoSharedEngines(t *testing.T) {
 	o, err := r.Resolve("alice", pairs("kyuubi.session.conf.profile", "pool", "kyuubi.engine.pool.selectPolicy", "POLLING"))
 	require.NoError(t, err)
 	require.Equal(t, 2, o.Pool.Size)
+}
+
+// TestReviewOfDoAs: who comes from Kyuubi is told what the setting does not do here.
+func TestReviewOfDoAs(t *testing.T) {
+	dir := confDir(t, "kyuubi.frontend.spark.connect.enabled=true\nkyuubi.engine.doAs.enabled=true\n")
+	found, err := Review(LoadOptions{Home: t.TempDir(), ConfDir: dir, Getenv: func(string) string { return "" }})
+	require.NoError(t, err)
+	i := slices.IndexFunc(found, func(f Finding) bool { return f.Key == EngineDoAs.Key })
+	require.Equal(t, Unread, found[i].Fate)
+	require.Equal(t, "there is no impersonation yet: all drivers run as the gateway's user", found[i].Text)
 }

@@ -27,6 +27,7 @@ type ensemble struct {
 	away      error
 	lossy     bool            // the next answer to a write is lost
 	stolen    bool            // the next lock is lost before it is given back
+	added     int             // records
 	dead      map[string]bool // gateways
 	worlds    []*world
 }
@@ -64,6 +65,7 @@ func (s *ensemble) AddEngine(_ context.Context, r discovery.EngineRecord) error 
 		if there {
 			return discovery.ErrExists
 		}
+		s.added++
 		return nil
 	})
 }

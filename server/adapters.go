@@ -64,7 +64,7 @@ func (e restEngines) Engines() []rest.EngineView {
 
 func (e restEngines) CurrentFingerprints() map[string]string {
 	all := map[string]string{}
-	for _, i := range e.Manager.Engines() {
+	for _, i := range e.Compared() {
 		all[i.RefID] = i.Current
 	}
 	return all

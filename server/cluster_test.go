@@ -17,6 +17,18 @@ import (
 	"roundhouse/internal/process"
 )
 
+// TestInstance: sessions are shown with the gateway that opened them.
+func TestInstance(t *testing.T) {
+	p := parts{}
+	p.peers, p.address = newPeers(discovery.Owner{Gateway: "this"}), "this:15002"
+	p.peers.all = func() []discovery.Gateway {
+		return []discovery.Gateway{{Owner: discovery.Owner{Gateway: "other"}, Address: "other:15002"}}
+	}
+	require.Equal(t, "this:15002", p.instance("this"))
+	require.Equal(t, "other:15002", p.instance("other"))
+	require.Equal(t, "this:15002", p.instance("gone"))
+}
+
 func TestAlive(t *testing.T) {
 	self, err := thisProcess()
 	require.NoError(t, err)

@@ -128,6 +128,24 @@ func TestGatewayThatIsNotSeenForAMoment(t *testing.T) {
 	})
 }
 
+// TestCallThatWaitsKeepsItsSession, also where the gateway dies that opens it.
+func TestCallThatWaitsKeepsItsSession(t *testing.T) {
+	twoGateways(t, Limits{}, func(t *testing.T, h *house) {
+		h.a.engines.wait, h.b.engines.wait = make(chan struct{}), make(chan struct{})
+		_, _, err := h.a.Open(t.Context(), Request{Key: h.key})
+		require.NoError(t, err)
+		waiting := h.held(t, h.b)
+		h.a.die()
+		c := h.options(t, "c", Limits{})
+		h.start(t, c)
+		defer c.die()
+		pass(5 * time.Minute)
+		require.Equal(t, "b", h.store.all()[h.key].Gateway)
+		close(h.b.engines.wait)
+		require.NoError(t, <-waiting)
+	})
+}
+
 // TestLimitHoldsWhereALockIsLost: others may have counted meanwhile.
 func TestLimitHoldsWhereALockIsLost(t *testing.T) {
 	twoGateways(t, Limits{PerUser: func(string) int { return 2 }}, func(t *testing.T, h *house) {

@@ -56,8 +56,8 @@ type Planner struct {
 	Groups Groups
 	// ServerUser is the user who runs the gateway.
 	ServerUser string
-	// Refused are users (kyuubi.authentication.refused.users) as whom no engine of a
-	// group may run.
+	// Refused are users (kyuubi.authentication.refused.users) in whose name no engine of a
+	// group may be.
 	Refused []string
 	// Permit refuses options that the rules for the caller do not allow. Optional.
 	Permit func(w Wishes, o conf.Options) error

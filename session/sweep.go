@@ -43,6 +43,8 @@ func (m *Manager) sweep(ctx context.Context) {
 		switch {
 		case !m.ours(s):
 			s.left.Store(now.UnixMilli()) // it is waited for there
+		case !m.kept(s) && !s.Routed() && s.waiters.Load() > 0:
+			m.keep(ctx, s)
 		case s.keeper() == m.Gateway && !s.Routed() && s.idle(now, m.Linger):
 			m.end(s, nobodyWaits())
 		case s.Engine() != nil && !s.used.Load() && now.Sub(s.Opened) > m.Unused:
@@ -93,7 +95,7 @@ func (m *Manager) sweeping(ctx context.Context, task func() error) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unlock() }() // two sweepers at once do no harm
+	defer func() { _ = unlock() }() // had it been lost, two would have swept the same
 	return task()
 }
 

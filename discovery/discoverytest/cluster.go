@@ -31,6 +31,8 @@ type Member struct {
 	discovery.Watcher
 	discovery.Finder
 	discovery.Spaces
+	// Expire has the store lose all locks that it holds.
+	Expire func(t *testing.T)
 }
 
 // Cluster is the suite of stores that several gateways share. Open gives a store of another gateway of
@@ -42,7 +44,10 @@ func Cluster(t *testing.T, fresh func(t *testing.T) (open func() Member)) {
 		"a holder knows what others wrote":  lockIsFresh,
 		"what one wrote the other finds":    othersFind,
 		"gateways know each other":          gatewaysMeet,
+		"what is read is what was written":  getIsFresh,
+		"a lost lock is a conflict":         lockIsLost,
 		"spaces open and close":             spacesOpen,
+		"spaces are listed and swept":       spacesSwept,
 		"nodes are seen by others":          othersSeeNodes,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,6 +216,50 @@ func othersFind(t *testing.T, a, b Member) {
 	}
 }
 
+// getIsFresh: Get does not wait for followers.
+func getIsFresh(t *testing.T, a, b Member) {
+	r, k := newSession("alice", "s1"), newToken("t1")
+	require.NoError(t, a.PutSession(t.Context(), r))
+	require.NoError(t, a.PutToken(t.Context(), k))
+	held, letGo := make(chan struct{}, 9), make(chan struct{})
+	during(t, func(ctx context.Context) error {
+		return b.FollowSessions(ctx, func(discovery.SessionRecord, bool) {
+			held <- struct{}{}
+			<-letGo
+		})
+	})
+	defer close(letGo)
+	select {
+	case <-held:
+	case <-time.After(patience):
+		require.FailNow(t, "nothing was told")
+	}
+	r.Ended = &discovery.SessionEnd{Cause: "closed"}
+	require.NoError(t, a.PutSession(t.Context(), r))
+	k.By = "another"
+	require.NoError(t, a.PutToken(t.Context(), k))
+	session, err := b.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+	require.Equal(t, r.Ended, session.Ended)
+	token, err := b.GetToken(t.Context(), "t1")
+	require.NoError(t, err)
+	require.Equal(t, k.By, token.By)
+	require.NoError(t, a.DeleteSession(t.Context(), "alice", "s1"))
+	_, err = b.GetSession(t.Context(), "alice", "s1")
+	require.ErrorIs(t, err, discovery.ErrNotFound)
+}
+
+// lockIsLost: whoever gives back a lock hears that somebody else may have had it.
+func lockIsLost(t *testing.T, a, b Member) {
+	unlock := lock(t, a, space)
+	a.Expire(t)
+	second := lock(t, b, space)
+	require.ErrorIs(t, unlock(), discovery.ErrConflict)
+	require.ErrorIs(t, unlock(), discovery.ErrConflict, "again")
+	require.NoError(t, second())
+	require.NoError(t, lock(t, a, space)())
+}
+
 func gatewayOf(id string, since int) discovery.Gateway {
 	return discovery.Gateway{
 		Owner:   discovery.Owner{Gateway: id, Place: "0f", PID: 4711, Start: 1<<63 + 1},
@@ -252,6 +301,36 @@ func spacesOpen(t *testing.T, a, b Member) {
 	}
 	require.ErrorIs(t, a.OpenSpace(cancelled(t), space, nil), context.Canceled)
 	require.ErrorIs(t, a.CloseSpace(cancelled(t), space), context.Canceled)
+}
+
+func spacesSwept(t *testing.T, a, b Member) {
+	paths, err := a.Spaces.Spaces(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, paths)
+	n, err := b.SweepSpace(t.Context(), space, func(discovery.Node) bool { return false })
+	require.NoError(t, err, "a space that is not there")
+	require.Zero(t, n)
+	for _, path := range []string{space, other} {
+		require.NoError(t, a.OpenSpace(t.Context(), path, nil))
+	}
+	soon(t, "others know the spaces", func() bool {
+		paths, err := b.Spaces.Spaces(t.Context())
+		slices.Sort(paths)
+		return err == nil && slices.Equal([]string{space, other}, paths)
+	})
+	good, bad := newNode(), newNode()
+	require.NoError(t, a.Register(t.Context(), space, good))
+	require.NoError(t, a.Register(t.Context(), space, bad))
+	eventually(t, b, space, good.RefID, bad.RefID)
+	genuine := func(n discovery.Node) bool { return n.RefID == good.RefID }
+	n, err = b.SweepSpace(t.Context(), space, genuine)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	eventually(t, b, space, good.RefID)
+	_, err = b.SweepSpace(t.Context(), "/a/b", genuine)
+	require.ErrorIs(t, err, discovery.ErrInvalid)
+	_, err = b.SweepSpace(cancelled(t), space, genuine)
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func othersSeeNodes(t *testing.T, a, b Member) {

@@ -97,7 +97,7 @@ func unusableNodes(t *testing.T, s NodeStore) {
 }
 
 func registerTogether(t *testing.T, s NodeStore) {
-	const count = 20
+	const count = 10
 	var wg sync.WaitGroup
 	faults := make([]error, count)
 	for i := range count {

@@ -73,7 +73,7 @@ func changes(t *testing.T, s WatchStore) {
 // slowReceiver also shows that a receiver who never reads holds up nobody.
 func slowReceiver(t *testing.T, s WatchStore) {
 	slow := watch(t, s)
-	const count = 30
+	const count = 12
 	for range count {
 		require.NoError(t, s.Register(t.Context(), space, newNode()))
 	}

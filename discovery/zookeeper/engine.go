@@ -58,7 +58,7 @@ func NewEngine(ctx context.Context, o EngineOptions) (*Engine, error) {
 	}
 	e := &Engine{acl: append(acl, may(zk.PermRead, self)...), folder: o.Chroot + o.Path, prefix: prefix(n), address: n.Address}
 	e.link, err = connect(ctx, connection{Addresses: o.Addresses, SessionTimeout: o.SessionTimeout, ConnectionTimeout: o.ConnectionTimeout,
-		TLS: o.TLS, Log: o.Log, identities: []identity{self}}.withDefaults(), func(zk.Event) {})
+		TLS: o.TLS, Log: o.Log, identities: []identity{self}, maxPacket: maxPacket}.withDefaults(), func(zk.Event) {})
 	if err != nil {
 		return nil, err
 	}

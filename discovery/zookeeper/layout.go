@@ -208,13 +208,17 @@ func (s *Store) renewRights(ctx context.Context) error {
 	}
 	for _, name := range top {
 		if strings.HasPrefix(name, s.options.Namespace+"_") && strings.Contains(strings.ToUpper(name), "_"+engineType) {
-			err = errors.Join(err, s.renewBelow(ctx, s.at(name)))
+			below := s.children
+			if strings.HasSuffix(name, engineType) {
+				below = s.below
+			}
+			err = errors.Join(err, s.renewBelow(ctx, s.at(name), below))
 		}
 	}
 	return err
 }
 
-func (s *Store) renewBelow(ctx context.Context, path string) error {
+func (s *Store) renewBelow(ctx context.Context, path string, below func(ctx context.Context, path string) ([]string, error)) error {
 	acl, err := ask(ctx, s.link, func(c *zk.Conn, _ bool) ([]zk.ACL, error) { acl, _, err := c.GetACL(path); return acl, err })
 	if errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrNoAuth) {
 		return nil // gone meanwhile, or an engine's own
@@ -227,9 +231,12 @@ func (s *Store) renewBelow(ctx context.Context, path string) error {
 	if err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return err
 	}
-	names, err := s.children(ctx, path)
+	names, err := below(ctx, path)
+	if errors.Is(err, errCrowded) { // which was told
+		return nil
+	}
 	for _, name := range names {
-		err = errors.Join(err, s.renewBelow(ctx, path+"/"+name))
+		err = errors.Join(err, s.renewBelow(ctx, path+"/"+name, below))
 	}
 	return err
 }
@@ -239,9 +246,5 @@ func (s *Store) children(ctx context.Context, path string) ([]string, error) {
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}
-	names, err := ask(ctx, s.link, func(c *zk.Conn, _ bool) ([]string, error) { names, _, err := c.Children(path); return names, err })
-	if errors.Is(err, zk.ErrNoNode) {
-		return nil, nil
-	}
-	return names, err
+	return orNone(readNames(ctx, s.link, path, false))
 }

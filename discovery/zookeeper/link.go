@@ -26,7 +26,7 @@ const (
 	answerWithin = 3 * time.Second
 	// repeatAfter is the pause before a request is sent again.
 	repeatAfter = 20 * time.Millisecond
-	// maxPacket bounds one answer: the names of 100,000 sessions of one user.
+	// maxPacket bounds one answer: the names of 100,000 sessions of one user. A longer one ends the connection.
 	maxPacket = 16 << 20
 )
 
@@ -73,7 +73,7 @@ func connect(ctx context.Context, o connection, listen func(zk.Event)) (*link, e
 	l.mu.since, l.mu.changed = time.Now(), make(chan struct{})
 	var err error
 	l.conn, l.events, err = zk.Connect(o.Addresses, o.SessionTimeout, zk.WithDialer(l.dial), zk.WithHostProvider(&hosts{}),
-		zk.WithEventCallback(l.event), zk.WithLogger(logger{l.log}), zk.WithLogInfo(false), zk.WithMaxBufferSize(maxPacket))
+		zk.WithEventCallback(l.event), zk.WithLogger(logger{l.log}), zk.WithLogInfo(false), zk.WithMaxBufferSize(o.maxPacket))
 	if err != nil {
 		l.end()
 		return nil, fmt.Errorf("connect to ZooKeeper: %w", err)

@@ -103,6 +103,8 @@ func TestOneServer(t *testing.T) {
 		"limits":                        testLimits,
 		"disabled users":                testUnreadableDisabled,
 		"hidden records":                testHiddenRecords,
+		"crowded spaces":                testCrowdedSpaces,
+		"nodes in nodes":                testNodesInNodes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,6 +153,7 @@ func testConformance(t *testing.T, z *lab) {
 				return discoverytest.Member{
 					Locker: s, SessionStore: s, SessionFollower: s, EngineStore: s, EngineFollower: s, TokenStore: s, TokenFollower: s,
 					DisabledStore: s, DisabledFollower: s, Peers: s, Registrar: s, Watcher: s, Finder: s, Spaces: s,
+					Expire: func(t *testing.T) { z.expire(t, s.Conn()) },
 				}
 			}
 		})

@@ -23,6 +23,9 @@ func (s *Store) Register(ctx context.Context, path string, n discovery.Node) err
 	if err := errors.Join(ctx.Err(), err, discovery.CheckKey(n.RefID), n.Check()); err != nil {
 		return err
 	}
+	if err := s.spaces.count(ctx, space); err != nil {
+		return err
+	}
 	e := &ephemeral{folder: space, prefix: prefix(n), data: n.Address}
 	for range maxLayoutTries {
 		if err = s.present(ctx, space+"/"+n.RefID, e); !errors.Is(err, zk.ErrNoNode) {
@@ -44,7 +47,7 @@ func (s *Store) Deregister(ctx context.Context, path, refID string) error {
 	if err := s.absent(ctx, space+"/"+refID); err != nil {
 		return err
 	}
-	names, err := s.children(ctx, space)
+	names, err := s.spaces.names(ctx, space)
 	for _, name := range names {
 		if n, parseErr := discovery.ParseNode(name); parseErr == nil && n.RefID == refID {
 			err = errors.Join(err, s.delete(ctx, space+"/"+name))
@@ -59,7 +62,7 @@ func (s *Store) Find(ctx context.Context, path string) ([]discovery.Node, error)
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.children(ctx, space)
+	names, err := s.spaces.names(ctx, space)
 	return parseNodes(names), err
 }
 
@@ -83,21 +86,21 @@ func (s *Store) space(path string) (string, error) {
 }
 
 // Watch sends the nodes below path at once and after each change, until ctx or the store ends; then it
-// closes the channel.
+// closes the channel. Of a space with more than maxInSpace nodes it sends nothing.
 func (s *Store) Watch(ctx context.Context, path string) (<-chan []discovery.Node, error) {
 	space, err := s.space(path)
 	if err != nil {
 		return nil, err
 	}
-	w := s.tree.watch(space)
-	if err := s.tree.refresh(ctx); err != nil {
-		s.tree.unwatch(w)
-		s.tree.stir()
+	w := s.spaces.tree.watch(space)
+	if err := s.spaces.tree.refresh(ctx); err != nil {
+		s.spaces.tree.unwatch(w)
+		s.spaces.tree.stir()
 		return nil, err
 	}
 	lists := make(chan []discovery.Node)
 	s.watching.Go(func() { // Close waits for it
-		defer s.tree.unwatch(w)
+		defer s.spaces.tree.unwatch(w)
 		defer close(lists)
 		s.deliver(ctx, w, lists)
 	})
@@ -177,45 +180,4 @@ func (s *Store) CloseSpace(ctx context.Context, path string) error {
 		}
 	}
 	return nil
-}
-
-// SweepSpace removes what is in the space and no node, or none that good names.
-func (s *Store) SweepSpace(ctx context.Context, path string, good func(discovery.Node) bool) (removed int, err error) {
-	space, err := s.space(path)
-	if err := errors.Join(ctx.Err(), err); err != nil {
-		return 0, err
-	}
-	names, err := s.children(ctx, space)
-	for _, name := range names {
-		if n, fault := discovery.ParseNode(name); fault == nil && good(n) {
-			continue
-		}
-		if fault := s.delete(ctx, space+"/"+name); fault != nil {
-			err = errors.Join(err, fault)
-			continue
-		}
-		removed++
-	}
-	return removed, err
-}
-
-// Spaces are the paths of all engine spaces.
-func (s *Store) Spaces(ctx context.Context) (paths []string, err error) {
-	for _, level := range levels {
-		root := s.engineRoot(level)
-		owners, err := s.children(ctx, s.at(root))
-		if err != nil {
-			return nil, err
-		}
-		for _, owner := range owners {
-			subdomains, err := s.children(ctx, s.at(root, owner))
-			if err != nil {
-				return nil, err
-			}
-			for _, subdomain := range subdomains {
-				paths = append(paths, "/"+root+"/"+owner+"/"+subdomain)
-			}
-		}
-	}
-	return paths, nil
 }

@@ -147,25 +147,21 @@ func (k *records[R]) all(ctx context.Context) ([]R, error) {
 	return all, nil
 }
 
-// get looks in memory and then in ZooKeeper, where another gateway may just have written it.
+// get asks ZooKeeper, where another gateway may just have written the record.
 func (k *records[R]) get(ctx context.Context, key ...string) (r R, err error) {
 	if err := errors.Join(ctx.Err(), discovery.CheckKey(key...)); err != nil {
 		return r, err
 	}
 	path := k.path(key)
-	k.mu.Lock()
-	text, known := k.texts[path]
-	k.mu.Unlock()
-	if !known {
-		if err := k.s.do(ctx, func(c *zk.Conn) error { _, err := c.Sync(k.root); return err }); err != nil {
-			return r, err
-		}
-		if text, _, err = k.read(ctx, path); err != nil {
-			return r, err
-		}
-		if text == nil {
-			return r, fmt.Errorf("%w: %s %s", discovery.ErrNotFound, k.what, strings.Join(key, " "))
-		}
+	if err := k.s.do(ctx, func(c *zk.Conn) error { _, err := c.Sync(k.root); return err }); err != nil {
+		return r, err
+	}
+	text, _, err := k.read(ctx, path)
+	if err != nil {
+		return r, err
+	}
+	if text == nil {
+		return r, fmt.Errorf("%w: %s %s", discovery.ErrNotFound, k.what, strings.Join(key, " "))
 	}
 	return r, k.decode(path, text, &r)
 }

@@ -21,13 +21,13 @@ func (s *Store) sameTree(ctx context.Context) error {
 		return nil
 	}
 	session := s.link.conn.SessionID()
-	made, err := s.guard(ctx)
+	made, err := guard(ctx, s.link, s.kept())
 	if errors.Is(err, zk.ErrNoNode) || err == nil && s.made != 0 && made != s.made {
 		s.options.Log.Warn("ZooKeeper has lost its data; sessions and engines that are known here are written again")
 		if err := s.restore(ctx); err != nil {
 			return err
 		}
-		made, err = s.guard(ctx)
+		made, err = guard(ctx, s.link, s.kept())
 	}
 	if err == nil {
 		s.made = made
@@ -38,15 +38,18 @@ func (s *Store) sameTree(ctx context.Context) error {
 
 // guard sets a watch that never fires, so that each connection which takes up the session begins with
 // the library's request to set its watches again (socket). It returns when the node was made.
-func (s *Store) guard(ctx context.Context) (made int64, err error) {
-	return ask(ctx, s.link, func(c *zk.Conn, _ bool) (int64, error) {
-		_, stat, _, err := c.GetW(s.recordsRoot() + "/" + keeper)
+func guard(ctx context.Context, l *link, kept string) (made int64, err error) {
+	return ask(ctx, l, func(c *zk.Conn, _ bool) (int64, error) {
+		_, stat, _, err := c.GetW(kept)
 		if err != nil {
 			return 0, err
 		}
 		return stat.Ctime, nil
 	})
 }
+
+// kept is the node for the guard.
+func (s *Store) kept() string { return s.recordsRoot() + "/" + keeper }
 
 // restore makes the layout, all records that are known here and the spaces of their engines.
 func (s *Store) restore(ctx context.Context) error {

@@ -45,10 +45,11 @@ func may(permissions int32, who ...identity) (acl []zk.ACL) {
 }
 
 // ACLText names the gateways as engines put it into the rights of their nodes:
-// digest:<user>:<hash>, separated by commas. It holds no secret.
+// digest:<user>:<hash>, separated by commas. It holds nothing that could be guessed: the
+// administrator, whose password may be weak, is not in it.
 func (s *Store) ACLText() string {
 	var all []string
-	for _, a := range s.ours() {
+	for _, a := range may(zk.PermAll, s.derived()...) {
 		all = append(all, a.Scheme+":"+a.ID)
 	}
 	return strings.Join(all, ",")
@@ -57,14 +58,15 @@ func (s *Store) ACLText() string {
 // ours are the rights of what only gateways may read.
 func (s *Store) ours() []zk.ACL { return may(zk.PermAll, s.who...) }
 
+// derived are the identities of gateways that come from a cluster secret.
+func (s *Store) derived() []identity { return s.who[:len(s.options.Secrets)] }
+
 // seal is the content of a root: it shows that gateways made it, whatever rights somebody may have given to
 // it before.
 func (s *Store) seal(path string) []byte {
 	var macs []string
-	for _, i := range s.who {
-		if i.user == gatewaysUser {
-			macs = append(macs, secret.MAC(i.password, path))
-		}
+	for _, i := range s.derived() {
+		macs = append(macs, secret.MAC(i.password, path))
 	}
 	return []byte(strings.Join(macs, "\n"))
 }

@@ -159,6 +159,8 @@ func testDigest(t *testing.T, z *lab) {
 
 	o.Digest = "admin:pass:word"
 	s := open(t, o)
+	require.NotContains(t, s.ACLText(), "admin", "engines would know the hash of a password")
+	require.Equal(t, 1, strings.Count(s.ACLText(), "digest:"))
 	require.NoError(t, s.PutSession(t.Context(), sessionOf("s1")))
 	text, _, err := admin.Get(s.RecordsRoot() + "/sessions/alice/s1")
 	require.NoError(t, err)
@@ -265,7 +267,7 @@ func testForeignNames(t *testing.T, z *lab) {
 		require.NoError(t, err)
 	}
 	soon(t, "the good one is known", func() bool { all, err := s.Engines(t.Context()); return err == nil && len(all) == 1 })
-	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "a"}), "it is written over")
+	require.NoError(t, s.PutEngine(t.Context(), discovery.EngineRecord{RefID: "a"}), "it is written over")
 }
 
 func testLimits(t *testing.T, z *lab) {

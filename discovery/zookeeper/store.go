@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package zookeeper is the discovery of several gateways: records, engine nodes, locks and the
-// gateways themselves in ZooKeeper (3.5.3 or later), over one connection. Records are read once and followed by
-// watches, so that reading asks nobody. docs/decisions/0009-several-gateways.md has the layout
+// gateways themselves in ZooKeeper (3.5.3 or later). Records are read once and followed by
+// watches, so that reading asks nobody. What engines may write is read over a second connection. docs/decisions/0009-several-gateways.md has the layout
 // and the rights.
 package zookeeper
 
@@ -79,6 +79,7 @@ type connection struct {
 	TLS                               *tls.Config
 	Log                               *slog.Logger
 	identities                        []identity
+	maxPacket                         int // bytes
 }
 
 func (c connection) withDefaults() connection {
@@ -100,6 +101,7 @@ type Store struct {
 	link    *link
 	who     []identity
 	tree    *tree
+	spaces  *spaces
 	chores  chores
 	peers   *peers
 
@@ -125,16 +127,29 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.tree = newTree(s.sameTree)
 	s.peers = newPeers(s)
 	s.makeRecords()
-	l, err := connect(ctx, connection{Addresses: o.Addresses, SessionTimeout: o.SessionTimeout, ConnectionTimeout: o.ConnectionTimeout,
-		TLS: o.TLS, Log: o.Log, identities: s.who}.withDefaults(), s.tree.event)
-	if err != nil {
+	s.spaces = newSpaces(s.kept())
+	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
-	s.link, s.tree.link = l, l
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+func (s *Store) connect(ctx context.Context) (err error) {
+	c := connection{Addresses: s.options.Addresses, SessionTimeout: s.options.SessionTimeout, ConnectionTimeout: s.options.ConnectionTimeout,
+		TLS: s.options.TLS, Log: s.options.Log, identities: s.who, maxPacket: maxPacket}.withDefaults()
+	if s.link, err = connect(ctx, c, s.tree.event); err != nil {
+		return err
+	}
+	c.maxPacket = maxSpacePacket
+	if s.spaces.link, err = connect(ctx, c, s.spaces.tree.event); err != nil {
+		s.link.close()
+		return err
+	}
+	s.tree.link, s.spaces.tree.link = s.link, s.spaces.link
+	return nil
 }
 
 // prepare makes the layout and reads it.
@@ -155,6 +170,9 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // Run keeps what is known of ZooKeeper, and the nodes of this gateway in it, up to date until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
+	var both sync.WaitGroup
+	defer both.Wait()
+	both.Go(func() { s.spaces.run(ctx) })
 	last := ""
 	for {
 		err := s.tend(ctx)
@@ -204,11 +222,12 @@ func (s *Store) tend(ctx context.Context) error {
 	return err
 }
 
-// Close ends the watches and the ZooKeeper session, with the nodes of this gateway. Calling it again is
+// Close ends the watches and the ZooKeeper sessions, with the nodes of this gateway. Calling it again is
 // no error.
 func (s *Store) Close() error {
 	s.link.end()
 	s.watching.Wait()
+	s.spaces.link.close()
 	s.link.close()
 	return nil
 }

@@ -31,6 +31,8 @@ type branch struct {
 type entry struct {
 	*branch
 	depth int
+	known bool            // it was read, or is being read for the first time
+	crowd bool            // it is not read, because there is too much in it
 	armed bool            // the server will tell of the next change
 	below map[string]bool // names of the entries below a list
 }
@@ -42,8 +44,10 @@ func (e *entry) lists() bool { return e.depth < e.levels }
 type tree struct {
 	link *link
 	same func(ctx context.Context) error // what is read next is what was read before, newer
-	turn chan struct{}                   // capacity 1: full while somebody refreshes
-	wake chan struct{}                   // capacity 1: full while there is something to do
+	// count returns errCrowded for a list that is not to be read; nil: all are.
+	count func(ctx context.Context, path string) error
+	turn  chan struct{} // capacity 1: full while somebody refreshes
+	wake  chan struct{} // capacity 1: full while there is something to do
 
 	mu struct {
 		sync.Mutex
@@ -103,8 +107,8 @@ func (t *tree) stir() {
 	}
 }
 
-// refresh reads what changed until nothing is left, and tells. When it returns nil, all that the
-// server told of before the call is known here.
+// refresh reads what changed, with all that is new in it, and tells. When it returns nil, all that the
+// server told of before the call is known here; what it tells of meanwhile is left to Run.
 func (t *tree) refresh(ctx context.Context) error {
 	if err := t.begin(ctx); err != nil {
 		return err
@@ -113,15 +117,33 @@ func (t *tree) refresh(ctx context.Context) error {
 	if err := t.same(ctx); err != nil {
 		return err
 	}
-	for {
-		work := t.take()
-		if len(work) == 0 {
-			return nil
-		}
+	for work := t.take(false); len(work) > 0; work = t.take(true) {
 		if err := t.read(ctx, work); err != nil {
 			return err
 		}
 	}
+	if t.more() {
+		t.stir()
+	}
+	return nil
+}
+
+func (t *tree) more() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.mu.dirty) > 0
+}
+
+// retry marks the lists that were crowded, and tells whether there are any.
+func (t *tree) retry() (some bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for path, e := range t.mu.entries {
+		if e.crowd {
+			t.mu.dirty[path], some = true, true
+		}
+	}
+	return some
 }
 
 // begin waits until nobody else refreshes or is being told.
@@ -145,18 +167,25 @@ type finding struct {
 	none  bool
 	// hidden says that it is there and may not be read.
 	hidden bool
+	crowd  bool
 	err    error
 }
 
-func (t *tree) take() (work []*finding) {
+// take is what is to be read: all that is marked, or of that only what was never read.
+func (t *tree) take(unknown bool) (work []*finding) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for path := range t.mu.dirty {
-		if e := t.mu.entries[path]; e != nil {
+		e := t.mu.entries[path]
+		if e != nil && unknown && e.known {
+			continue
+		}
+		delete(t.mu.dirty, path)
+		if e != nil {
+			e.known = true
 			work = append(work, &finding{path: path, entry: e})
 		}
 	}
-	clear(t.mu.dirty)
 	return work
 }
 
@@ -176,9 +205,17 @@ func (t *tree) read(ctx context.Context, work []*finding) error {
 			t.mark(f.path)
 			continue
 		}
+		t.settle(f)
 		t.takeIn(f)
 	}
 	return err
+}
+
+// settle keeps whether a list was read.
+func (t *tree) settle(f *finding) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.entry.crowd = f.crowd
 }
 
 func (t *tree) mark(path string) {
@@ -190,6 +227,15 @@ func (t *tree) mark(path string) {
 // look reads one node, with a watch unless it has one. It counts as watched before the request, so
 // that an event which comes with the answer is not lost.
 func (t *tree) look(ctx context.Context, f *finding) (err error) {
+	if f.entry.lists() && t.count != nil {
+		err := t.count(ctx, f.path)
+		if f.crowd = errors.Is(err, errCrowded); f.crowd {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 	watch := t.arm(f.entry, true)
 	if f.entry.lists() {
 		f.names, err = readNames(ctx, t.link, f.path, watch)
@@ -265,6 +311,7 @@ func (t *tree) takeIn(f *finding) {
 	e := f.entry
 	switch {
 	case !t.follows(f): // its list was read at the same time, a moment later, and told that it is gone
+	case f.crowd: // what is known of it stays
 	case f.none && e.depth > 0:
 		t.leave(f.path)
 	case f.hidden: // it stays in the list of its parent, which may be read

@@ -5,6 +5,7 @@ package zookeeper
 import (
 	"testing"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,4 +23,24 @@ func TestNodeThatGoesWhileItIsRead(t *testing.T) {
 	tree.takeIn(list)
 	tree.takeIn(node)
 	require.Equal(t, []bool{false, true}, told)
+}
+
+// TestTakeLeavesKnownEntries, which change while they are read, to the next refresh: others wait for this one.
+func TestTakeLeavesKnownEntries(t *testing.T) {
+	tree := newTree(nil)
+	tree.follow(&branch{root: "/r", levels: 1, changed: func(string, []byte, bool) {}})
+	work := tree.take(false)
+	require.Len(t, work, 1)
+	work[0].names = []string{"n"}
+	tree.takeIn(work[0])
+	tree.event(zk.Event{Type: zk.EventNodeChildrenChanged, Path: "/r"})
+	work = tree.take(true)
+	require.Len(t, work, 1, "what is new is read at once")
+	require.Equal(t, "/r/n", work[0].path)
+	require.Empty(t, tree.take(true))
+	require.True(t, tree.more())
+	work = tree.take(false)
+	require.Len(t, work, 1)
+	require.Equal(t, "/r", work[0].path)
+	require.False(t, tree.more())
 }

@@ -127,7 +127,7 @@ func (z *ZooKeeper) start(i int) {
 	log, err := os.OpenFile(n.path("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(z.t, err)
 	defer log.Close()
-	n.cmd = exec.Command("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no",
+	n.cmd = exec.Command("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no",
 		"-Dznode.container.checkIntervalMs=500", // else once a minute
 		"-Dorg.apache.logging.log4j.level=INFO", "-cp", filepath.Join(SparkHome(z.t), "jars", "*"),
 		"org.apache.zookeeper.server.quorum.QuorumPeerMain", n.path("zoo.cfg"))

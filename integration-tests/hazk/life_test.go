@@ -113,6 +113,14 @@ func TestDrainAndReplace(t *testing.T) {
 		require.Zero(t, g.ExitCode(), g.Log())
 		change(t, g, "spark.sql.shuffle.partitions=2", "spark.sql.shuffle.partitions=7")
 		g.Start()
+		if g == c.a {
+			code, body := c.b.Call(http.MethodPost, "/api/v1/admin/engines/refresh", "root")
+			require.Equal(t, http.StatusConflict, code, "what is new for one of them is old for the other")
+			require.Contains(t, string(body), c.a.GRPC+" has ")
+			require.Contains(t, string(body), c.b.GRPC+" has ")
+			require.Empty(t, refresh(t, c.b, "force=true"), "its own configuration counts")
+			require.Equal(t, old, refresh(t, c.a, "force=true&dryRun=true"))
+		}
 	}
 	require.Equal(t, old, refsOf(c.b), "engines outlive gateways")
 	require.Equal(t, old, refresh(t, c.b, "dryRun=true"))
@@ -142,6 +150,21 @@ func TestDrainAndReplace(t *testing.T) {
 		return !slices.ContainsFunc(k.refs(), func(ref string) bool { return slices.Contains(old, ref) })
 	},
 		"their nodes are gone", func() any { return k.refs() })
+}
+
+// TestStopWithEngines of one of two gateways: the engines go on with the other one.
+func TestStopWithEngines(t *testing.T) {
+	t.Parallel()
+	c := start(t, 1, fakes(t, time.Minute))
+	require.NoError(t, env.NewSparkClient(t, c.a.GRPC, "alice").Version(t.Context()))
+	pid := engine(t, c.a, "alice").PID
+	c.a.Signal(syscall.SIGUSR2)
+	require.Equal(t, 4, c.a.ExitCode(), c.a.Log())
+	require.Contains(t, c.a.Log(), "the engines go on, because another gateway serves them")
+	require.True(t, env.Alive(pid))
+	c.b.Signal(syscall.SIGUSR2)
+	require.Zero(t, c.b.ExitCode(), c.b.Log())
+	env.Eventually(t, back, "the last gateway ends them", func() bool { return !env.Alive(pid) })
 }
 
 // change changes a line of a gateway's settings.

@@ -139,7 +139,7 @@ func (a *app) refreshEngines(ctx context.Context, f access, query url.Values, dr
 		a.say("They take no new session and end with their last one.")
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%d of them were not replaced and take new sessions: %s", len(failed), strings.Join(failed, "; "))
+		return fmt.Errorf("not replaced, and open to new sessions: %d of them (%s)", len(failed), strings.Join(failed, "; "))
 	}
 	return nil
 }

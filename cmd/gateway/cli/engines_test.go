@@ -63,7 +63,7 @@ func TestRefreshInPart(t *testing.T) {
 	require.Equal(t, ExitFailure, code)
 	require.Contains(t, stdout, "e1")
 	require.NotContains(t, stdout, "e2")
-	require.Contains(t, stderr, "1 of them were not replaced and take new sessions: e2: It does not answer.")
+	require.Contains(t, stderr, "not replaced, and open to new sessions: 1 of them (e2: It does not answer.)")
 }
 
 func TestNothingToRefresh(t *testing.T) {

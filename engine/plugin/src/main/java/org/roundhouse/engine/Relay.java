@@ -28,7 +28,7 @@ import org.slf4j.LoggerFactory;
  * The engine's door for gateways on other machines: TLS in which both sides show certificates that
  * they know of each other. The protocol that is negotiated says whether a connection leads to the
  * Connect service ({@code h2}) or to the control endpoint ({@code http/1.1}); both ask for the
- * engine's keys as always. It ends with the driver's process, which gateways take as that one's end.
+ * engine's keys as always. It ends with the driver's process.
  */
 final class Relay {
 
