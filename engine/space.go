@@ -205,8 +205,8 @@ func (m *Manager) sweepSpace(path string, strange map[string]bool) {
 	for range removed {
 		m.opts.OnForged(path)
 	}
-	if removed > 0 {
-		m.opts.Log.Warn("nodes that no engine signed were removed", "path", path, "removed", removed, "err", err)
+	if removed > 0 || err != nil && m.life.Err() == nil && !errors.Is(err, discovery.ErrAway) {
+		m.opts.Log.Warn("nodes that no engine signed are removed from an engine space", "path", path, "removed", removed, "err", err)
 	}
 	if !used {
 		m.closeSpace(path)
