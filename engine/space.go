@@ -154,7 +154,7 @@ func (m *Manager) warmUp(refID string) {
 
 const (
 	// sweepRounds is how many rounds of tend go by between two sweeps of the spaces.
-	sweepRounds = 6
+	sweepRounds = 3
 	// spacesLock is held by the one gateway that sweeps.
 	spacesLock = "/sweep/spaces"
 )

@@ -58,6 +58,11 @@ func clusterSecret(t *testing.T, c cluster) []byte {
 	return key
 }
 
+// gateway is the digest user that all gateways of the cluster are.
+func (c cluster) gateway(t *testing.T) string {
+	return "roundhouse:" + secret.Derive(clusterSecret(t, c), secret.LabelZooKeeper, "gateways")
+}
+
 // engineUser is the digest user of an engine, which its own OS user could learn.
 func engineUser(cluster []byte, refID string) string {
 	return "engine-" + refID + ":" + secret.Derive(cluster, secret.LabelZooKeeper, refID)
@@ -171,7 +176,7 @@ func TestForgedNodes(t *testing.T) {
 	delete(conf, "kyuubi.ha.zookeeper.session.timeout") // the default holds
 	c := start(t, 1, conf)
 	l := begin(t, c, 2, "alice", "bob")
-	operator, stranger, trap := visit(t, c.ZooKeeper, digest), visit(t, c.ZooKeeper), newTrap(t)
+	operator, stranger, trap := visit(t, c.ZooKeeper, digest, c.gateway(t)), visit(t, c.ZooKeeper), newTrap(t)
 	alice, bob := engine(t, c.a, "alice"), engine(t, c.a, "bob")
 	pids := c.drivers()
 	paths := operator.tree()
@@ -327,7 +332,7 @@ func TestRootsThatSomebodyMadeFirst(t *testing.T) {
 	c := prepare(t, zoo, fakes(t, time.Minute))
 	c.a.Start()
 	require.NoError(t, env.NewSparkClient(t, c.a.GRPC, "alice").Version(t.Context()))
-	operator := visit(t, zoo, digest)
+	operator := visit(t, zoo, digest, c.gateway(t))
 	operator.requireNoOpenNode(operator.tree())
 	stranger.requireNothingWritable(operator.tree(), "who made the roots")
 

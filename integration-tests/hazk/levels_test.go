@@ -30,7 +30,7 @@ func TestShareLevelsOverTwoGateways(t *testing.T) {
 	require.NoError(t, err)
 	c := start(t, 1, fakes(t, time.Minute, level, "SERVER", // clients may share with fewer
 		"hadoop.user.group.static.mapping.overrides", "ann=analysts,staff;bob=analysts;zoe="))
-	k := visit(t, c.ZooKeeper, digest)
+	k := visit(t, c.ZooKeeper, digest, c.gateway(t))
 	for _, s := range []struct {
 		what, level, subdomain string
 		users                  []string // each opens a session at both gateways
