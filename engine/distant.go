@@ -177,17 +177,33 @@ func (m *Manager) tendDistant() {
 // judgeDistant ends an engine that does not answer and whose node is gone, too:
 // the store heard nothing of it for its session timeout.
 func (m *Manager) judgeDistant(e *Engine) {
-	if e.Check(m.life) != Silent {
-		return
+	if e.Check(m.life) == Silent && m.lost(e) {
+		m.end(e, fmt.Errorf("engine %s of %s (application %s) is lost: its machine does not answer, and its registration is gone",
+			e.refID, e.spec.LaunchUser, e.AppID()))
 	}
+}
+
+// lost says whether an engine on another machine neither answers nor has a node.
+func (m *Manager) lost(e *Engine) bool {
 	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
 	defer cancel()
-	if registered, err := m.hasNode(ctx, e.spec.Path(), e.refID); err != nil || registered {
-		return
+	if health, _ := e.probe(ctx); health == Alive {
+		return false
 	}
-	m.end(e, fmt.Errorf("engine %s of %s (application %s) is lost: its machine does not answer, and its registration is gone",
-		e.refID, e.spec.LaunchUser, e.AppID()))
-	e.recordGone()
+	registered, err := m.hasNode(ctx, e.spec.Path(), e.refID)
+	return err == nil && !registered
+}
+
+// awaitLoss waits for the end of a process on another machine, which nobody tells when
+// no gateway is there.
+func (m *Manager) awaitLoss(e *Engine, far *distant) {
+	for !m.lost(e) {
+		m.rest(m.life)
+		if isDone(far) || m.life.Err() != nil {
+			return
+		}
+	}
+	far.gone()
 }
 
 // lostAfter is how long an engine that cannot be used may be without a node before its

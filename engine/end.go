@@ -60,6 +60,9 @@ func (m *Manager) end(e *Engine, why error) {
 	m.retireLocked(e)
 	m.mu.Unlock()
 	if e.end(why) {
+		if far, ok := e.process.(*distant); ok {
+			m.background(func() { m.awaitLoss(e, far) })
+		}
 		m.opts.OnChange(Change{ChangeEnded, e.refID, e.spec.LaunchUser, why})
 		m.opts.Log.Info("engine ended", "engine", e.refID, "user", e.spec.LaunchUser, "why", why)
 	}

@@ -55,6 +55,8 @@ func fakes(t *testing.T, pairs ...string) map[string]string {
 	t.Helper()
 	conf := env.FakeSpark(t, pairs...)
 	conf["spark.driver.host"] = reachable(t)
+	// An engine that nobody sees counts as lost when ZooKeeper has not heard of it for so long.
+	conf["kyuubi.ha.zookeeper.session.timeout"] = "PT10S"
 	return conf
 }
 
