@@ -85,6 +85,7 @@ type Manager struct {
 		late   map[Key]*Session
 		doubts map[Key]bool
 		closed bool
+		opened time.Time // when the last session opened
 	}
 	// doubted wakes whoever settles doubts, and crowded whoever removes tombstones.
 	doubted, crowded chan struct{}

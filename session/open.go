@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"time"
 
 	"roundhouse/discovery"
 	"roundhouse/internal/errs"
@@ -54,7 +55,7 @@ func (m *Manager) book(r Request) (s *Session, first bool, err error) {
 		return nil, false, errs.New(errs.Conflict, "User %s has opened session %s for %s just now; use another id for one of %s.", r.OpenedBy(), r.ID, user, r.User)
 	}
 	r.Plan.Spec.Session = r.ID // its calls share one launch also where sessions share no engine
-	s = m.newSession(r, m.Now())
+	s = m.newSession(r, m.openedLocked())
 	s.keptBy(m.Gateway)
 	if before := m.mu.late[r.Key]; before != nil { // its end is still to be written
 		before.buried.Store(true)
@@ -64,6 +65,17 @@ func (m *Manager) book(r Request) (s *Session, first bool, err error) {
 	}
 	m.mu.live.put(s)
 	return s, true, nil
+}
+
+// openedLocked is the time at which a session opens. It tells sessions of one key
+// apart, so it is another one for each, however coarse the clock is.
+func (m *Manager) openedLocked() time.Time {
+	now := m.Now()
+	if !now.After(m.mu.opened) {
+		now = m.mu.opened.Add(1)
+	}
+	m.mu.opened = now
+	return now
 }
 
 // admit settles a booked session: counted and chosen for under the locks of what it
@@ -142,7 +154,7 @@ func (m *Manager) drop(s *Session, why error) {
 	owes := s.clear.Load()
 	m.mu.Lock()
 	m.mu.live.end(s, &End{Cause: Forgotten, Failure: why, told: !owes})
-	if owes {
+	if owes && !s.buried.Load() { // else the next session of its key has taken that over
 		m.mu.late[s.Key] = s
 	}
 	m.mu.live.remove(s)

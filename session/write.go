@@ -172,13 +172,14 @@ func (m *Manager) putTombstone(ctx context.Context, s *Session) error {
 func (m *Manager) noteLate(s *Session, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := m.mu.late[s.Key]
-	again := errors.Is(err, discovery.ErrAway) || s.Ended() != nil || s.open() && !contradicts(err)
-	late := err != nil && again && !s.buried.Load()
+	known, end, buried := m.mu.late[s.Key], s.Ended(), s.buried.Load()
+	again := errors.Is(err, discovery.ErrAway) || end != nil || s.open() && !contradicts(err)
+	older := end != nil && !end.told // than its end is what was written
+	late := !buried && (older || err != nil && again)
 	switch {
 	case !late && known == s:
 		delete(m.mu.late, s.Key)
-	case late && known == nil && len(m.mu.late) < len(m.mu.live.sessions)+m.Tombstones:
+	case late && (known == nil || known.buried.Load()) && len(m.mu.late) < len(m.mu.live.sessions)+m.Tombstones:
 		m.mu.late[s.Key] = s
 		m.Log.Warn("the record of a session is written later", "user", s.User, "session", s.ID, "err", err)
 	}
