@@ -36,6 +36,7 @@ func (m *Manager) watch(e Engine) {
 // EngineStopping ends every session of an engine that this gateway is about to stop, and returns
 // when that is recorded: other gateways see the engine go and look there why.
 func (m *Manager) EngineStopping(refID string) {
+	m.catchUp(m.life) // another gateway may just have opened one
 	m.eachOn(refID, func(s *Session) {
 		if e := s.Engine(); e != nil {
 			m.end(s, End{Cause: Lost, Why: reason(e)})

@@ -4,6 +4,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,20 @@ func TestGuessGivesWayToWhatAnotherGatewayKnows(t *testing.T) {
 		h.b.End(h.key, End{Cause: Lost, Why: "Perhaps it was idle.", Guess: true})
 		require.Equal(t, Released, s.Ended().Cause)
 		require.Equal(t, "The client released it.", s.Ended().Why)
+	})
+}
+
+// TestEngineThatIsStoppedEndsSessionsThatWereJustOpenedElsewhere: their clients hear why it was stopped, not
+// that its process was killed.
+func TestEngineThatIsStoppedEndsSessionsThatWereJustOpenedElsewhere(t *testing.T) {
+	twoGateways(t, Limits{}, func(t *testing.T, h *house) {
+		h.a.open(t, h.key)
+		hear()
+		just := Key{"alice", "just opened"}
+		h.a.open(t, just)
+		h.e1.err = errors.New("User root killed it over REST")
+		h.b.EngineStopping("e1")
+		require.Equal(t, "User root killed it over REST.", h.store.all()[just].Ended.Why)
 	})
 }
 
