@@ -83,11 +83,13 @@ func parseACL(text string) (acl []zk.ACL, err error) {
 
 // create makes the node. After a lost answer there may be two until the session ends: an engine may not look for the
 // first one.
-func (e *Engine) create(ctx context.Context) (err error) {
-	e.path, err = ask(ctx, e.link, func(c *zk.Conn, _ bool) (string, error) {
+func (e *Engine) create(ctx context.Context) error {
+	path, err := ask(ctx, e.link, func(c *zk.Conn, _ bool) (string, error) {
 		return c.Create(e.folder+"/"+e.prefix, []byte(e.address), zk.FlagEphemeralSequential, e.acl)
 	})
-	e.session = e.link.conn.SessionID()
+	if err == nil {
+		e.path, e.session = path, e.link.conn.SessionID()
+	}
 	return err
 }
 

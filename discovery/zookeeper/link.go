@@ -26,6 +26,8 @@ const (
 	answerWithin = 3 * time.Second
 	// repeatAfter is the pause before a request is sent again.
 	repeatAfter = 20 * time.Millisecond
+	// maxDialTimeout bounds how long a server may take to greet.
+	maxDialTimeout = 5 * time.Second
 	// maxPacket bounds one answer: the names of 100,000 sessions of one user. A longer one ends the connection.
 	maxPacket = 16 << 20
 )
@@ -68,7 +70,7 @@ type link struct {
 // connect starts a connection and waits for its first ZooKeeper session.
 func connect(ctx context.Context, o connection, listen func(zk.Event)) (*link, error) {
 	l := &link{log: o.Log, addresses: o.Addresses, tls: o.TLS, listen: listen, timeout: o.SessionTimeout,
-		dialTimeout: max(o.ConnectionTimeout/time.Duration(len(o.Addresses)), time.Second)}
+		dialTimeout: dialTimeout(o)}
 	l.life, l.end = context.WithCancel(context.WithoutCancel(ctx))
 	l.mu.since, l.mu.changed = time.Now(), make(chan struct{})
 	var err error
@@ -91,6 +93,12 @@ func connect(ctx context.Context, o connection, listen func(zk.Event)) (*link, e
 		}
 	}
 	return l, nil
+}
+
+// dialTimeout is for how long one server is tried: one that is about to serve may take a connection and
+// never greet.
+func dialTimeout(o connection) time.Duration {
+	return max(min(o.ConnectionTimeout/time.Duration(len(o.Addresses)), o.SessionTimeout/2, maxDialTimeout), time.Second)
 }
 
 // first waits for the first session.

@@ -14,9 +14,6 @@ import (
 // TestZooKeeperLosesItsData: gateways and engines make again what they had there.
 // Sessions go on, and engines are neither lost nor launched a second time.
 func TestZooKeeperLosesItsData(t *testing.T) {
-	if !env.Long() {
-		t.Skip("full runs only: known to fail now and then, the node of an engine may stay away (docs/plan.md)")
-	}
 	t.Parallel()
 	c := start(t, 1, fakes(t, sessionTimeout))
 	l := begin(t, c, 3, "alice", "bob")
