@@ -45,11 +45,11 @@ var (
 
 	// HAZooKeeperConnectTimeout is kyuubi.ha.zookeeper.connection.timeout.
 	HAZooKeeperConnectTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.ha.zookeeper.connection.timeout", Default: "15000", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Longest time to connect to ZooKeeper: a gateway does not start, and an engine tries anew, when it is over. A gateway or engine that was connected once never gives up."}, positiveKind()}
+		Doc: "Longest time to connect to ZooKeeper: a gateway does not start, and an engine tries anew, when it is over. One server is tried for at most 5 s, half of the session timeout, or its share of this. A gateway or engine that was connected once never gives up."}, positiveKind()}
 
 	// HAZooKeeperSessionTimeout is kyuubi.ha.zookeeper.session.timeout.
 	HAZooKeeperSessionTimeout = Entry[time.Duration]{Meta{Key: "kyuubi.ha.zookeeper.session.timeout", Default: "60000", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "ZooKeeper takes a gateway or an engine that it has not heard of for so long for gone, and removes its node; its own bounds count. A dead gateway's launches are taken over by one on another machine after so long, on the same machine at once."}, positiveKind()}
+		Doc: "ZooKeeper takes a gateway or an engine that it has not heard of for so long for gone, and removes its node; its own bounds count. A dead gateway's launches are taken over by one on another machine half a minute after that, on the same machine at once."}, positiveKind()}
 )
 
 // TLS to ZooKeeper.

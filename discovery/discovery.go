@@ -2,8 +2,8 @@
 
 // Package discovery is where gateways and engines find each other, and where
 // the records live that any gateway needs to route any session (design
-// section 5). Each need is an interface of its own; the embedded store (one
-// gateway) implements all of them, and discoverytest holds every
+// section 5). Each need is an interface of its own; the embedded store
+// implements those that one gateway needs, and discoverytest holds every
 // implementation to the same behaviour.
 package discovery
 
@@ -19,8 +19,8 @@ var ErrNotFound = errors.New("discovery: not found")
 // ErrExists is returned for a record that is there already.
 var ErrExists = errors.New("discovery: the record exists")
 
-// ErrConflict is returned for a record that contradicts the one that is there:
-// a session never changes its engine.
+// ErrConflict is returned for a record that contradicts the one that is there: it is
+// of another session of its key, or of the same one on another engine.
 var ErrConflict = errors.New("discovery: the record contradicts the stored one")
 
 // ErrAway is returned while the store cannot be reached. What is known stays
@@ -34,16 +34,8 @@ var ErrFull = errors.New("discovery: the store is full")
 // a NUL in it, or too large.
 var ErrInvalid = errors.New("discovery: invalid record")
 
-// Registrar keeps the node of a live engine. Path is the engine space, such as
+// Finder reads engine nodes. Path is the engine space, such as
 // /kyuubi_1_USER_SPARK_CONNECT/alice/default.
-type Registrar interface {
-	// Register creates or replaces the node of n.RefID below path.
-	Register(ctx context.Context, path string, n Node) error
-	// Deregister removes the node; removing an absent node is no error.
-	Deregister(ctx context.Context, path, refID string) error
-}
-
-// Finder reads engine nodes.
 type Finder interface {
 	// Find returns the nodes below path, oldest first.
 	Find(ctx context.Context, path string) ([]Node, error)
@@ -117,8 +109,8 @@ type EngineSpec struct {
 type SessionStore interface {
 	// AddSession creates the record; ErrExists if there is one of (user, session id).
 	AddSession(ctx context.Context, r SessionRecord) error
-	// PutSession creates or replaces the record; ErrConflict if that would give the session
-	// another engine, or bring back one that has ended.
+	// PutSession creates or replaces the record; ErrConflict if it is of another session (Opened),
+	// or if that would give the session another engine, or bring back one that has ended.
 	PutSession(ctx context.Context, r SessionRecord) error
 	// GetSession returns ErrNotFound for an unknown (user, session id). It finds what any
 	// gateway wrote, also before followers are told.

@@ -51,10 +51,12 @@ func (n Node) Check() error {
 	return nil
 }
 
-// Replace returns ErrConflict if r cannot take the place of old: the engine of a session
-// never changes, and an ended one does not live again.
+// Replace returns ErrConflict if r cannot take the place of old: Opened tells sessions of one key
+// apart, the engine of a session never changes, and an ended one does not live again.
 func (r SessionRecord) Replace(old SessionRecord) error {
 	switch {
+	case !r.Opened.Equal(old.Opened):
+		return fmt.Errorf("%w: session %s of %s is another one", ErrConflict, r.SessionID, r.User)
 	case old.EngineRef != "" && r.EngineRef != old.EngineRef:
 		return fmt.Errorf("%w: session %s of %s is on engine %s, not %q", ErrConflict, r.SessionID, r.User, old.EngineRef, r.EngineRef)
 	case old.Ended != nil && r.Ended == nil:

@@ -71,6 +71,9 @@ func (m *Manager) decide(l *launch) (other string, err error) {
 }
 
 func (m *Manager) decideLocked(l *launch) (other string, err error) {
+	if err := m.dropDoubtful(l); err != nil {
+		return "", err
+	}
 	records, err := m.opts.Store.Engines(l.ctx)
 	if err != nil {
 		return "", err
@@ -98,10 +101,21 @@ func (m *Manager) withdraw(l *launch) error {
 	m.mu.Lock()
 	l.claimed = false
 	m.mu.Unlock()
-	if err := m.deleteRecord(l.refID); err != nil {
+	l.doubtful = true
+	if err := m.dropDoubtful(l); err != nil {
 		return err
 	}
 	return fmt.Errorf("the lock of the space was lost: %w", discovery.ErrAway)
+}
+
+// dropDoubtful removes a claim of l that may have crossed another gateway's.
+func (m *Manager) dropDoubtful(l *launch) error {
+	if !l.doubtful {
+		return nil
+	}
+	err := m.deleteRecord(l.refID)
+	l.doubtful = err != nil
+	return err
 }
 
 func (m *Manager) claimed(l *launch) {

@@ -13,11 +13,10 @@ import (
 // Cluster is what gateways that launch engines together share
 // (docs/decisions/0009-several-gateways.md).
 type Cluster interface {
-	// Lock is discovery.Locker's: on return Options.Store knows all that earlier
-	// holders wrote.
-	Lock(ctx context.Context, path string) (unlock func() error, err error)
-	FollowEngines(ctx context.Context, told discovery.Told[discovery.EngineRecord]) error
-	Watch(ctx context.Context, path string) (<-chan []discovery.Node, error)
+	discovery.Locker // on return from Lock, Options.Store knows all that earlier holders wrote
+	discovery.EngineFollower
+	discovery.Watcher
+	discovery.Finder
 	discovery.Spaces
 }
 
@@ -86,9 +85,33 @@ func (m *Manager) toldGoneLocked(refID string, e *Engine, l *launch) {
 	delete(m.mu.unusable, refID)
 	if e != nil {
 		e.recordGone()
+		if time.Since(e.admitted) < justAdmitted {
+			m.backgroundLocked(func() { m.unrecorded(e) })
+		}
 	}
 	if l != nil && l.claimed {
 		m.settleLocked(l, nil, stoppedElsewhere(l))
+	}
+}
+
+const (
+	// justAdmitted is for how long other gateways may take an engine for a launch.
+	justAdmitted = 15 * time.Second
+	// burialTime is how much later than others at its place a gateway may see an engine's process end.
+	burialTime = time.Second
+)
+
+// unrecorded ends an engine whose record another gateway deleted to stop its launch. That of an engine
+// which has ended is deleted, too.
+func (m *Manager) unrecorded(e *Engine) {
+	timer := time.NewTimer(burialTime)
+	defer timer.Stop()
+	select {
+	case <-e.Done():
+	case <-e.process.Done():
+	case <-m.life.Done():
+	case <-timer.C:
+		m.terminate(e, false, "by way of another gateway, while it was starting")
 	}
 }
 

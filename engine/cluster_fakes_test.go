@@ -27,6 +27,10 @@ type ensemble struct {
 	away      error
 	lossy     bool            // the next answer to a write is lost
 	stolen    bool            // the next lock is lost before it is given back
+	theft     func()          // what happens then, with mu held
+	watches   int             // how often Watch was called
+	unlisted  error           // of Spaces
+	unswept   error           // of SweepSpace
 	added     int             // records
 	dead      map[string]bool // gateways
 	worlds    []*world
@@ -36,7 +40,7 @@ func newEnsemble() *ensemble {
 	return &ensemble{
 		records: map[string]discovery.EngineRecord{}, followers: map[int]discovery.Told[discovery.EngineRecord]{},
 		locks: map[string]chan struct{}{}, spaces: map[string][]discovery.Credential{}, nodes: map[string][]discovery.Node{},
-		changed: make(chan struct{}), dead: map[string]bool{},
+		changed: make(chan struct{}), dead: map[string]bool{}, theft: func() {},
 	}
 }
 
@@ -150,6 +154,7 @@ func (s *ensemble) Lock(ctx context.Context, path string) (func() error, error) 
 			defer s.mu.Unlock()
 			if s.stolen {
 				s.stolen = false
+				s.theft()
 				return discovery.ErrConflict
 			}
 			return nil
@@ -160,6 +165,7 @@ func (s *ensemble) Lock(ctx context.Context, path string) (func() error, error) 
 }
 
 func (s *ensemble) Watch(ctx context.Context, path string) (<-chan []discovery.Node, error) {
+	s.set(func() { s.watches++ })
 	lists := make(chan []discovery.Node, 1)
 	go func() { // ends with ctx
 		defer close(lists)
@@ -180,6 +186,10 @@ func (s *ensemble) Watch(ctx context.Context, path string) (<-chan []discovery.N
 	return lists, nil
 }
 
+func (s *ensemble) Find(_ context.Context, path string) ([]discovery.Node, error) {
+	return s.in(path), nil
+}
+
 func (s *ensemble) OpenSpace(_ context.Context, path string, engines []discovery.Credential) error {
 	s.set(func() { s.spaces[path] = engines })
 	return s.away
@@ -196,13 +206,13 @@ func (s *ensemble) SweepSpace(_ context.Context, path string, good func(discover
 	defer s.mu.Unlock()
 	before := len(s.nodes[path])
 	s.nodes[path] = kept
-	return before - len(kept), nil
+	return before - len(kept), s.unswept
 }
 
 func (s *ensemble) Spaces(context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.spaces)), nil
+	return slices.Collect(maps.Keys(s.spaces)), s.unlisted
 }
 
 // in are the nodes in a space.

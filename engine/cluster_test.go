@@ -335,6 +335,44 @@ func TestAClaimUnderALostLockIsMadeAnew(t *testing.T) {
 	})
 }
 
+// TestAClaimThatCouldNotBeWithdrawnIsNotBelieved: another gateway claimed the space meanwhile.
+func TestAClaimThatCouldNotBeWithdrawnIsNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a := s.gateway(t, "a", machine)
+		spec := userSpec("alice")
+		s.set(func() {
+			s.stolen, s.theft = true, func() {
+				s.away = discovery.ErrAway
+				s.records["other"] = discovery.EngineRecord{RefID: "other", Path: spec.Path(), User: "alice", Owner: discovery.Owner{Gateway: "b"}}
+			}
+		})
+		_ = a.acquire(t.Context(), spec)
+		time.Sleep(3 * claimPause)
+		s.set(func() { s.away = nil })
+		time.Sleep(3 * claimPause)
+		synctest.Wait()
+		require.Empty(t, machine.launches())
+		require.Len(t, s.all(), 1)
+		require.Contains(t, s.all(), "other")
+		a.stop()
+	})
+}
+
+// TestTheStoreGoesAwayAfterTheClaim: the client learns what to do.
+func TestTheStoreGoesAwayAfterTheClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newEnsemble()
+		a := s.gateway(t, "a", newMachine(), func(o *Options) {
+			o.OnSpawn = func() { s.set(func() { s.away = discovery.ErrAway }) }
+		})
+		err := (<-a.acquire(t.Context(), userSpec("alice"))).err
+		require.True(t, errs.Is(err, errs.StoreAway), "%v", err)
+		require.ErrorContains(t, err, "Try again")
+		a.stop()
+	})
+}
+
 // TestWhatAFailedLaunchLeftIsForgottenSoon, also when the store was away then.
 func TestWhatAFailedLaunchLeftIsForgottenSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

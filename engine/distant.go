@@ -230,15 +230,6 @@ func (m *Manager) tendLost(r discovery.EngineRecord) {
 
 // hasNode says whether an engine is registered.
 func (m *Manager) hasNode(ctx context.Context, path, refID string) (bool, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	lists, err := m.opts.Cluster.Watch(ctx, path)
-	if err != nil {
-		return false, err
-	}
-	list, told := <-lists
-	if !told {
-		return false, context.Cause(ctx)
-	}
-	return slices.ContainsFunc(list, func(n discovery.Node) bool { return n.RefID == refID }), nil
+	list, err := m.opts.Cluster.Find(ctx, path)
+	return slices.ContainsFunc(list, func(n discovery.Node) bool { return n.RefID == refID }), err
 }

@@ -91,6 +91,7 @@ func TestALostMachine(t *testing.T) {
 		time.Sleep(2 * tendInterval)
 		synctest.Wait()
 		require.Empty(t, s.all())
+		require.Equal(t, 1, s.watches, "that of the launch: looking leaves no watches behind")
 		b.stop()
 	})
 }

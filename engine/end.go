@@ -75,7 +75,8 @@ func (m *Manager) foundDead(e *Engine, why string) {
 }
 
 // Stop ends the engine or the launch refID and returns when its process is
-// gone, or with the cause of ctx; the end goes on then. Its sessions learn the
+// gone, or with the cause of ctx; the end goes on then. For the process of another
+// gateway's launch it does not wait. Its sessions learn the
 // reason at once. Without kill the driver stops in its own way first.
 func (m *Manager) Stop(ctx context.Context, refID string, kill bool, reason string) error {
 	m.mu.Lock()

@@ -50,6 +50,7 @@ type Engine struct {
 	spec      Spec
 	node      discovery.Node
 	submitted time.Time
+	admitted  time.Time // zero for an engine of another or an earlier gateway
 	workDir   string
 	// fingerprint is that of its configuration, place where its process is.
 	fingerprint, place string

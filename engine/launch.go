@@ -32,6 +32,7 @@ type launch struct {
 	// claimed says that the record is there, where gateways share a store; other is the
 	// launch of another gateway that this one waits for.
 	claimed     bool
+	doubtful    bool // a claim made under a lock that was lost is there still; of decide alone
 	taken       bool // by another gateway, which this one did not answer for too long
 	other       string
 	fingerprint string // of the configuration; set with the record
@@ -226,11 +227,11 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 		write = m.store
 	}
 	if err := write(record); err != nil {
-		return nil, errs.Fault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
+		return nil, m.storeFault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)
 	}
 	if m.shared() {
 		if err := m.openSpace(l); err != nil {
-			return nil, errs.Fault(err, "Engine %s of %s was not started: its space in the store of the gateways could not be made.", l.refID, l.spec.LaunchUser)
+			return nil, m.storeFault(err, "Engine %s of %s was not started: its space in the store of the gateways could not be made.", l.refID, l.spec.LaunchUser)
 		}
 	}
 	failpoint.Hit(failpoint.BeforeSpawn)
@@ -247,7 +248,7 @@ func (m *Manager) spawn(l *launch) (Process, error) {
 	record = m.recordOf(l)
 	m.mu.Unlock()
 	if err := m.store(record); err != nil {
-		return process, errs.Fault(err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
+		return process, m.storeFault(err, "Engine %s of %s was stopped: its process could not be recorded.", l.refID, l.spec.LaunchUser)
 	}
 	failpoint.Hit(failpoint.Recorded)
 	close(l.spawned)

@@ -69,7 +69,8 @@ type Manager struct {
 		// ending are failed launches of this gateway: true while their process and record
 		// go, false if the process does not.
 		ending map[string]bool
-		// strange are nodes that the last sweep found without an engine, by path and name.
+		// strange are nodes that the last sweep found without an engine, by path and name,
+		// and the paths of spaces that it could not sweep.
 		strange map[string]bool
 		// news is closed and made anew when any of that changes.
 		news chan struct{}

@@ -119,7 +119,7 @@ func (m *Manager) admit(l *launch, node discovery.Node, keys Keys) (warmUp bool,
 		return false, err
 	}
 	e.submitted, e.workDir, e.look = l.submitted, l.workDir, l.look
-	e.fingerprint = l.fingerprint
+	e.fingerprint, e.admitted = l.fingerprint, time.Now()
 	record.Node = node.String()
 	if err := m.store(record); err != nil {
 		m.disconnect(e)

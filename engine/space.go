@@ -172,52 +172,76 @@ func (m *Manager) sweepSpaces() {
 	listing, stop := context.WithTimeout(m.life, storeTimeout)
 	defer stop()
 	paths, err := m.opts.Cluster.Spaces(listing)
-	if err != nil {
+	records, fault := m.opts.Store.Engines(listing)
+	if err := errors.Join(err, fault); err != nil {
+		if m.life.Err() == nil && !errors.Is(err, discovery.ErrAway) {
+			m.opts.Log.Warn("engine spaces cannot be swept", "err", err)
+		}
 		return
 	}
-	strange := map[string]bool{}
+	s := sweeping{engines: map[string]string{}, strange: map[string]bool{}}
+	for _, r := range records {
+		s.engines[r.RefID] = r.Path
+	}
 	for _, path := range paths {
-		m.sweepSpace(path, strange)
+		m.sweepSpace(path, s)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mu.strange = strange
+	m.mu.strange = s.strange
+}
+
+// sweeping is one sweep of all spaces.
+type sweeping struct {
+	engines map[string]string // paths of the spaces of those that have a record, by ref id
+	strange map[string]bool   // is to be Manager.mu.strange
 }
 
 // sweepSpace removes from a space what has been without an engine for two sweeps. A
 // node of an engine may be older than what is known here of it.
-func (m *Manager) sweepSpace(path string, strange map[string]bool) {
+func (m *Manager) sweepSpace(path string, s sweeping) {
 	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
 	defer cancel()
-	used := false
+	used, stale := false, 0
 	removed, err := m.opts.Cluster.SweepSpace(ctx, path, func(n discovery.Node) bool {
-		genuine := m.genuine(ctx, path, n)
-		used = used || genuine
-		id := path + "\x00" + n.String()
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		seen := m.mu.strange[id]
-		if !genuine {
-			strange[id] = true
+		_, _, forged := m.verify(n.RefID, path, n.String())
+		if forged == nil && s.engines[n.RefID] == path {
+			used = true
+			return true
 		}
-		return genuine || !seen
+		seen := m.strangeBefore(path+"\x00"+n.String(), s)
+		if seen && forged == nil { // its engine has ended
+			stale++
+		}
+		return !seen
 	})
-	for range removed {
-		m.opts.OnForged(path)
+	if forged := removed - stale; forged > 0 {
+		for range forged {
+			m.opts.OnForged(path)
+		}
+		m.opts.Log.Warn("nodes that no engine signed are removed from an engine space", "path", path, "removed", forged)
 	}
-	if removed > 0 || err != nil && m.life.Err() == nil && !errors.Is(err, discovery.ErrAway) {
-		m.opts.Log.Warn("nodes that no engine signed are removed from an engine space", "path", path, "removed", removed, "err", err)
-	}
+	m.tellUnswept(path, s, err)
 	if !used {
 		m.closeSpace(path)
 	}
 }
 
-// genuine says whether a node is signed by an engine that has a record.
-func (m *Manager) genuine(ctx context.Context, path string, n discovery.Node) bool {
-	if _, _, err := m.verify(n.RefID, path, n.String()); err != nil {
-		return false
+// strangeBefore notes what is strange, and says whether the last sweep did.
+func (m *Manager) strangeBefore(id string, s sweeping) bool {
+	s.strange[id] = true
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.strange[id]
+}
+
+// tellUnswept logs once why a space cannot be swept, until it can. Of a crowded space
+// the store tells.
+func (m *Manager) tellUnswept(path string, s sweeping, err error) {
+	if err == nil || m.life.Err() != nil || errors.Is(err, discovery.ErrAway) || errors.Is(err, discovery.ErrFull) {
+		return
 	}
-	records, err := m.opts.Store.Engines(ctx)
-	return err != nil || slices.ContainsFunc(records, func(r discovery.EngineRecord) bool { return r.RefID == n.RefID && r.Path == path })
+	if !m.strangeBefore(path, s) {
+		m.opts.Log.Warn("an engine space cannot be swept", "path", path, "err", err)
+	}
 }

@@ -3,12 +3,14 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"roundhouse/discovery"
 	"roundhouse/internal/errs"
 )
 
@@ -22,6 +24,14 @@ func asLaunchError(l *launch, err error) error {
 		return errs.Fault(err, "Engine %s of %s was not started: %v.", l.refID, l.spec.LaunchUser, err)
 	}
 	return errs.Wrap(errs.EngineLaunchFailed, err, "Engine %s of %s was not started: %v", l.refID, l.spec.LaunchUser, err)
+}
+
+// storeFault is the error of what could not be done without the store.
+func (m *Manager) storeFault(cause error, format string, args ...any) error {
+	if m.shared() && (errors.Is(cause, discovery.ErrAway) || errors.Is(cause, context.DeadlineExceeded)) {
+		return errs.Wrap(errs.StoreAway, cause, "%s ZooKeeper cannot be reached. Try again in a minute.", fmt.Sprintf(format, args...))
+	}
+	return errs.Fault(cause, format, args...)
 }
 
 // cancelled is the outcome of a launch that ended in the queue.

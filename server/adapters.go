@@ -141,22 +141,19 @@ func (s restSessions) List(user string) []rest.SessionView {
 	return all
 }
 
-func (s restSessions) Get(ctx context.Context, user, id string) (rest.SessionView, bool) {
-	one, _, _ := s.Find(ctx, session.Key{User: user, ID: id}) // without the store, what is known here
+func (s restSessions) Get(ctx context.Context, user, id string) (rest.SessionView, bool, error) {
+	one, _, err := s.Find(ctx, session.Key{User: user, ID: id})
 	if owner, known := s.ActsFor(user, id); one == nil && known {
-		one, _, _ = s.Find(ctx, session.Key{User: owner, ID: id})
+		one, _, err = s.Find(ctx, session.Key{User: owner, ID: id})
 	}
 	if one == nil {
-		return rest.SessionView{}, false
+		return rest.SessionView{}, false, err
 	}
-	return s.view(one, s.byRef()), true
+	return s.view(one, s.byRef()), true, nil
 }
 
 func (s restSessions) Close(ctx context.Context, user, id, reason string) error {
-	if !s.Manager.Close(ctx, session.Key{User: user, ID: id}, reason) {
-		return errs.New(errs.NotFound, "There is no session %s.", id)
-	}
-	return nil
+	return s.Manager.Close(ctx, session.Key{User: user, ID: id}, reason)
 }
 
 func (s restSessions) byRef() map[string]engine.Info {

@@ -16,7 +16,6 @@ import (
 
 	"roundhouse/conf"
 	"roundhouse/discovery"
-	"roundhouse/discovery/embedded"
 	"roundhouse/discovery/zookeeper"
 	"roundhouse/engine"
 	"roundhouse/internal/process"
@@ -26,20 +25,26 @@ import (
 
 // records is the store of a gateway: its own, or that of several gateways.
 type records struct {
-	discovery.SessionStore
-	discovery.SessionFollower
-	discovery.EngineStore
-	discovery.TokenStore
-	discovery.TokenFollower
-	discovery.DisabledStore
-	discovery.DisabledFollower
+	stores
+	followers
 	discovery.Locker
 	io.Closer
 }
 
-func ownRecords(s *embedded.Store) records { return records{s, s, s, s, s, s, s, s, s} }
+// stores keep the records of each kind.
+type stores interface {
+	discovery.SessionStore
+	discovery.EngineStore
+	discovery.TokenStore
+	discovery.DisabledStore
+}
 
-func sharedRecords(s *zookeeper.Store) records { return records{s, s, s, s, s, s, s, s, s} }
+// followers hear of what other gateways write, but for engines.
+type followers interface {
+	discovery.SessionFollower
+	discovery.TokenFollower
+	discovery.DisabledFollower
+}
 
 // joinCluster connects to the store of several gateways.
 func (p *parts) joinCluster() error {
@@ -61,8 +66,7 @@ func (p *parts) joinCluster() error {
 	if err != nil {
 		return fmt.Errorf("%w (%s)", err, conf.HAAddresses.Key)
 	}
-	p.store, p.cluster, p.peers.all = sharedRecords(store), store, store.Gateways
-	p.leave = store.Leave
+	p.store, p.cluster, p.peers.all = records{store, store, store, store}, store, store.Gateways
 	return nil
 }
 
@@ -134,6 +138,8 @@ const (
 	absentElsewhere = 30 * time.Second
 	// absentHere is the same for one whose process is seen: it may be stopped.
 	absentHere = time.Minute
+	// lookInterval is how often peers looks who is back.
+	lookInterval = 5 * time.Second
 )
 
 // peers tells which gateways live. Make it with newPeers.
@@ -182,6 +188,30 @@ func (p *peers) missing(id string) time.Duration {
 		p.absent[id] = since
 	}
 	return time.Since(since)
+}
+
+// Run forgets absences that are over, until ctx ends: the next one counts anew.
+func (p *peers) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			p.forgetReturned()
+		}
+	}
+}
+
+// forgetReturned forgets the absences of gateways that are there.
+func (p *peers) forgetReturned() {
+	known := p.all()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range known {
+		delete(p.absent, g.Gateway)
+	}
 }
 
 // dead says whether a gateway has certainly ended: its process could be seen here.

@@ -3,8 +3,10 @@
 package server
 
 import (
+	"context"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +79,35 @@ func TestConfiguration(t *testing.T) {
 	require.NotEqual(t, of("1g", "f", "k"), of("2g", "f", "k"), "the defaults of a user")
 	require.NotEqual(t, of("1g", "f", "k"), of("1g", "g", "k"), "what engines are launched with")
 	require.NotEqual(t, of("1g", "f", "k"), of("1g", "f", "l"))
+}
+
+// TestEachAbsenceHasItsGrace, also when nobody asked while the gateway was back.
+func TestEachAbsenceHasItsGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := discovery.Owner{Gateway: "far", Place: "elsewhere", PID: 1}
+		var there atomic.Bool
+		p := newPeers(discovery.Owner{Gateway: "this", Place: "here"})
+		p.all = func() []discovery.Gateway {
+			if there.Load() {
+				return []discovery.Gateway{{Owner: far}}
+			}
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- p.Run(ctx) }() // received below
+		require.True(t, p.alive(far))
+		there.Store(true)
+		time.Sleep(time.Hour)
+		there.Store(false)
+		require.True(t, p.alive(far), "its node has just gone")
+		time.Sleep(absentElsewhere - time.Second)
+		require.True(t, p.alive(far))
+		time.Sleep(time.Second)
+		require.False(t, p.alive(far))
+		cancel()
+		require.NoError(t, <-over)
+	})
 }
 
 // TestAbsentGateways: a node that is gone for a moment is no death.

@@ -35,7 +35,7 @@ type property struct {
 	sessions interface {
 		List() []*session.Session
 		End(k session.Key, e session.End) bool
-		Close(ctx context.Context, k session.Key, why string) bool
+		Close(ctx context.Context, k session.Key, why string) error
 	}
 	engines interface {
 		Engines() []engine.Info
@@ -85,7 +85,7 @@ func (p property) endSessions(ctx context.Context, user, why string) (ended int,
 			p.sessions.End(s.Key, session.End{Cause: session.Lost, Why: why}) // with its engine
 			continue
 		}
-		closed.Go(func() { p.sessions.Close(ctx, s.Key, why) })
+		closed.Go(func() { _ = p.sessions.Close(ctx, s.Key, why) }) // fails where it has ended by now
 	}
 	return ended, closed
 }

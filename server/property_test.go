@@ -43,7 +43,10 @@ func (e *estate) take(id, how string) bool {
 
 func (e *estate) End(k session.Key, _ session.End) bool { return e.take(k.ID, "end") }
 
-func (e *estate) Close(_ context.Context, k session.Key, _ string) bool { return e.take(k.ID, "close") }
+func (e *estate) Close(_ context.Context, k session.Key, _ string) error {
+	e.take(k.ID, "close")
+	return nil
+}
 
 func (e *estate) Engines() []engine.Info {
 	e.mu.Lock()

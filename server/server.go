@@ -46,8 +46,6 @@ type Server struct {
 	log      *slog.Logger
 	ready    chan struct{}
 	draining atomic.Bool
-	// leave tells others that this gateway takes no new clients; nil where there are none.
-	leave func(context.Context) error
 	// certificates are those of the doors, kept up to date.
 	certificates []*tlsx.Server
 	// address and restAddress are how people reach the two doors.
@@ -93,18 +91,8 @@ func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	}
 	s.catchUp(ctx)
 	var parts errgroup.Group
-	if s.cluster != nil {
-		parts.Go(func() error { return s.cluster.Run(inner) })
-	}
-	parts.Go(func() error { return s.engines.Run(inner) })
-	parts.Go(func() error { return s.sessions.Run(inner) })
-	for _, c := range s.certificates {
-		parts.Go(func() error { return c.Run(inner) })
-	}
-	parts.Go(func() error { return s.access.rules.Run(inner) })
-	parts.Go(func() error { return s.people.Run(inner) })
-	if a, ok := s.auth.(runner); ok {
-		parts.Go(func() error { return a.Run(inner) })
+	for _, r := range s.runners() {
+		parts.Go(func() error { return s.keep(inner, r) })
 	}
 	err := s.serve(ctx)
 	select {
@@ -114,6 +102,31 @@ func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
 	}
 	stopInner()
 	return errors.Join(err, parts.Wait(), s.store.Close(), s.audit.Close())
+}
+
+// runners are the parts that run as long as the gateway.
+func (s *Server) runners() []runner {
+	all := []runner{s.engines, s.sessions, s.access.rules, s.people}
+	if s.cluster != nil {
+		all = append(all, s.cluster, s.peers)
+	}
+	for _, c := range s.certificates {
+		all = append(all, c)
+	}
+	if a, ok := s.auth.(runner); ok {
+		all = append(all, a)
+	}
+	return all
+}
+
+// keep runs a part until ctx ends. One that ends before is told of at once: the gateway
+// goes on without it.
+func (s *Server) keep(ctx context.Context, r runner) error {
+	err := r.Run(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("a part of the gateway has failed: restart the gateway", "err", err)
+	}
+	return err
 }
 
 // stopEngines asks all engines to stop and waits until they are gone, but not
@@ -176,12 +189,12 @@ func (s *Server) serve(ctx context.Context) error {
 func (s *Server) goAway(ctx context.Context) {
 	s.draining.Store(true)
 	s.log.Info("gateway is ending: new clients go elsewhere", "calls", s.Calls())
-	if s.leave == nil {
+	if s.cluster == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
-	if err := s.leave(ctx); err != nil {
+	if err := s.cluster.Leave(ctx); err != nil {
 		s.log.Warn("the other gateways were not told that this one ends", "err", err)
 	}
 }

@@ -27,7 +27,7 @@ func TestAccountsOfTheSystemGetNoTokens(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
 	p := &parts{c: c}
-	p.store, p.access, p.log = ownRecords(store), &access{}, slog.New(slog.DiscardHandler)
+	p.store, p.access, p.log = records{store, store, store, store}, &access{}, slog.New(slog.DiscardHandler)
 	require.NoError(t, p.makeTokens())
 	_, _, err = p.tokens.Issue(t.Context(), auth.Identity{User: "me", Admin: true, Host: true}, issue.Wish{User: "robot"})
 	require.ErrorContains(t, err, "User robot is an account of the system")

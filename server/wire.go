@@ -100,7 +100,7 @@ func (p *parts) openEmbedded() error {
 	if err != nil {
 		return fmt.Errorf("%w (%s)", err, conf.ServerDataDir.Key)
 	}
-	p.store = ownRecords(store)
+	p.store = records{store, store, store, store}
 	return nil
 }
 

@@ -41,6 +41,12 @@ func (m *Manager) ending(k Key) bool {
 // is says whether r is a record of s, and not of another session with its key.
 func (s *Session) is(r discovery.SessionRecord) bool { return s.Opened.Equal(r.Opened) }
 
+// has says whether r is a record of s as it is known here, and not one of a gateway that has
+// gone on with it on another engine.
+func (s *Session) has(r discovery.SessionRecord) bool {
+	return s.is(r) && (r.EngineRef == "" || s.on(r.EngineRef))
+}
+
 // take takes in a record as another gateway, or an earlier one, wrote it. It does no
 // I/O. A session with its key is the same one.
 func (m *Manager) take(r discovery.SessionRecord) {
@@ -53,7 +59,7 @@ func (m *Manager) take(r discovery.SessionRecord) {
 		return // opened here this moment; what is written finds out
 	}
 	if r.EngineRef == "" {
-		if s.keeper() != m.Gateway {
+		if s.Gateway() != m.Gateway {
 			s.keptBy(r.Gateway)
 		}
 		return

@@ -209,7 +209,7 @@ func (m *Manager) Lookup(k Key) (*Session, *End) {
 // store cannot be asked.
 func (m *Manager) Find(ctx context.Context, k Key) (*Session, *End, error) {
 	s, end := m.Lookup(k)
-	if end != nil || s != nil && (s.Routed() || s.keeper() == m.Gateway) {
+	if end != nil || s != nil && (s.Routed() || s.Gateway() == m.Gateway) {
 		return s, end, nil
 	}
 	err := m.verify(ctx, k)
@@ -301,9 +301,7 @@ func (m *Manager) end(s *Session, e End) bool {
 	}
 	m.graves.put(s.Key, &e)
 	m.graves.over.Add(s.Key, s.Opened)
-	if err := m.write(context.WithoutCancel(m.life), s); err != nil { // before the id is free for a new session
-		m.Log.Warn("the end of a session is not recorded yet", "user", s.User, "session", s.ID, "err", err)
-	}
+	_ = m.write(context.WithoutCancel(m.life), s) // before the id is free for a new session; Run goes on trying
 	if !e.told && e.Cause != Forgotten {
 		m.countEnd()
 	}
@@ -346,20 +344,24 @@ const guessPatience = 2 * time.Second
 const doubtPatience = 3 * time.Second
 
 // Close ends the session of k for a reason that its client is told, at the
-// engine too. It reports whether k was live.
-func (m *Manager) Close(ctx context.Context, k Key, why string) bool {
-	s, _, _ := m.Find(ctx, k)
-	if s == nil {
-		return false
+// engine too. The error is the caller's answer: k is not live, or the store cannot be asked.
+func (m *Manager) Close(ctx context.Context, k Key, why string) error {
+	gone := errs.New(errs.NotFound, "There is no session %s.", k.ID)
+	s, _, err := m.Find(ctx, k)
+	switch {
+	case err != nil:
+		return err
+	case s == nil:
+		return gone
 	}
 	e := s.Engine()
 	if !m.End(k, End{Cause: Lost, Why: why}) {
-		return false
+		return gone
 	}
 	if e != nil {
 		m.release(ctx, k, e)
 	}
-	return true
+	return nil
 }
 
 // release tells the engine that a session is over. An engine that does not hear

@@ -20,7 +20,7 @@ const SealLabel = "session-options"
 func (m *Manager) record(s *Session) (discovery.SessionRecord, error) {
 	o, spec := s.Plan.Options, s.Plan.Spec
 	r := discovery.SessionRecord{
-		User: s.User, RealUser: s.RealUser, SessionID: s.ID, Gateway: s.keeper(), EngineRef: s.ref(), Options: o.Choices,
+		User: s.User, RealUser: s.RealUser, SessionID: s.ID, Gateway: s.Gateway(), EngineRef: s.ref(), Options: o.Choices,
 		Client: s.Client, Address: s.Address, Name: o.Name, Opened: s.Opened,
 		Unused: s.ahead && !s.used.Load(),
 		Spec: &discovery.EngineSpec{

@@ -62,7 +62,7 @@ func (m *Manager) Census(refID string, c engine.Census) {
 		}
 		fate, reason := c.Fate(s.User, s.ID, s.Opened, s.Confirmed())
 		switch {
-		case fate == engine.Unseen && s.keeper() != m.Gateway && m.kept(s):
+		case fate == engine.Unseen && s.Gateway() != m.Gateway && m.kept(s):
 			// the gateway that opened it may be about to forward its first call
 		case fate == engine.Closed && s.doubtful(reason):
 			m.endLater(s, s.closed(reason))

@@ -90,10 +90,10 @@ func (m *Manager) keep(ctx context.Context, s *Session) {
 }
 
 // kept says whether a gateway that lives looks after the opening of s.
-func (m *Manager) kept(s *Session) bool { return m.alive(s.keeper()) }
+func (m *Manager) kept(s *Session) bool { return m.alive(s.Gateway()) }
 
 // ours says whether it is for this gateway to say that s does not open.
-func (m *Manager) ours(s *Session) bool { return s.keeper() == m.Gateway || !m.kept(s) }
+func (m *Manager) ours(s *Session) bool { return s.Gateway() == m.Gateway || !m.kept(s) }
 
 func (m *Manager) alive(gateway string) bool {
 	return gateway == m.Gateway || gateway != "" && m.Alive(gateway)
@@ -202,7 +202,7 @@ func (m *Manager) resume(s *Session) {
 }
 
 func engineLost(ref string) End {
-	return End{Cause: Lost, Why: fmt.Sprintf("Its engine %s ended while no gateway ran, or could not be taken over.", ref)}
+	return End{Cause: Lost, Why: fmt.Sprintf("Its engine %s ended, and no gateway was there to hear why; its log tells, if it is left.", ref)}
 }
 
 // EngineKnown tells that the engine refID can be leased now: its sessions, which other

@@ -201,8 +201,9 @@ func (s *Session) unclaim() {
 	s.mu.ref, s.mu.claimed = "", false
 }
 
-// keeper is the gateway that looks after the session while it is opening.
-func (s *Session) keeper() string {
+// Gateway is the id of the gateway that opened the session, or that went on with its
+// opening. While it is opening that one looks after it.
+func (s *Session) Gateway() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.gateway
@@ -236,10 +237,6 @@ func (s *Session) Executing() { s.operations.Add(1) }
 
 // Operations is how many operations went to the engine through this gateway.
 func (s *Session) Operations() int { return int(s.operations.Load()) }
-
-// Gateway is the id of the gateway that opened the session, or that went on with its
-// opening.
-func (s *Session) Gateway() string { return s.keeper() }
 
 // Seen says whether LastAccess and Operations tell about the session: calls of it came to
 // this gateway, or none came to any. Only the gateway that carries a call knows of it.

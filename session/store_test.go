@@ -52,9 +52,10 @@ func (s *memoryStore) AddSession(_ context.Context, r discovery.SessionRecord) e
 func (s *memoryStore) PutSession(_ context.Context, r discovery.SessionRecord) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.records[Key{r.User, r.SessionID}]
-	if old.EngineRef != "" && old.EngineRef != r.EngineRef || old.Ended != nil && r.Ended == nil {
-		return discovery.ErrConflict
+	if old, known := s.records[Key{r.User, r.SessionID}]; known {
+		if err := r.Replace(old); err != nil {
+			return err
+		}
 	}
 	return s.putLocked(r)
 }
@@ -139,6 +140,7 @@ type gatewayStore struct {
 	told    discovery.Told[discovery.SessionRecord]
 	away    bool
 	silent  bool // away, and nobody has noticed yet
+	blind   bool // one record cannot be read
 }
 
 // join is the store of one more gateway.
@@ -160,6 +162,12 @@ func (g *gatewayStore) setSilent(silent bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.silent = silent
+}
+
+func (g *gatewayStore) setBlind(blind bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.blind = blind
 }
 
 func (g *gatewayStore) reach(ctx context.Context) error {
@@ -271,6 +279,12 @@ func (g *gatewayStore) PutSession(ctx context.Context, r discovery.SessionRecord
 func (g *gatewayStore) GetSession(ctx context.Context, user, id string) (discovery.SessionRecord, error) {
 	if err := g.reach(ctx); err != nil {
 		return discovery.SessionRecord{}, err
+	}
+	g.mu.Lock()
+	blind := g.blind
+	g.mu.Unlock()
+	if blind {
+		return discovery.SessionRecord{}, discovery.ErrAway
 	}
 	return g.memoryStore.GetSession(ctx, user, id)
 }

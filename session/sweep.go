@@ -45,7 +45,7 @@ func (m *Manager) sweep(ctx context.Context) {
 			s.left.Store(now.UnixMilli()) // it is waited for there
 		case !m.kept(s) && !s.Routed() && s.waiters.Load() > 0:
 			m.keep(ctx, s)
-		case s.keeper() == m.Gateway && !s.Routed() && s.idle(now, m.Linger):
+		case s.Gateway() == m.Gateway && !s.Routed() && s.idle(now, m.Linger):
 			m.end(s, nobodyWaits())
 		case s.Engine() != nil && !s.used.Load() && now.Sub(s.Opened) > m.Unused:
 			m.endUnused(ctx, s)

@@ -106,7 +106,10 @@ func (m *Manager) put(ctx context.Context, s *Session) error {
 		return nil
 	}
 	if s.clear.Load() {
-		if err := m.Store.DeleteSession(ctx, s.User, s.ID); err != nil {
+		earlier := func(r discovery.SessionRecord) bool {
+			return r.Opened.Before(s.Opened) || m.graves.buried(r) // by a clock that is ahead
+		}
+		if err := m.deleteRecord(ctx, s.Key, earlier); err != nil {
 			return err
 		}
 		s.clear.Store(false)
@@ -131,7 +134,7 @@ func (m *Manager) put(ctx context.Context, s *Session) error {
 func (m *Manager) putEnd(ctx context.Context, s *Session, end *End) error {
 	var err error
 	if end.Cause == Forgotten {
-		err = m.Store.DeleteSession(ctx, s.User, s.ID)
+		err = m.deleteRecord(ctx, s.Key, s.has)
 	} else {
 		err = m.putTombstone(ctx, s)
 	}
@@ -139,6 +142,22 @@ func (m *Manager) putEnd(ctx context.Context, s *Session, end *End) error {
 		s.buried.Store(true)
 	}
 	return err
+}
+
+// deleteRecord deletes the record of k if it is one that is meant: another gateway may have
+// written it while this one could not reach the store. Any other one is looked up with what is late.
+func (m *Manager) deleteRecord(ctx context.Context, k Key, meant func(discovery.SessionRecord) bool) error {
+	r, err := m.Store.GetSession(ctx, k.User, k.ID)
+	switch {
+	case errors.Is(err, discovery.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !meant(r):
+		m.doubtLater(k)
+		return nil
+	}
+	return m.Store.DeleteSession(ctx, k.User, k.ID)
 }
 
 func (m *Manager) putTombstone(ctx context.Context, s *Session) error {
@@ -157,9 +176,13 @@ func (m *Manager) putTombstone(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	if stored.Ended != nil {
+	switch {
+	case stored.Ended != nil:
 		end := endOf(*stored.Ended)
 		m.graves.put(s.Key, &end)
+		return nil
+	case !s.is(stored): // another session has the key by now
+		m.doubtLater(s.Key)
 		return nil
 	}
 	r.EngineRef = stored.EngineRef // another gateway has given it one
@@ -247,7 +270,7 @@ func (m *Manager) overruled(ctx context.Context, s *Session) {
 	case s.is(r) && r.Ended != nil:
 		m.take(r)
 		return
-	case s.is(r) && (r.EngineRef == "" || s.on(r.EngineRef)):
+	case s.has(r):
 		s.stored.Store(true)
 		m.noteLate(s, discovery.ErrAway) // it is ours, in an older state
 		return

@@ -19,6 +19,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+
+	"roundhouse/internal/tlsx"
 )
 
 const (
@@ -71,17 +73,11 @@ func (i Issuer) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
 // newClient makes a client that follows nobody elsewhere and keeps no
 // connections: it is used a few times an hour.
 func newClient(caFile string) (*http.Client, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if caFile != "" {
-		text, err := os.ReadFile(caFile)
-		if err != nil {
-			return nil, fmt.Errorf("its certificate authorities: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("its certificate authorities: %s holds no certificate in PEM form", caFile)
-		}
+	authorities, err := tlsx.Roots(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("its certificate authorities: %w", err)
 	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities}
 	return &http.Client{
 		Transport:     bounded{&http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DisableKeepAlives: true}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects, which is not followed") },

@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"roundhouse/internal/tlsx"
 )
 
 const (
@@ -82,19 +83,11 @@ func newPool(s Servers, timeout time.Duration) (*pool, error) {
 // encryption is how a server is verified. The file of authorities is read each
 // time, so a new one holds at once.
 func (p *pool) encryption(server string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server}
-	if p.caFile == "" {
-		return config, nil
-	}
-	pem, err := os.ReadFile(p.caFile)
+	authorities, err := tlsx.Roots(p.caFile)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate authorities of the directory: %w", err)
 	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the certificate authorities of the directory: %s holds no certificate", p.caFile)
-	}
-	return config, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server, RootCAs: authorities}, nil
 }
 
 var (

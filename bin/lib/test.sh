@@ -48,7 +48,9 @@ plugin() {
 # The integration tests drive the built gateway with real clients and real Spark.
 # Their results are never taken from the cache, which knows nothing of the built
 # files. Those that compare times have the machine for themselves.
-timed='/integration-tests/(ha|hazk|jwt|ldap|limits|people|scenarios|soak|tokens|transport)$'
+timed='/integration-tests/(ha|hazk|jwt|ldap|limits|people|scenarios|tokens|transport)$'
+# The suite that takes longest begins first.
+soak='/integration-tests/soak$'
 integration() { # NAME PARALLEL PACKAGE...
   SPARK_HOME=$spark go test -json -count=1 -p "$2" -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-90m}" "${@:3}" | report "$1"
 }
@@ -115,7 +117,7 @@ await plugin
 step "Integration tests with real Spark${long:+, full counts, and a million inputs for each fuzz target}, side by side"
 [ -z "$long" ] || background fuzz # the tests mostly wait
 # shellcheck disable=SC2046 # package names have no spaces
-suite integration side-by-side 2 $(grep -vE "$timed" <<<"$integration_packages")
+suite integration side-by-side 2 $(grep -E "$soak" <<<"$integration_packages") $(grep -vE "$timed|$soak" <<<"$integration_packages")
 [ -z "$long" ] || await fuzz
 step "Integration tests with real Spark${long:+, full counts}, that compare times"
 # shellcheck disable=SC2046

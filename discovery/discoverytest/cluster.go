@@ -27,7 +27,7 @@ type Member struct {
 	discovery.DisabledStore
 	discovery.DisabledFollower
 	Peers discovery.Gateways
-	discovery.Registrar
+	Registrar
 	discovery.Watcher
 	discovery.Finder
 	discovery.Spaces

@@ -26,15 +26,23 @@ const (
 	heldFor = 50 * time.Millisecond
 )
 
+// Registrar makes and removes nodes in an engine's place.
+type Registrar interface {
+	// Register creates or replaces the node of n.RefID below path.
+	Register(ctx context.Context, path string, n discovery.Node) error
+	// Deregister removes the node; removing an absent node is no error.
+	Deregister(ctx context.Context, path, refID string) error
+}
+
 // NodeStore is what the suite Nodes runs on.
 type NodeStore interface {
-	discovery.Registrar
+	Registrar
 	discovery.Finder
 }
 
 // WatchStore is what the suite Watch runs on.
 type WatchStore interface {
-	discovery.Registrar
+	Registrar
 	discovery.Watcher
 }
 

@@ -13,7 +13,7 @@ import (
 	"roundhouse/discovery"
 )
 
-// Nodes is the suite of discovery.Registrar and discovery.Finder.
+// Nodes is the suite of Registrar and discovery.Finder.
 func Nodes(t *testing.T, open func(t *testing.T) NodeStore) {
 	for name, test := range map[string]func(*testing.T, NodeStore){
 		"an empty space has no nodes":       emptySpace,

@@ -66,6 +66,9 @@ func sessionsReplace(t *testing.T, s discovery.SessionStore) {
 	require.NoError(t, s.PutSession(t.Context(), r))
 	r.Name, r.Options = "other", nil
 	require.NoError(t, s.PutSession(t.Context(), r))
+	another := r
+	another.Opened = r.Opened.Add(1)
+	require.ErrorIs(t, s.PutSession(t.Context(), another), discovery.ErrConflict)
 	got, err := s.GetSession(t.Context(), "alice", "s1")
 	require.NoError(t, err)
 	require.Equal(t, r, got)

@@ -64,12 +64,6 @@ func open(t *testing.T, o Options) *Store {
 
 func TestConformance(t *testing.T) {
 	fresh := func(t *testing.T) *Store { return open(t, Options{}) }
-	t.Run("Nodes", func(t *testing.T) {
-		discoverytest.Nodes(t, func(t *testing.T) discoverytest.NodeStore { return fresh(t) })
-	})
-	t.Run("Watch", func(t *testing.T) {
-		discoverytest.Watch(t, func(t *testing.T) discoverytest.WatchStore { return fresh(t) })
-	})
 	t.Run("Lock", func(t *testing.T) {
 		discoverytest.Lock(t, func(t *testing.T) discovery.Locker { return fresh(t) })
 	})
@@ -90,20 +84,12 @@ func TestConformance(t *testing.T) {
 func TestEverythingSurvivesReopen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "on", "demand")
 	s := open(t, Options{Dir: dir})
-	old := discovery.Node{Address: "h:1", Version: "1", RefID: "r1", Attributes: map[string]string{"mac": "0f"}}
-	require.NoError(t, s.Register(t.Context(), "/p", old))
 	require.NoError(t, s.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: "s1"}))
 	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1", PID: 7}))
 	require.NoError(t, s.Close())
 
 	s = open(t, Options{Dir: dir})
-	require.NoError(t, s.Register(t.Context(), "/p", discovery.Node{Address: "h:2", Version: "1", RefID: "r2"}))
-	require.NoError(t, s.Register(t.Context(), "/p", old), "a renewal after the restart")
-	nodes, err := s.Find(t.Context(), "/p")
-	require.NoError(t, err)
-	require.Len(t, nodes, 2)
-	require.Equal(t, "r1", nodes[0].RefID, "the old engine stays the oldest")
-	_, err = s.GetSession(t.Context(), "alice", "s1")
+	_, err := s.GetSession(t.Context(), "alice", "s1")
 	require.NoError(t, err)
 	engines, err := s.Engines(t.Context())
 	require.NoError(t, err)
@@ -114,19 +100,8 @@ func TestEverythingSurvivesReopen(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode())
 }
 
-func TestUnchangedRenewalWritesNothing(t *testing.T) {
-	s := open(t, Options{})
-	n := discovery.Node{Address: "h:1", Version: "1", RefID: "r1"}
-	require.NoError(t, s.Register(t.Context(), "/p", n))
-	before := s.db.Stats()
-	require.NoError(t, s.Register(t.Context(), "/p", n))
-	after := s.db.Stats()
-	require.Equal(t, before.TxStats.GetWrite(), after.TxStats.GetWrite())
-	require.NotZero(t, after.TxStats.GetWrite())
-}
-
 func TestLimits(t *testing.T) {
-	s := open(t, Options{MaxSessions: 2, MaxEngines: 1, MaxNodes: 1})
+	s := open(t, Options{MaxSessions: 2, MaxEngines: 1})
 	put := func(id string) error {
 		return s.PutSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: id})
 	}
@@ -141,20 +116,11 @@ func TestLimits(t *testing.T) {
 
 	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
 	require.ErrorIs(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r2"}), discovery.ErrFull)
-
-	require.NoError(t, s.Register(t.Context(), "/p", discovery.Node{Address: "h:1", RefID: "r1"}))
-	require.ErrorIs(t, s.Register(t.Context(), "/q", discovery.Node{Address: "h:1", RefID: "r2"}), discovery.ErrFull)
 }
 
-func TestCloseEndsWatchesAndCalls(t *testing.T) {
+func TestCloseEndsCalls(t *testing.T) {
 	s := open(t, Options{})
-	lists, err := s.Watch(t.Context(), "/p")
-	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	for range lists { // ends because Close closed it
-	}
-	_, err = s.Watch(t.Context(), "/p")
-	require.ErrorIs(t, err, errClosed)
 	require.Error(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1"}))
 	require.NoError(t, s.Close(), "closing twice")
 }

@@ -15,17 +15,15 @@ import (
 )
 
 // The file has these buckets. The sequence number that bbolt keeps with each
-// bucket counts the records of sessions, engines and tokens, and numbers the nodes.
+// bucket counts the records of sessions, engines and tokens.
 //
 //	meta      schema -> version of this layout
-//	nodes     path NUL refID -> node name
 //	sessions  user NUL session id -> JSON
 //	engines   refID -> JSON
 //	disabled  user -> JSON
 //	tokens    id -> JSON, which has no token
 var (
 	bucketMeta     = []byte("meta")
-	bucketNodes    = []byte("nodes")
 	bucketSessions = []byte("sessions")
 	bucketEngines  = []byte("engines")
 	bucketDisabled = []byte("disabled")
@@ -50,7 +48,7 @@ func prepare(tx *bbolt.Tx) error {
 	if found != "" && found != schemaVersion {
 		return fmt.Errorf("it has layout %q, this gateway knows %q; use the gateway version that wrote it", found, schemaVersion)
 	}
-	for _, name := range [][]byte{bucketNodes, bucketSessions, bucketEngines, bucketTokens, bucketDisabled} {
+	for _, name := range [][]byte{bucketSessions, bucketEngines, bucketTokens, bucketDisabled} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

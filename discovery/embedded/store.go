@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package embedded is the discovery of a single gateway: engine nodes, and
-// records of engines, sessions and tokens in one bbolt file, which the gateway holds under
+// Package embedded is the discovery of a single gateway: records of engines,
+// sessions, tokens and disabled users in one bbolt file, which the gateway holds under
 // an exclusive file lock. What a method returned for is on the disk.
 // docs/decisions/0002-embedded-store.md says why bbolt.
 package embedded
@@ -37,8 +37,6 @@ type Options struct {
 	MaxEngines int
 	// MaxTokens bounds the token records (default 100000).
 	MaxTokens int
-	// MaxNodes bounds the nodes of all engine spaces (default 10000).
-	MaxNodes int
 }
 
 func (o Options) withDefaults() Options {
@@ -50,17 +48,15 @@ func (o Options) withDefaults() Options {
 	fill(&o.MaxSessions, 100_000)
 	fill(&o.MaxEngines, 10_000)
 	fill(&o.MaxTokens, 100_000)
-	fill(&o.MaxNodes, 10_000)
 	return o
 }
 
-// Store implements every interface of package discovery. It is safe for
-// concurrent use.
+// Store implements the interfaces of package discovery that one gateway needs. It is
+// safe for concurrent use.
 type Store struct {
 	db      *bbolt.DB
 	options Options
 	locks   locks
-	watches *watches
 }
 
 // Open opens or makes the store in o.Dir. If another process holds it, Open
@@ -78,7 +74,7 @@ func Open(o Options) (*Store, error) {
 	if err := db.Update(prepare); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot use the store %s: %w", path, err), db.Close())
 	}
-	return &Store{db: db, options: o.withDefaults(), watches: newWatches()}, nil
+	return &Store{db: db, options: o.withDefaults()}, nil
 }
 
 func openFault(path string, err error) error {
@@ -95,8 +91,5 @@ func openFault(path string, err error) error {
 	return fmt.Errorf("cannot open the store %s: %w", path, err)
 }
 
-// Close ends the watches and releases the file. Calling it again is no error.
-func (s *Store) Close() error {
-	s.watches.close()
-	return s.db.Close()
-}
+// Close releases the file. Calling it again is no error.
+func (s *Store) Close() error { return s.db.Close() }

@@ -170,7 +170,7 @@ func (s *Store) present(ctx context.Context, key string, e *ephemeral) error {
 	return nil
 }
 
-// absent ends present.
+// absent ends present. There may be a second node, of a request that was answered late.
 func (s *Store) absent(ctx context.Context, key string) error {
 	if err := s.chores.begin(ctx); err != nil {
 		return err
@@ -183,5 +183,5 @@ func (s *Store) absent(ctx context.Context, key string) error {
 	if e == nil {
 		return nil
 	}
-	return s.delete(ctx, e.path)
+	return s.sweep(ctx, junk{e.folder, e.prefix})
 }

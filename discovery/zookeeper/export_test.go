@@ -4,8 +4,11 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-zookeeper/zk"
+
+	"roundhouse/discovery"
 )
 
 // What the tests, which are outside because the servers come from a package that uses this one, may touch.
@@ -30,4 +33,45 @@ func (e *Engine) Path() string            { return e.path }
 
 func (s *Store) Children(ctx context.Context, path string) ([]string, error) {
 	return s.children(ctx, path)
+}
+
+// Register makes the node of an engine on behalf of this gateway: it goes with the gateway's ZooKeeper
+// session. Engines make theirs themselves (Engine).
+func (s *Store) Register(ctx context.Context, path string, n discovery.Node) error {
+	n.Sequence = 0
+	space, err := s.space(path)
+	if err := errors.Join(ctx.Err(), err, discovery.CheckKey(n.RefID), n.Check()); err != nil {
+		return err
+	}
+	if err := s.spaces.count(ctx, space); err != nil {
+		return err
+	}
+	e := &ephemeral{folder: space, prefix: prefix(n), data: n.Address}
+	for range maxLayoutTries {
+		if err = s.present(ctx, space+"/"+n.RefID, e); !errors.Is(err, zk.ErrNoNode) {
+			return err
+		}
+		if err := s.OpenSpace(ctx, path, nil); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// Deregister removes the node of an engine, whoever made it, if there is one.
+func (s *Store) Deregister(ctx context.Context, path, refID string) error {
+	space, err := s.space(path)
+	if err := errors.Join(ctx.Err(), err, discovery.CheckKey(refID)); err != nil {
+		return err
+	}
+	if err := s.absent(ctx, space+"/"+refID); err != nil {
+		return err
+	}
+	names, err := s.spaces.names(ctx, space)
+	for _, name := range names {
+		if n, parseErr := discovery.ParseNode(name); parseErr == nil && n.RefID == refID {
+			err = errors.Join(err, s.delete(ctx, space+"/"+name))
+		}
+	}
+	return err
 }

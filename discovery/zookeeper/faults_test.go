@@ -292,6 +292,48 @@ func testLocksOfTheDead(t *testing.T, z *lab) {
 	})
 }
 
+// testLateRequests: what is made when nobody waits for it any more goes, though this gateway lives.
+func testLateRequests(t *testing.T, z *lab) {
+	s := open(t, z.options())
+	require.NoError(t, s.LockLate(t.Context(), "/late"))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	unlock, err := s.Lock(ctx, "/late")
+	require.NoError(t, err)
+	require.NoError(t, unlock())
+
+	require.NoError(t, s.Join(t.Context(), gatewayOf("g")))
+	root := strings.TrimSuffix(s.RecordsRoot(), "_records")
+	nodes := func() []string {
+		names, err := s.Children(t.Context(), root)
+		require.NoError(t, err)
+		return slices.DeleteFunc(names, func(name string) bool { return !strings.Contains(name, "gateway=g") })
+	}
+	require.Len(t, nodes(), 1)
+	name := strings.TrimRight(nodes()[0], "0123456789")
+	_, err = s.Conn().Create(root+"/"+name, nil, zk.FlagEphemeralSequential, s.Ours())
+	require.NoError(t, err)
+	require.Len(t, nodes(), 2)
+	require.NoError(t, s.Leave(t.Context()))
+	require.Empty(t, nodes())
+}
+
+// testRestoreGoesOn: a record that cannot be written again keeps no other one from that.
+func testRestoreGoesOn(t *testing.T, z *lab) {
+	s := open(t, z.options())
+	_, err := s.Conn().Create(s.RecordsRoot()+"/sessions/others", nil, 0, zk.DigestACL(zk.PermAll, "others", "x"))
+	require.NoError(t, err)
+	paths := []string{"others/s"}
+	for i := range 20 {
+		paths = append(paths, fmt.Sprintf("alice/s%d", i))
+	}
+	require.ErrorIs(t, s.SessionsAgain(t.Context(), paths...), zk.ErrNoAuth)
+	names, err := s.Children(t.Context(), s.RecordsRoot()+"/sessions/alice")
+	require.NoError(t, err)
+	require.Len(t, names, 20)
+	require.NoError(t, s.SessionsAgain(t.Context(), paths[1:]...), "they are there")
+}
+
 // Connections that break in the middle of requests change no outcome.
 func testLostAnswers(t *testing.T, z *lab) {
 	o := z.options()

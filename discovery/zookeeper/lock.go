@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -30,8 +31,9 @@ type contender struct {
 	root   string
 	names  []string // of the folder, below root
 	folder string
-	guid   string // finds our node when the answer with its name was lost
-	name   string // of the node, "" without one
+	guid   string      // finds our node when the answer with its name was lost
+	name   string      // of the node, "" without one
+	over   atomic.Bool // nobody waits for the node any more
 }
 
 // Lock waits for the lock of path or for ctx. A path of a root of this namespace,
@@ -109,18 +111,7 @@ func (c *contender) enter(ctx context.Context) error {
 		return fmt.Errorf("discovery: encode: %w", err)
 	}
 	for range maxLayoutTries {
-		name, err := ask(ctx, c.s.link, func(conn *zk.Conn, again bool) (string, error) {
-			if again {
-				if name, err := c.find(conn); name != "" || err != nil {
-					return name, err
-				}
-			}
-			name, err := conn.Create(c.folder+"/"+lockPrefix+c.guid+"-", owner, zk.FlagEphemeralSequential, c.s.ours())
-			if ctx.Err() != nil { // nobody waits for the answer any more
-				c.s.chores.discard(c.folder, c.guid)
-			}
-			return name, err
-		})
+		name, err := ask(ctx, c.s.link, func(conn *zk.Conn, again bool) (string, error) { return c.create(conn, owner, again) })
 		if err == nil {
 			c.name = name[strings.LastIndex(name, "/")+1:]
 			return nil
@@ -133,6 +124,26 @@ func (c *contender) enter(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("%w: the folder of the lock %s is removed by others all the time", discovery.ErrAway, c.folder)
+}
+
+// create sends the request for the node, maybe long after release.
+func (c *contender) create(conn *zk.Conn, owner []byte, again bool) (string, error) {
+	if again {
+		if name, err := c.find(conn); name != "" || err != nil {
+			return name, err
+		}
+	}
+	name, err := conn.Create(c.folder+"/"+lockPrefix+c.guid+"-", owner, zk.FlagEphemeralSequential, c.s.ours())
+	if c.over.Load() {
+		c.discard()
+	}
+	return name, err
+}
+
+// discard has Run remove what there is of the node.
+func (c *contender) discard() {
+	c.s.chores.discard(c.folder, c.guid)
+	c.s.tree.stir()
 }
 
 func (c *contender) makeFolder(ctx context.Context) error {
@@ -239,6 +250,7 @@ func (c *contender) breakLock(ctx context.Context, path string) error {
 // release removes the node, at once or when ZooKeeper is back; ctx may have ended. It
 // answers discovery.ErrConflict if the node may have been gone before.
 func (c *contender) release(ctx context.Context) error {
+	c.over.Store(true)
 	ctx = context.WithoutCancel(ctx)
 	err := fmt.Errorf("%w: the lock %s was lost", discovery.ErrConflict, c.folder)
 	if c.name != "" {
@@ -250,7 +262,6 @@ func (c *contender) release(ctx context.Context) error {
 			return err
 		}
 	}
-	c.s.chores.discard(c.folder, c.guid)
-	c.s.tree.stir()
+	c.discard()
 	return err
 }

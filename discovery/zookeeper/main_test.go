@@ -94,6 +94,8 @@ func TestOneServer(t *testing.T) {
 		"locks of the dead":             testLocksOfTheDead,
 		"locks of those who have ended": testBrokenLocks,
 		"lost answers":                  testLostAnswers,
+		"late requests":                 testLateRequests,
+		"restore goes on":               testRestoreGoesOn,
 		"strangers may do nothing":      testStrangersMayDoNothing,
 		"roots of others":               testRootsOfOthers,
 		"secrets":                       testSecrets,

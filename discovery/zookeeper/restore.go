@@ -9,6 +9,7 @@ import (
 	"maps"
 
 	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/errgroup"
 
 	"roundhouse/discovery"
 	"roundhouse/internal/secret"
@@ -69,12 +70,17 @@ func (k *records[R]) again(ctx context.Context) error {
 	k.mu.Lock()
 	texts := maps.Clone(k.texts)
 	k.mu.Unlock()
+	var all errgroup.Group
+	all.SetLimit(readers)
 	for path, text := range texts {
-		if _, err := k.makeNode(ctx, path, text); err != nil && !errors.Is(err, zk.ErrNodeExists) {
-			return err
-		}
+		all.Go(func() error {
+			if _, err := k.makeNode(ctx, path, text); !errors.Is(err, zk.ErrNodeExists) {
+				return err
+			}
+			return nil
+		})
 	}
-	return nil
+	return all.Wait()
 }
 
 // openAgain opens the spaces of all engines that are known here.

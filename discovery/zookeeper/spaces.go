@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/errgroup"
 
 	"roundhouse/discovery"
 )
@@ -27,7 +28,7 @@ const (
 )
 
 // errCrowded is the error of a space with more nodes than are read.
-var errCrowded = errors.New("ZooKeeper: too many nodes in an engine space")
+var errCrowded = fmt.Errorf("%w: too many nodes in an engine space", discovery.ErrFull)
 
 // spaces are the engine spaces as they are read: over a connection of their own, which alone
 // suffers from what engines put into them.
@@ -187,15 +188,29 @@ func (s *Store) Spaces(ctx context.Context) (paths []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, owner := range slices.DeleteFunc(owners, func(name string) bool { return name == keeper }) {
-			subdomains, err := s.below(ctx, s.at(root, owner))
-			if err != nil {
-				return nil, err
-			}
-			for _, subdomain := range subdomains {
-				paths = append(paths, "/"+root+"/"+owner+"/"+subdomain)
-			}
+		below, err := s.spacesOf(ctx, root, slices.DeleteFunc(owners, func(name string) bool { return name == keeper }))
+		if err != nil {
+			return nil, err
 		}
+		paths = append(paths, below...)
 	}
 	return paths, nil
+}
+
+// spacesOf are the paths of the engine spaces of all owners below a root.
+func (s *Store) spacesOf(ctx context.Context, root string, owners []string) ([]string, error) {
+	lists := make([][]string, len(owners))
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(readers)
+	for i, owner := range owners {
+		all.Go(func() error {
+			subdomains, err := s.below(ctx, s.at(root, owner))
+			for _, subdomain := range subdomains {
+				lists[i] = append(lists[i], "/"+root+"/"+owner+"/"+subdomain)
+			}
+			return err
+		})
+	}
+	err := all.Wait()
+	return slices.Concat(lists...), err
 }

@@ -97,7 +97,7 @@ func (c *Client) Next(event string, within time.Duration) map[string]any {
 	for {
 		select {
 		case line, ok := <-c.lines:
-			require.Truef(c.t, ok, "the client ended before %q\n%s", event, lazyStderr{c})
+			require.Truef(c.t, ok, "the client ended before %q\n%s", event, Lazily(func() any { return c.Stderr() }))
 			require.Falsef(c.t, line["event"] == "failed" && event != "failed", "the client failed before %q: %v", event, line)
 			if line["event"] == event {
 				return line
@@ -107,10 +107,6 @@ func (c *Client) Next(event string, within time.Duration) map[string]any {
 		}
 	}
 }
-
-type lazyStderr struct{ c *Client }
-
-func (l lazyStderr) String() string { return l.c.Stderr() }
 
 // Say writes a line to the program's standard input.
 func (c *Client) Say(line string) {

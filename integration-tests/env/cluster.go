@@ -4,11 +4,8 @@ package env
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -18,6 +15,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 
 	"roundhouse/discovery/zookeeper"
+	"roundhouse/internal/secret"
 )
 
 // Cluster are gateways that share sessions and engines. Each has a home of its own;
@@ -44,7 +42,9 @@ func StartGateways(t testing.TB, zoo *ZooKeeper, gateways int, conf map[string]s
 // PrepareGateways is StartGateways without the start; the end of the test is cared for.
 func PrepareGateways(t testing.TB, zoo *ZooKeeper, gateways int, conf map[string]string) *Cluster {
 	t.Helper()
-	c := &Cluster{SecretFile: clusterSecret(t), t: t, zoo: zoo}
+	c := &Cluster{SecretFile: filepath.Join(t.TempDir(), "cluster.secret"), t: t, zoo: zoo}
+	_, err := secret.LoadOrCreate(c.SecretFile, true)
+	require.NoError(t, err)
 	for range gateways {
 		shared := map[string]string{"kyuubi.ha.addresses": zoo.Addresses(), "kyuubi.server.cluster.secret.file": c.SecretFile}
 		maps.Copy(shared, conf)
@@ -52,17 +52,6 @@ func PrepareGateways(t testing.TB, zoo *ZooKeeper, gateways int, conf map[string
 	}
 	t.Cleanup(c.cleanup)
 	return c
-}
-
-// clusterSecret makes a file with a new cluster secret.
-func clusterSecret(t testing.TB) string {
-	t.Helper()
-	bytes := make([]byte, 32)
-	_, err := rand.Read(bytes)
-	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "cluster.secret")
-	require.NoError(t, os.WriteFile(path, []byte(hex.EncodeToString(bytes)+"\n"), 0o600))
-	return path
 }
 
 // Start starts all gateways of the cluster.
@@ -77,16 +66,14 @@ func (c *Cluster) Start() {
 // the test.
 func (c *Cluster) Store() *zookeeper.Store {
 	c.t.Helper()
-	text, err := os.ReadFile(c.SecretFile)
-	require.NoError(c.t, err)
-	key, err := hex.DecodeString(string(text[:64]))
+	keys, err := secret.Load(c.SecretFile)
 	require.NoError(c.t, err)
 	namespace := c.Gateways[0].conf["kyuubi.ha.namespace"]
 	if namespace == "" {
 		namespace = "kyuubi"
 	}
 	s, err := zookeeper.Open(c.t.Context(), zookeeper.Options{
-		Addresses: []string{c.zoo.Address(0)}, Namespace: namespace, Secrets: [][]byte{key},
+		Addresses: []string{c.zoo.Address(0)}, Namespace: namespace, Secrets: keys,
 	})
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +71,16 @@ func built(t testing.TB, name string) string {
 
 // Binary is the built gateway.
 func Binary(t testing.TB) string { return built(t, "gateway") }
+
+// WithFailpoints builds a gateway that can kill itself, beside the ordinary one.
+func WithFailpoints(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(Root(t), "build", "gateway-failpoints")
+	build := exec.Command("go", "build", "-tags", "failpoints", "-o", path, "./cmd/gateway")
+	build.Dir = Root(t)
+	Run(t, build)
+	return path
+}
 
 // PluginJar is the built engine plugin.
 func PluginJar(t testing.TB) string { return built(t, "roundhouse-engine.jar") }
@@ -147,6 +159,31 @@ func Marked(text string) []int {
 		}
 	}
 	return found
+}
+
+// Drivers are the processes of the engines that gateways launched, sorted; what a driver forked does not count.
+func Drivers(gateways ...*Gateway) (pids []int) {
+	for _, g := range gateways {
+		for _, pid := range Marked(g.Home) {
+			if group, err := syscall.Getpgid(pid); err == nil && group == pid {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// Known are the processes of the engines and launches that the gateway has, sorted.
+func (g *Gateway) Known() (pids []int) {
+	g.t.Helper()
+	for _, e := range g.Engines() {
+		if e.PID != 0 { // else it is in the queue, or elsewhere
+			pids = append(pids, e.PID)
+		}
+	}
+	slices.Sort(pids)
+	return pids
 }
 
 // Run runs a command to its end and returns its output.

@@ -149,13 +149,9 @@ func (g *Gateway) Start() {
 	over := make(chan struct{})
 	g.over = over
 	go func() { _ = g.cmd.Wait(); close(over) }() // waited for by Stop and Kill
-	require.Eventually(g.t, func() bool { return g.ready() || !g.running() }, g.patience.ready, 20*time.Millisecond, "the gateway is not ready:\n%s", lazyLog{g})
-	require.True(g.t, g.running(), "the gateway ended at once:\n%s", lazyLog{g})
+	require.Eventually(g.t, func() bool { return g.ready() || !g.running() }, g.patience.ready, 20*time.Millisecond, "the gateway is not ready:\n%s", Lazily(func() any { return g.Log() }))
+	require.True(g.t, g.running(), "the gateway ended at once:\n%s", Lazily(func() any { return g.Log() }))
 }
-
-type lazyLog struct{ g *Gateway }
-
-func (l lazyLog) String() string { return l.g.Log() }
 
 func (g *Gateway) ready() bool {
 	client := *g.client() // with its connections

@@ -80,6 +80,13 @@ func newSparkClient(t testing.TB, target, user string, more ...grpc.DialOption) 
 // Close drops the connection before the test ends; sessions stay.
 func (c *SparkClient) Close() { _ = c.conn.Close() }
 
+// Another is the same client with a session of its own.
+func (c *SparkClient) Another() *SparkClient {
+	next := *c
+	next.Session = uuid.NewString()
+	return &next
+}
+
 // Release ends the session, with the retries of Spark's clients.
 func (c *SparkClient) Release(ctx context.Context) error {
 	_, err := Retry(ctx, func() error {

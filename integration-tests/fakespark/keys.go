@@ -29,7 +29,7 @@ func takeKeys(s settings) (keys, error) {
 		needed = append(needed, "zk")
 	}
 	if s.relay != nil {
-		needed = append(needed, "relay.key", "relay.certificate")
+		needed = append(needed, "relay.key", "relay.certificate", "relay.client")
 	}
 	for _, name := range needed {
 		if props[name] == "" {

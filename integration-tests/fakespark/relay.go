@@ -58,8 +58,8 @@ func newRelay(s *relaySettings, k keys, connect, control string) (*relay, error)
 	if err != nil {
 		return nil, err
 	}
-	if k.relayClient == "" {
-		return nil, errors.New("the key file has no relay.client, which says whom the relay lets in")
+	if len(k.relayClient) != hex.EncodedLen(sha256.Size) {
+		return nil, errors.New("the key file has no valid relay.client, which says whom the relay lets in")
 	}
 	lis, err := net.Listen("tcp", net.JoinHostPort(s.bind, "0"))
 	if err != nil {

@@ -130,7 +130,7 @@ func TestNoRelay(t *testing.T) {
 		"not wanted":     {"spark.kyuubi.engine.spark.connect.relay", "false", client},
 		"not told where": {"spark.driver.host", "", client},
 		"cannot listen":  {"spark.driver.bindAddress", "198.51.100.1", client},
-		"not told who":   {"spark.driver.bindAddress", "", ""},
+		"not told who":   {"spark.driver.bindAddress", "", "relay.client=12\n"},
 	} {
 		props, _ := relayProps(t, change.lines)
 		props[change.key] = change.value

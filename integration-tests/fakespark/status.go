@@ -35,7 +35,7 @@ func (d *driver) status() any {
 	runtime.ReadMemStats(&mem)
 	return map[string]any{
 		"refId": d.s.refID, "state": d.state(), "sparkVersion": sparkVersion, "applicationId": d.applicationID(),
-		"uiUrl": "", "startTimeMs": d.began.UnixMilli(), "heapUsedBytes": mem.HeapAlloc, "heapAfterGcBytes": mem.HeapAlloc, "heapMaxBytes": mem.Sys,
+		"uiUrl": "", "startTimeMs": d.began.UnixMilli(), "heapUsedBytes": mem.HeapAlloc, "heapMaxBytes": mem.Sys,
 		"lastEvent": d.events.newest(), "sessions": sessions,
 	}
 }

@@ -83,7 +83,8 @@ func (w *zooWorld) await(t *testing.T, count int) (nodes []discovery.Node) {
 
 func (w *zooWorld) deleteNode(t *testing.T, r *running) {
 	t.Helper()
-	require.NoError(t, w.gateway.Deregister(t.Context(), testPath, r.refID))
+	_, err := w.gateway.SweepSpace(t.Context(), testPath, func(n discovery.Node) bool { return n.RefID != r.refID })
+	require.NoError(t, err)
 }
 
 func TestRegistersInZooKeeper(t *testing.T) {

@@ -10,7 +10,6 @@ package faults
 import (
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,7 +17,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"roundhouse/engine/enginetest"
 	"roundhouse/integration-tests/env"
@@ -31,13 +29,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", fmt.Sprint(env.Count(8, 16))); err != nil {
 		panic(err)
 	}
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	env.Main(m)
 }
 
 // hops is a gateway with fake engines and a link on each of its sides, one to

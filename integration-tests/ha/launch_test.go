@@ -5,7 +5,6 @@ package ha
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,16 +24,6 @@ const variable = "ROUNDHOUSE_FAILPOINT"
 
 // points are where a launch is cut off. It is immutable.
 var points = []string{failpoint.BeforeSpawn, failpoint.Spawned, failpoint.Recorded, failpoint.Registered}
-
-// withFailpoints builds a gateway that can kill itself, beside the ordinary one.
-func withFailpoints(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(env.Root(t), "build", "gateway-failpoints")
-	build := exec.Command("go", "build", "-tags", "failpoints", "-o", path, "./cmd/gateway")
-	build.Dir = env.Root(t)
-	env.Run(t, build)
-	return path
-}
 
 // TestFirstContacts of one user, all at once and over both gateways: one engine, for
 // all of them.
@@ -72,7 +61,7 @@ func firstContacts(t *testing.T, c *env.Cluster, user string, clients int) time.
 	start := make(chan struct{})
 	var all errgroup.Group
 	for n := range clients {
-		client := another(doors[n%len(doors)])
+		client := doors[n%len(doors)].Another()
 		all.Go(func() error {
 			<-start
 			return client.Version(t.Context())
@@ -100,13 +89,13 @@ func requireOneLaunch(t *testing.T, c *env.Cluster, user string) {
 	}
 	require.Equal(t, 1, submitted)
 	require.Len(t, folders(t, c, user), 1)
-	require.Equal(t, []int{e.PID}, drivers(c))
+	require.Equal(t, []int{e.PID}, env.Drivers(c.Gateways...))
 }
 
 // TestGatewayKilledInALaunch at each point of it: the client, which tries again at the other gateway,
 // gets the one engine that there is, and nothing stays behind.
 func TestGatewayKilledInALaunch(t *testing.T) {
-	binary, zoo := withFailpoints(t), env.StartZooKeeper(t, 1)
+	binary, zoo := env.WithFailpoints(t), env.StartZooKeeper(t, 1)
 	for _, point := range points {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +109,7 @@ func TestGatewayKilledInALaunch(t *testing.T) {
 
 // TestGatewayKilledInALaunchOfSpark is the same with real Spark.
 func TestGatewayKilledInALaunchOfSpark(t *testing.T) {
-	binary, zoo := withFailpoints(t), env.StartZooKeeper(t, 1)
+	binary, zoo := env.WithFailpoints(t), env.StartZooKeeper(t, 1)
 	of := points
 	if !env.Long() {
 		of = []string{failpoint.Spawned}
@@ -160,8 +149,8 @@ func killInALaunch(t *testing.T, c *env.Cluster) {
 	}
 	died := time.Now()
 	env.Eventually(t, time.Until(died.Add(settled)), "the other gateway knows every driver that there is", func() bool {
-		all := drivers(c)
-		return len(all) <= 1 && slices.Equal(known(left), all)
+		all := env.Drivers(c.Gateways...)
+		return len(all) <= 1 && slices.Equal(left.Known(), all)
 	})
 	adopted := time.Since(died)
 	select {
@@ -173,7 +162,7 @@ func killInALaunch(t *testing.T, c *env.Cluster) {
 	t.Logf("adopted or cleaned up %v after the death of the gateway, its client answered after %v",
 		adopted.Round(time.Millisecond), time.Since(died).Round(time.Millisecond))
 	e := left.OnlyEngine()
-	require.Equal(t, []int{e.PID}, drivers(c))
+	require.Equal(t, []int{e.PID}, env.Drivers(c.Gateways...))
 	require.Len(t, logs(t, c), 1, "one engine was ever launched")
 	require.Len(t, left.Sessions(), 1)
 	for _, file := range leftovers(t, c) {
@@ -181,8 +170,9 @@ func killInALaunch(t *testing.T, c *env.Cluster) {
 	}
 	_, err := client.Query(t.Context(), "SELECT 1", func(*pb.ExecutePlanResponse) error { return nil })
 	require.NoError(t, err)
+	space := spaceOf(t, c, left)
 	left.KillEngine(e.RefID)
-	requireNothingLeft(t, c, left, settled)
+	requireNothingLeft(t, c, left, space)
 }
 
 // logs are those of engines that have run.

@@ -8,18 +8,13 @@ package ha
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"roundhouse/integration-tests/env"
 )
@@ -29,32 +24,11 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", fmt.Sprint(env.Count(4, 2))); err != nil { // clients wait more than they work
 		panic(err)
 	}
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections() // of env
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = os.Stderr.WriteString(err.Error() + "\n")
-		code = 1
-	}
-	os.Exit(code)
+	env.Main(m)
 }
 
 // settled is how long after the death of a gateway what it left may take to be adopted or cleaned up.
 const settled = 30 * time.Second
-
-// randomness is another one in each run; the log tells how to repeat it.
-func randomness(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
-// another is the same client with a session of its own.
-func another(c *env.SparkClient) *env.SparkClient {
-	next := *c
-	next.Session = uuid.NewString()
-	return &next
-}
 
 // with is the same client with the session of another one.
 func with(c *env.SparkClient, session string) *env.SparkClient {
@@ -75,28 +49,6 @@ func folders(t *testing.T, c *env.Cluster, user string) (all []string) {
 	return all
 }
 
-// drivers are the processes of engines; what a driver forked does not count.
-func drivers(c *env.Cluster) (pids []int) {
-	for _, g := range c.Gateways {
-		for _, pid := range env.Marked(g.Home) {
-			if group, err := syscall.Getpgid(pid); err == nil && group == pid {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
-}
-
-// known are the processes of the engines and launches that a gateway has.
-func known(g *env.Gateway) (pids []int) {
-	for _, e := range g.Engines() {
-		if e.PID != 0 { // else it is in the queue
-			pids = append(pids, e.PID)
-		}
-	}
-	return pids
-}
-
 // leftovers are files in the folders of engines, except for logs.
 func leftovers(t *testing.T, c *env.Cluster) (files []string) {
 	t.Helper()
@@ -112,27 +64,30 @@ func leftovers(t *testing.T, c *env.Cluster) (files []string) {
 	return files
 }
 
-// lazily prints what f returns when the message is needed.
-type lazily func() any
-
-func (f lazily) String() string { return fmt.Sprint(f()) }
+// spaceOf is the space of the one engine, which has its node there.
+func spaceOf(t *testing.T, c *env.Cluster, g *env.Gateway) string {
+	t.Helper()
+	space := g.OnlyEngine().Namespace
+	nodes, err := c.Store().Find(t.Context(), space)
+	require.NoError(t, err)
+	require.Len(t, nodes, 1, space)
+	return space
+}
 
 // requireNothingLeft waits until there is no engine: no process, no file but logs, and
-// neither a record nor a node in ZooKeeper.
-func requireNothingLeft(t *testing.T, c *env.Cluster, g *env.Gateway, within time.Duration) {
+// neither a record nor a node in its space in ZooKeeper.
+func requireNothingLeft(t *testing.T, c *env.Cluster, g *env.Gateway, space string) {
 	t.Helper()
 	store := c.Store()
 	left := func() []any {
 		records, err := store.Engines(t.Context())
 		require.NoError(t, err)
-		nodes, err := store.Find(t.Context(), "/kyuubi_1_USER_SPARK_CONNECT/alice/default")
+		nodes, err := store.Find(t.Context(), space)
 		require.NoError(t, err)
-		return []any{g.Engines(), records, nodes, drivers(c), leftovers(t, c)}
+		return []any{g.Engines(), records, nodes, env.Drivers(c.Gateways...), leftovers(t, c)}
 	}
-	require.Eventually(t, func() bool {
-		all := left()
-		return len(g.Engines()) == 0 && fmt.Sprint(all) == "[[] [] [] [] []]"
-	}, within, 50*time.Millisecond, "something is left: %v", lazily(func() any { return left() }))
+	require.Eventually(t, func() bool { return fmt.Sprint(left()) == "[[] [] [] [] []]" },
+		settled, 50*time.Millisecond, "something is left: %v", env.Lazily(func() any { return left() }))
 }
 
 // percentile is the value that a share of all does not exceed.

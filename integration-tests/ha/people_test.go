@@ -145,7 +145,7 @@ func TestAPersonWhoLeavesAllGateways(t *testing.T) {
 		})
 	}
 	t.Logf("all was off after %v", time.Since(began).Round(time.Millisecond))
-	require.Len(t, drivers(c), 1)
+	require.Len(t, env.Drivers(c.Gateways...), 1)
 	require.NoError(t, alice.Version(t.Context()))
 
 	enable := exec.Command(b.Binary, "user", "enable", "bob")

@@ -25,10 +25,20 @@ const drainTime = 5 * time.Second
 // for those that Spark's clients make again by themselves.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
+	requireRolling(t, env.FakeSpark(t), fakeRows, int64(env.Count(1_000, 10_000)))
+}
+
+// TestRollingRestartOfSpark is the same with real Spark.
+func TestRollingRestartOfSpark(t *testing.T) {
+	requireRolling(t, map[string]string{"spark.driver.memory": "700m", "spark.master": "local[24]"}, sparkRows, int64(env.Count(200, 10_000)))
+}
+
+func requireRolling(t *testing.T, conf map[string]string, query results, wanted int64) {
+	t.Helper()
 	const clients = 20
-	wanted, rounds := int64(env.Count(1_000, 10_000)), env.Count(1, 10)
-	c := env.StartGateways(t, env.StartZooKeeper(t, 1), 2,
-		env.FakeSpark(t, "kyuubi.server.graceful.shutdown.timeout", fmt.Sprintf("PT%dS", drainTime/time.Second)))
+	rounds := env.Count(1, 10)
+	conf["kyuubi.server.graceful.shutdown.timeout"] = fmt.Sprintf("PT%dS", drainTime/time.Second)
+	c := env.StartGateways(t, env.StartZooKeeper(t, 1), 2, conf)
 	require.NoError(t, c.Client(0, "alice").Version(t.Context()))
 	pid := c.Gateways[0].OnlyEngine().PID
 	var calls, retried atomic.Int64
@@ -43,7 +53,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 	all, ctx := errgroup.WithContext(t.Context())
 	for n := range clients {
-		l := looping{c.Client(n, "alice"), rand.New(rand.NewPCG(uint64(n), 0)), &calls, &retried}
+		l := looping{c.Client(n, "alice"), rand.New(rand.NewPCG(uint64(n), 0)), query, &calls, &retried}
 		call := l.call
 		if n < 2 {
 			call = l.longQuery
@@ -70,7 +80,7 @@ func TestRollingRestart(t *testing.T) {
 	t.Logf("%d calls, none failed, %d tries again; %d restarts, the longest stop %v", calls.Load(), retried.Load(), len(took), percentile(took, 1))
 	require.GreaterOrEqual(t, retried.Load(), int64(len(took)), "the long queries were cut")
 	require.Len(t, folders(t, c, "*"), 1, "one engine was ever launched")
-	require.Equal(t, []int{pid}, drivers(c))
+	require.Equal(t, []int{pid}, env.Drivers(c.Gateways...))
 }
 
 // restart stops a gateway in an orderly way, and starts it again.
@@ -89,13 +99,14 @@ func restart(t *testing.T, g *env.Gateway) (stopped time.Duration) {
 type looping struct {
 	client         *env.SparkClient
 	random         *rand.Rand
+	results        results
 	calls, retried *atomic.Int64
 }
 
 // longQuery runs a query that no gateway waits for when it stops.
 func (l *looping) longQuery(ctx context.Context) error {
 	defer l.calls.Add(1)
-	return l.query(ctx, 10_000)
+	return l.query(ctx, 20*time.Second)
 }
 
 // call makes one call, with Spark's tries again.
@@ -107,12 +118,12 @@ func (l *looping) call(ctx context.Context) error {
 			return fmt.Errorf("release: %w", err)
 		}
 		l.calls.Add(1)
-		l.client = another(l.client)
+		l.client = l.client.Another()
 		return l.again(ctx, func() error { return l.client.Version(ctx) })
 	case 1:
-		return l.query(ctx, 1000) // two seconds
+		return l.query(ctx, 2*time.Second)
 	case 2, 3, 4, 5:
-		return l.query(ctx, 40)
+		return l.query(ctx, 80*time.Millisecond)
 	case 6, 7, 8, 9, 10:
 		return l.again(ctx, func() error { return l.client.Version(ctx) })
 	}
@@ -125,13 +136,36 @@ func (l *looping) again(ctx context.Context, call func() error) error {
 	return err
 }
 
-// query runs a query whose rows come ten each 20 ms.
-func (l *looping) query(ctx context.Context, rows int64) error {
-	h := history{responses: map[string]bool{}}
-	story, err := l.client.Query(ctx, fmt.Sprintf("SELECT * FROM rows(%d, 80, 20)", rows), h.add)
+// results are a query that takes so long, its number of rows, what takes its responses, and
+// how many rows have come.
+type results func(lasts time.Duration) (sql string, rows int64, add func(*pb.ExecutePlanResponse) error, came func() int64)
+
+// fakeRows come ten each 20 ms.
+func fakeRows(lasts time.Duration) (string, int64, func(*pb.ExecutePlanResponse) error, func() int64) {
+	h, rows := &env.History{}, 10*int64(lasts/(20*time.Millisecond))
+	return fmt.Sprintf("SELECT * FROM rows(%d, 80, 20)", rows), rows, h.Add, func() int64 { return h.Rows }
+}
+
+// sparkRows come one each 20 ms.
+func sparkRows(lasts time.Duration) (string, int64, func(*pb.ExecutePlanResponse) error, func() int64) {
+	rows, came := int64(lasts/(20*time.Millisecond)), int64(0)
+	add := func(r *pb.ExecutePlanResponse) error {
+		b := r.GetArrowBatch()
+		if b != nil && b.GetStartOffset() != came {
+			return fmt.Errorf("expected row %d next, the batch starts with row %d", came, b.GetStartOffset())
+		}
+		came += b.GetRowCount()
+		return nil
+	}
+	return fmt.Sprintf("SELECT id, java_method('java.lang.Thread', 'sleep', 20L) FROM range(0, %d, 1, 1)", rows), rows, add, func() int64 { return came }
+}
+
+func (l *looping) query(ctx context.Context, lasts time.Duration) error {
+	sql, rows, add, came := l.results(lasts)
+	story, err := l.client.Query(ctx, sql, add)
 	l.retried.Add(int64(story.Retried))
-	if err == nil && h.rows.Rows != rows {
-		return fmt.Errorf("%d rows of %d", h.rows.Rows, rows)
+	if err == nil && came() != rows {
+		return fmt.Errorf("%d rows of %d", came(), rows)
 	}
 	return err
 }

@@ -45,7 +45,7 @@ func newPair(t *testing.T, c *env.Cluster) *pair {
 // renew gives the clients a new session, opened at the first gateway.
 func (p *pair) renew() {
 	p.t.Helper()
-	p.a, p.b = another(p.a), with(p.b, "")
+	p.a, p.b = p.a.Another(), with(p.b, "")
 	p.b.Session = p.a.Session
 	require.NoError(p.t, p.a.Version(p.t.Context()))
 }
@@ -82,7 +82,7 @@ func (p *pair) move() {
 	p.clone()
 	p.opened()
 	for _, g := range p.gateway {
-		require.Equal(t, drivers(p.c), []int{g.OnlyEngine().PID})
+		require.Equal(t, env.Drivers(p.c.Gateways...), []int{g.OnlyEngine().PID})
 	}
 	require.Len(t, folders(t, p.c, "*"), 1, "one engine was ever launched")
 }
@@ -194,13 +194,14 @@ func (p *pair) end() {
 	}
 
 	p.renew()
+	space := spaceOf(t, p.c, p.gateway[0])
 	p.gateway[1].KillEngine(p.gateway[0].OnlyEngine().RefID)
 	for _, c := range []*env.SparkClient{p.a, p.b} {
 		err := c.Version(t.Context())
 		require.ErrorContains(t, err, "INVALID_HANDLE.SESSION_CHANGED")
 		require.ErrorContains(t, err, "User root killed it over REST")
 	}
-	requireNothingLeft(t, p.c, p.gateway[0], settled)
+	requireNothingLeft(t, p.c, p.gateway[0], space)
 }
 
 // sleep runs a query of a minute at the first gateway, which has begun; its end comes over the
@@ -284,11 +285,12 @@ func TestSessionWithItsOwnEngineMoves(t *testing.T) {
 	require.Equal(t, p.gateway[0].OnlyEngine().PID, p.gateway[1].OnlyEngine().PID)
 	other := newPair(t, c)
 	require.NoError(t, other.b.Version(t.Context()))
-	require.Len(t, drivers(c), 2)
+	require.Len(t, env.Drivers(c.Gateways...), 2)
 	require.NoError(t, p.b.Release(t.Context()))
 	require.ErrorContains(t, p.a.Version(t.Context()), "INVALID_HANDLE.SESSION_CLOSED")
-	env.Eventually(t, settled, "the engine ends with its session", func() bool { return len(drivers(c)) == 1 })
+	env.Eventually(t, settled, "the engine ends with its session", func() bool { return len(env.Drivers(c.Gateways...)) == 1 })
 	require.NoError(t, other.a.Version(t.Context()))
+	space := spaceOf(t, c, p.gateway[1])
 	require.NoError(t, other.a.Release(t.Context()))
-	requireNothingLeft(t, c, p.gateway[1], settled)
+	requireNothingLeft(t, c, p.gateway[1], space)
 }

@@ -20,7 +20,7 @@ func TestGatewayKilledInAQueryOfSpark(t *testing.T) {
 	c := env.StartGateways(t, env.StartZooKeeper(t, 1), 2, map[string]string{"spark.driver.memory": "700m"})
 	require.NoError(t, c.Client(0, "alice").Version(t.Context())) // the engine is warm
 	e := c.Gateways[0].OnlyEngine()
-	random := randomness(t)
+	random := env.Randomness(t)
 	var stalls []time.Duration
 	for trial := range env.Count(2, 20) {
 		victim, other := c.Gateways[trial%2], c.Gateways[(trial+1)%2]
@@ -38,7 +38,7 @@ func TestGatewayKilledInAQueryOfSpark(t *testing.T) {
 			require.Equal(t, e.PID, g.OnlyEngine().PID)
 		}
 	}
-	require.Equal(t, []int{e.PID}, drivers(c))
+	require.Equal(t, []int{e.PID}, env.Drivers(c.Gateways...))
 	require.Len(t, folders(t, c, "*"), 1, "one engine was ever launched")
 	t.Logf("%d trials: longest wait for a row p50 %v, p95 %v (target p95 %v)", len(stalls), percentile(stalls, 0.5), percentile(stalls, 0.95), stallTarget)
 	require.LessOrEqual(t, percentile(stalls, 0.95), stallTarget)

@@ -56,7 +56,7 @@ func TestZooKeeperIsAway(t *testing.T) {
 func goWithout(t *testing.T, c cluster, l *load, away absence, lasts time.Duration) {
 	t.Helper()
 	k := visit(t, c.ZooKeeper, digest)
-	pids, refs := c.drivers(), refsOf(c.a)
+	pids, refs := env.Drivers(c.Gateways...), refsOf(c.a)
 	require.Len(t, pids, 2)
 	require.Equal(t, refs, refsOf(c.b))
 	k.requireNodes(back, c, refs)
@@ -78,7 +78,7 @@ func goWithout(t *testing.T, c cluster, l *load, away absence, lasts time.Durati
 		require.FailNow(t, "an engine was launched without ZooKeeper", "%v", err)
 	case <-time.After(time.Until(gone.Add(lasts))):
 	}
-	require.Equal(t, pids, c.drivers(), "the same engines as before, and no other one")
+	require.Equal(t, pids, env.Drivers(c.Gateways...), "the same engines as before, and no other one")
 
 	away.come(t, c.ZooKeeper)
 	returned := time.Now()
@@ -95,8 +95,8 @@ func goWithout(t *testing.T, c cluster, l *load, away absence, lasts time.Durati
 	require.Len(t, all, 3)
 	k.requireNodes(time.Until(returned.Add(served+back)), c, all)
 	t.Logf("nodes as before within %v of the return", time.Since(returned).Round(time.Millisecond))
-	require.Subset(t, c.drivers(), pids)
-	require.Len(t, c.drivers(), 3, "no engine was killed or doubled")
+	require.Subset(t, env.Drivers(c.Gateways...), pids)
+	require.Len(t, env.Drivers(c.Gateways...), 3, "no engine was killed or doubled")
 	eventually(t, back, func() bool {
 		return len(c.a.Sessions()) == len(c.b.Sessions()) && len(k.sessions()) == len(l.clients)+5
 	},
@@ -110,35 +110,44 @@ func goWithout(t *testing.T, c cluster, l *load, away absence, lasts time.Durati
 // comes back without its data.
 func TestZooKeeperIsAwayWithSpark(t *testing.T) {
 	c := start(t, 3, map[string]string{"kyuubi.ha.zookeeper.session.timeout": "PT4S", "spark.driver.memory": "600m"})
-	k := visit(t, c.ZooKeeper, digest)
-	client := env.StartClient(t, "4.3", "cut_off.py", "--remote", c.a.Remote("user_id=alice"), "--seconds", "14")
-	client.Next("running", 4*time.Minute)
+	for name, away := range absences {
+		t.Log(name)
+		goWithoutInAQueryOfSpark(t, c, away)
+	}
 	e := c.a.OnlyEngine()
-	k.requireNodes(back, c, []string{e.RefID})
-	absences["killed"].leave(t, c.ZooKeeper)
-	gone := time.Now()
-	require.NoError(t, env.NewSparkClient(t, c.b.GRPC, "alice").Version(t.Context()), "a new session at the other gateway")
-	awaitTime(t.Context(), time.Until(gone.Add(env.Duration(6*time.Second, time.Minute))))
-	absences["killed"].come(t, c.ZooKeeper)
-	c.AwaitServing(time.Minute)
-	t.Logf("nodes of gateways and engine are back %v after ZooKeeper serves", k.requireNodes(back, c, []string{e.RefID}))
-	rows := client.Next("rows", time.Minute)
-	require.Equal(t, true, rows["complete"], rows)
-	code, _ := client.Wait(time.Minute)
-	require.Zero(t, code)
-	require.Equal(t, []int{e.PID}, c.drivers())
-	require.Equal(t, e.PID, c.b.OnlyEngine().PID)
-
 	absences["killed"].leave(t, c.ZooKeeper)
 	for i := range 3 {
 		c.LoseData(i)
 	}
 	absences["killed"].come(t, c.ZooKeeper)
 	c.AwaitServing(time.Minute)
-	k = visit(t, c.ZooKeeper, digest)
+	k := visit(t, c.ZooKeeper, digest)
 	t.Logf("nodes of gateways and engine are back %v after ZooKeeper serves without its data", k.requireNodes(30*time.Second, c, []string{e.RefID}))
 	require.NoError(t, env.NewSparkClient(t, c.a.GRPC, "alice").Version(t.Context()))
-	require.Equal(t, []int{e.PID}, c.drivers())
+	require.Equal(t, []int{e.PID}, env.Drivers(c.Gateways...))
+}
+
+// goWithoutInAQueryOfSpark takes ZooKeeper away for a time while a PySpark program runs a query.
+func goWithoutInAQueryOfSpark(t *testing.T, c cluster, away absence) {
+	t.Helper()
+	k := visit(t, c.ZooKeeper, digest)
+	client := env.StartClient(t, "4.3", "cut_off.py", "--remote", c.a.Remote("user_id=alice"), "--seconds", "14")
+	client.Next("running", 4*time.Minute)
+	e := c.a.OnlyEngine()
+	k.requireNodes(back, c, []string{e.RefID})
+	away.leave(t, c.ZooKeeper)
+	gone := time.Now()
+	require.NoError(t, env.NewSparkClient(t, c.b.GRPC, "alice").Version(t.Context()), "a new session at the other gateway")
+	awaitTime(t.Context(), time.Until(gone.Add(env.Duration(6*time.Second, time.Minute))))
+	away.come(t, c.ZooKeeper)
+	c.AwaitServing(time.Minute)
+	t.Logf("nodes of gateways and engine are back %v after ZooKeeper serves", k.requireNodes(back, c, []string{e.RefID}))
+	rows := client.Next("rows", time.Minute)
+	require.Equal(t, true, rows["complete"], rows)
+	code, _ := client.Wait(time.Minute)
+	require.Zero(t, code)
+	require.Equal(t, []int{e.PID}, env.Drivers(c.Gateways...))
+	require.Equal(t, e.PID, c.b.OnlyEngine().PID)
 }
 
 // awaitTime waits for a time to pass.

@@ -3,9 +3,7 @@
 package hazk
 
 import (
-	"encoding/hex"
 	"net"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,11 +49,9 @@ func (p *trap) address() string { return p.Addr().String() }
 // clusterSecret is that of the gateways.
 func clusterSecret(t *testing.T, c cluster) []byte {
 	t.Helper()
-	text, err := os.ReadFile(c.SecretFile)
+	keys, err := secret.Load(c.SecretFile)
 	require.NoError(t, err)
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	require.NoError(t, err)
-	return key
+	return keys[0]
 }
 
 // gateway is the digest user that all gateways of the cluster are.
@@ -174,11 +170,20 @@ func TestForgedNodes(t *testing.T) {
 	t.Parallel()
 	conf := fakes(t, time.Minute)
 	delete(conf, "kyuubi.ha.zookeeper.session.timeout") // the default holds
-	c := start(t, 1, conf)
-	l := begin(t, c, 2, "alice", "bob")
+	requireForgeriesInVain(t, start(t, 1, conf), fakeRows)
+}
+
+// TestForgedNodesOfSpark is the same with engines that are real.
+func TestForgedNodesOfSpark(t *testing.T) {
+	requireForgeriesInVain(t, start(t, 1, map[string]string{"spark.driver.memory": "600m"}), sparkRows)
+}
+
+func requireForgeriesInVain(t *testing.T, c cluster, query func() *rows) {
+	t.Helper()
+	l := beginWith(t, c, query, 2, "alice", "bob")
 	operator, stranger, trap := visit(t, c.ZooKeeper, digest, c.gateway(t)), visit(t, c.ZooKeeper), newTrap(t)
 	alice, bob := engine(t, c.a, "alice"), engine(t, c.a, "bob")
-	pids := c.drivers()
+	pids := env.Drivers(c.Gateways...)
 	paths := operator.tree()
 	require.Greater(t, len(paths), 25)
 	require.Contains(t, paths, records+"/engines/"+alice.RefID)
@@ -219,7 +224,7 @@ func TestForgedNodes(t *testing.T) {
 		require.NoError(t, env.NewSparkClient(t, g.GRPC, "alice").Version(t.Context()))
 		require.Equal(t, alice.PID, engine(t, g, "alice").PID)
 	}
-	require.Equal(t, pids, c.drivers())
+	require.Equal(t, pids, env.Drivers(c.Gateways...))
 	require.Zero(t, trap.taken.Load(), "nobody was dialled")
 	l.stop() // its clients saw the restarts
 	l.work.Wait()

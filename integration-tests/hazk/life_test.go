@@ -135,7 +135,7 @@ func TestDrainAndReplace(t *testing.T) {
 		require.NotContains(t, old, fresh.RefID)
 	}
 	require.Empty(t, refresh(t, c.a, ""), "the new ones are of today")
-	pids := c.drivers()
+	pids := env.Drivers(c.Gateways...)
 	require.Len(t, pids, 4, "the old ones serve on")
 	queries := l.count()
 	env.Eventually(t, 20*time.Second, "clients work on the old ones", func() bool { return l.count() > queries+4 })
@@ -145,7 +145,7 @@ func TestDrainAndReplace(t *testing.T) {
 	for _, client := range l.clients {
 		require.NoError(t, client.Release(t.Context()))
 	}
-	env.Eventually(t, 30*time.Second, "the old ones end with their last session", func() bool { return len(c.drivers()) == 2 })
+	env.Eventually(t, 30*time.Second, "the old ones end with their last session", func() bool { return len(env.Drivers(c.Gateways...)) == 2 })
 	eventually(t, back, func() bool {
 		return !slices.ContainsFunc(k.refs(), func(ref string) bool { return slices.Contains(old, ref) })
 	},
@@ -240,7 +240,7 @@ func TestAdministratorDeletesANode(t *testing.T) {
 		env.Eventually(t, back, "it drains", func() bool { return state(g, old.RefID) == "draining" })
 	}
 	require.NoError(t, env.NewSparkClient(t, c.a.GRPC, "alice").Version(t.Context()))
-	require.Len(t, c.drivers(), 2)
+	require.Len(t, env.Drivers(c.Gateways...), 2)
 	require.NoError(t, alice.Version(t.Context()))
 	require.NoError(t, alice.Release(t.Context()))
 	env.Eventually(t, 20*time.Second, "it ends", func() bool { return !env.Alive(old.PID) })

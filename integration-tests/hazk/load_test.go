@@ -20,6 +20,7 @@ import (
 // load are clients that work all the time.
 type load struct {
 	clients []*env.SparkClient
+	rows    func() *rows
 	stop    context.CancelFunc
 	work    sync.WaitGroup
 
@@ -30,11 +31,44 @@ type load struct {
 	faults  []error
 }
 
-// begin starts so many clients of a user at each gateway, whose sessions have been
+// rows are those of a query of half a second.
+type rows struct {
+	sql   string
+	count int64
+	enginetest.RowCheck
+	real bool
+}
+
+func fakeRows() *rows { return &rows{sql: "SELECT rows(1000, 800, 50)", count: 1000} }
+
+func sparkRows() *rows {
+	return &rows{sql: "SELECT id, java_method('java.lang.Thread', 'sleep', 10L) FROM range(0, 100, 1, 2)", count: 100, real: true}
+}
+
+// add takes the next response. What is in the rows of Spark is not looked at, but where they are.
+func (r *rows) add(response *pb.ExecutePlanResponse) error {
+	if !r.real {
+		return r.Add(response)
+	}
+	if b := response.GetArrowBatch(); b != nil {
+		if b.GetStartOffset() != r.Rows {
+			return fmt.Errorf("expected row %d next, the batch starts with row %d", r.Rows, b.GetStartOffset())
+		}
+		r.Rows += b.GetRowCount()
+	}
+	return nil
+}
+
+// begin starts so many clients of fake engines at each gateway, whose sessions have been
 // opened when it returns.
 func begin(t *testing.T, c cluster, each int, users ...string) *load {
 	t.Helper()
-	l := &load{}
+	return beginWith(t, c, fakeRows, each, users...)
+}
+
+func beginWith(t *testing.T, c cluster, query func() *rows, each int, users ...string) *load {
+	t.Helper()
+	l := &load{rows: query}
 	ctx, stop := context.WithCancel(t.Context())
 	l.stop = stop
 	t.Cleanup(func() { stop(); l.work.Wait() })
@@ -51,13 +85,12 @@ func begin(t *testing.T, c cluster, each int, users ...string) *load {
 
 // loop runs queries of half a second, and calls without a stream between them.
 func (l *load) loop(ctx context.Context, c *env.SparkClient, number int) {
-	const rows = 1000
 	for ctx.Err() == nil {
 		began := time.Now()
-		check := enginetest.RowCheck{}
-		story, err := c.Query(ctx, fmt.Sprintf("SELECT rows(%d, 800, 50)", rows), check.Add)
-		if err == nil && check.Rows != rows {
-			err = fmt.Errorf("%d rows of %d", check.Rows, rows)
+		r := l.rows()
+		story, err := c.Query(ctx, r.sql, r.add)
+		if err == nil && r.Rows != r.count {
+			err = fmt.Errorf("%d rows of %d", r.Rows, r.count)
 		}
 		if err == nil {
 			err = c.Version(ctx)

@@ -18,7 +18,7 @@ func TestZooKeeperLosesItsData(t *testing.T) {
 	c := start(t, 1, fakes(t, sessionTimeout))
 	l := begin(t, c, 3, "alice", "bob")
 	k := visit(t, c.ZooKeeper, digest)
-	pids, refs := c.drivers(), refsOf(c.a)
+	pids, refs := env.Drivers(c.Gateways...), refsOf(c.a)
 	k.requireNodes(back, c, refs)
 	require.Len(t, k.sessions(), len(l.clients))
 
@@ -32,7 +32,7 @@ func TestZooKeeperLosesItsData(t *testing.T) {
 	t.Logf("nodes are back %v after the return without data", time.Since(lost).Round(time.Millisecond))
 	eventually(t, back, func() bool { return len(k.sessions()) == len(l.clients) }, "the records of sessions are written again",
 		func() any { return k.below(records) })
-	require.Equal(t, pids, c.drivers())
+	require.Equal(t, pids, env.Drivers(c.Gateways...))
 	for i, g := range c.Gateways {
 		require.Equal(t, refs, refsOf(g))
 		require.Len(t, g.Sessions(), len(l.clients)+i)
@@ -40,5 +40,5 @@ func TestZooKeeperLosesItsData(t *testing.T) {
 	}
 	require.NoError(t, opens(t.Context(), env.NewSparkClient(t, c.a.GRPC, "carol")), "a launch")
 	l.requireUnaffected(t)
-	require.Len(t, c.drivers(), 3)
+	require.Len(t, env.Drivers(c.Gateways...), 3)
 }

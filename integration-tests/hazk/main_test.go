@@ -10,17 +10,13 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"roundhouse/integration-tests/env"
 )
@@ -30,13 +26,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", fmt.Sprint(env.Count(6, 3))); err != nil { // they wait more than they work
 		panic(err)
 	}
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	env.Main(m)
 }
 
 // digest is a ZooKeeper user of the administrator, who may see and change what gateways keep.
@@ -77,20 +67,6 @@ func fakes(t *testing.T, session time.Duration, pairs ...string) map[string]stri
 	return conf
 }
 
-// drivers are the processes of the engines that any gateway launched; what a driver
-// forked does not count.
-func (c cluster) drivers() (pids []int) {
-	for _, g := range c.Gateways {
-		for _, pid := range env.Marked(g.Home) {
-			if group, err := syscall.Getpgid(pid); err == nil && group == pid {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	slices.Sort(pids)
-	return pids
-}
-
 // running are the processes of the engines that a gateway has.
 func running(g *env.Gateway) (pids []int) {
 	for _, e := range g.Engines() {
@@ -110,15 +86,10 @@ func engine(t *testing.T, g *env.Gateway, user string) env.Engine {
 	return all[0]
 }
 
-// lazily prints what f returns when the message is needed.
-type lazily func() any
-
-func (f lazily) String() string { return fmt.Sprint(f()) }
-
 // eventually is env.Eventually with what is there in the end.
 func eventually(t *testing.T, within time.Duration, ok func() bool, what string, now func() any) {
 	t.Helper()
-	require.Eventually(t, ok, within, 50*time.Millisecond, "%s\n%v", what, lazily(now))
+	require.Eventually(t, ok, within, 50*time.Millisecond, "%s\n%v", what, env.Lazily(now))
 }
 
 // grep are the lines of a gateway's log with a text.

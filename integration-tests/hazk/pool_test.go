@@ -37,6 +37,17 @@ func TestPoolsStayInBalance(t *testing.T) {
 	}
 }
 
+// TestPoolOfSparkStaysInBalance is the same with real Spark.
+func TestPoolOfSparkStaysInBalance(t *testing.T) {
+	c := start(t, 1, map[string]string{"spark.driver.memory": "600m", "kyuubi.server.limit.engine.startup": "2",
+		"kyuubi.engine.pool.size": strconv.Itoa(members), "kyuubi.engine.pool.selectPolicy": "LEAST_SESSIONS"})
+	openAtOnce(t, c, env.Count(14, 40))
+	counts, worst := replay(t, visit(t, c.ZooKeeper, digest).sessions())
+	t.Logf("sessions of the members in the end: %v, the largest difference at any time: %d", counts, worst)
+	require.LessOrEqual(t, worst, 1)
+	requireMembers(t, c, counts)
+}
+
 // TestPoolLevelsOutAgain: sessions that end leave room that the next ones fill.
 func TestPoolLevelsOutAgain(t *testing.T) {
 	t.Parallel()
@@ -141,5 +152,5 @@ func requireMembers(t *testing.T, c cluster, counts []int) {
 		}
 		eventually(t, back, func() bool { return fmt.Sprint(have()) == fmt.Sprint(want) }, "the engines of the pool have their sessions", func() any { return have() })
 	}
-	require.Len(t, c.drivers(), members)
+	require.Len(t, env.Drivers(c.Gateways...), members)
 }

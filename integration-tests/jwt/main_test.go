@@ -10,26 +10,16 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
 	"roundhouse/engine/enginetest"
 	"roundhouse/integration-tests/env"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = os.Stderr.WriteString(err.Error() + "\n")
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { env.Main(m) }
 
 // adminToken is an administrator's token of a file, for the tests' own calls.
 const adminToken = "adm1n-token-of-the-jwt-tests"

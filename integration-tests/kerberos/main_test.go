@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
 	"roundhouse/engine/enginetest"
@@ -24,16 +23,7 @@ import (
 	"roundhouse/internal/krb5/krb5test"
 )
 
-func TestMain(m *testing.M) {
-	// The REST calls of env keep connections of the default client.
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = os.Stderr.WriteString(err.Error() + "\n")
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { env.Main(m) }
 
 const (
 	realm   = "EDGE.TEST"

@@ -98,12 +98,12 @@ func (a *abuser) begin(at attack, during time.Duration) (end func()) {
 
 func (a *abuser) engines(ctx context.Context, during time.Duration) {
 	a.spread(ctx, abuse*maxEngines, during, func(c *env.SparkClient, n int) error {
-		return another(c).Version(wants(ctx, fmt.Sprintf("%dm", 1024+n)))
+		return c.Another().Version(wants(ctx, fmt.Sprintf("%dm", 1024+n)))
 	})
 }
 
 func (a *abuser) sessions(ctx context.Context, during time.Duration) {
-	a.spread(ctx, abuse*maxSessions, during, func(c *env.SparkClient, _ int) error { return another(c).Version(wants(ctx, "1024m")) })
+	a.spread(ctx, abuse*maxSessions, during, func(c *env.SparkClient, _ int) error { return c.Another().Version(wants(ctx, "1024m")) })
 }
 
 func (a *abuser) calls(ctx context.Context, during time.Duration) {

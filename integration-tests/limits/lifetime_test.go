@@ -41,7 +41,7 @@ func growOld(t *testing.T, g *env.Gateway, patience time.Duration) {
 	})
 	require.NoError(t, first.Version(t.Context()), "its session goes on")
 
-	second := another(first)
+	second := first.Another()
 	require.NoError(t, second.Version(t.Context()))
 	all := enginesOf(g, "alice")
 	require.Len(t, all, 2)

@@ -9,13 +9,9 @@ package limits
 import (
 	"context"
 	"maps"
-	"net/http"
-	"os"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -23,16 +19,7 @@ import (
 	"roundhouse/integration-tests/env"
 )
 
-func TestMain(m *testing.M) {
-	// The REST calls of env keep connections of the default client.
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = os.Stderr.WriteString(err.Error() + "\n")
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { env.Main(m) }
 
 // start runs a gateway with fake engines and these settings.
 func start(t *testing.T, settings map[string]string) *env.Gateway {
@@ -40,13 +27,6 @@ func start(t *testing.T, settings map[string]string) *env.Gateway {
 	conf := env.FakeSpark(t)
 	maps.Copy(conf, settings)
 	return env.Start(t, conf)
-}
-
-// another is the same client with a session of its own.
-func another(c *env.SparkClient) *env.SparkClient {
-	next := *c
-	next.Session = uuid.NewString()
-	return &next
 }
 
 // wants is a context whose calls ask for an engine with this much memory.

@@ -32,7 +32,7 @@ func TestLaunchQueueIsFairAndVisible(t *testing.T) {
 	greedy, enough := context.WithCancel(t.Context())
 	over := make(chan error, 6)
 	for i := range 6 {
-		go func() { over <- another(eve).Version(wants(greedy, fmt.Sprintf("%dm", 1024+i))) }() // waited for below
+		go func() { over <- eve.Another().Version(wants(greedy, fmt.Sprintf("%dm", 1024+i))) }() // waited for below
 	}
 	env.Eventually(t, 10*time.Second, "five wait", func() bool { return g.Metric("kyuubi_engine_startup_permit_waiting") == 5 })
 	require.Zero(t, g.Metric("kyuubi_engine_startup_permit_available"))

@@ -32,25 +32,25 @@ func TestSessionLimits(t *testing.T) {
 	})
 	alice := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, alice.Version(t.Context()))
-	second := another(alice)
+	second := alice.Another()
 	require.NoError(t, second.Version(t.Context()))
-	requireLimit(t, another(alice).Version(t.Context()), "kyuubi.server.limit.connections.per.user.ipaddress", "has 2 sessions", "may have 2", "spark.stop()")
+	requireLimit(t, alice.Another().Version(t.Context()), "kyuubi.server.limit.connections.per.user.ipaddress", "has 2 sessions", "may have 2", "spark.stop()")
 	code, body := g.Call(http.MethodPost, "/api/v1/sessions", "alice")
 	require.Equal(t, http.StatusTooManyRequests, code, string(body))
 	require.Contains(t, string(body), "kyuubi.server.limit.connections.per.user.ipaddress")
 
 	etl := env.NewSparkClient(t, g.GRPC, "etl")
 	for range 6 {
-		require.NoError(t, another(etl).Version(t.Context()), "unlimited")
+		require.NoError(t, etl.Another().Version(t.Context()), "unlimited")
 	}
 	bob, carol := env.NewSparkClient(t, g.GRPC, "bob"), env.NewSparkClient(t, g.GRPC, "carol")
 	require.NoError(t, bob.Version(t.Context()))
-	require.NoError(t, another(bob).Version(t.Context()))
+	require.NoError(t, bob.Another().Version(t.Context()))
 	require.NoError(t, carol.Version(t.Context()))
-	requireLimit(t, another(carol).Version(t.Context()), "kyuubi.server.limit.connections.per.ipaddress", "5 sessions are open from 127.0.0.1")
+	requireLimit(t, carol.Another().Version(t.Context()), "kyuubi.server.limit.connections.per.ipaddress", "5 sessions are open from 127.0.0.1")
 
 	require.NoError(t, second.Release(t.Context()))
-	require.NoError(t, another(carol).Version(t.Context()), "a place that was given back")
+	require.NoError(t, carol.Another().Version(t.Context()), "a place that was given back")
 
 	eve := env.NewSparkClient(t, g.GRPC, "eve")
 	err := eve.Version(t.Context())
@@ -99,7 +99,7 @@ func TestLastPlaceGoesToOne(t *testing.T) {
 	var all sync.WaitGroup
 	results := make(chan error, 100)
 	for range 100 {
-		all.Go(func() { results <- another(alice).Version(t.Context()) })
+		all.Go(func() { results <- alice.Another().Version(t.Context()) })
 	}
 	all.Wait()
 	close(results)
@@ -124,13 +124,13 @@ func TestEngineLimits(t *testing.T) {
 	})
 	alice, bob := env.NewSparkClient(t, g.GRPC, "alice"), env.NewSparkClient(t, g.GRPC, "bob")
 	require.NoError(t, alice.Version(t.Context()))
-	require.NoError(t, another(alice).Version(t.Context()), "equal wishes share an engine")
-	require.NoError(t, another(alice).Version(wants(t.Context(), "2g")))
-	requireLimit(t, another(alice).Version(wants(t.Context(), "3g")), "kyuubi.server.limit.engines.per.user",
+	require.NoError(t, alice.Another().Version(t.Context()), "equal wishes share an engine")
+	require.NoError(t, alice.Another().Version(wants(t.Context(), "2g")))
+	requireLimit(t, alice.Another().Version(wants(t.Context(), "3g")), "kyuubi.server.limit.engines.per.user",
 		"alice has 2 engines and may have 2", enginesOf(g, "alice")[0].RefID, "DELETE /api/v1/admin/engine")
 	require.NoError(t, bob.Version(t.Context()))
-	requireLimit(t, another(bob).Version(wants(t.Context(), "3g")), "kyuubi.server.limit.engines.per.group", "group analysts have 3 engines and may have 3")
+	requireLimit(t, bob.Another().Version(wants(t.Context(), "3g")), "kyuubi.server.limit.engines.per.group", "group analysts have 3 engines and may have 3")
 	require.NoError(t, env.NewSparkClient(t, g.GRPC, "carol").Version(t.Context()), "the primary group counts")
 	g.KillEngine(enginesOf(g, "alice")[0].RefID)
-	require.NoError(t, another(bob).Version(wants(t.Context(), "3g")))
+	require.NoError(t, bob.Another().Version(wants(t.Context(), "3g")))
 }

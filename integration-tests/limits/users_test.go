@@ -69,7 +69,7 @@ func (u *normalUser) piece(ctx context.Context, n int) error {
 		}
 		return nil
 	case 4:
-		s := another(u.SparkClient)
+		s := u.SparkClient.Another()
 		if err := s.Version(ctx); err != nil {
 			return err
 		}

@@ -89,13 +89,13 @@ func TestAPersonWhoLeaves(t *testing.T) {
 	t.Logf("the command took %v, all was off after %v", took, time.Since(began))
 	require.Less(t, time.Since(began), offIn)
 
-	requireDenied(t, bob.Version(h.as("bob")), "User bob is disabled at this gateway")
+	requireDenied(t, bob.Version(h.as("bob")), "User bob is disabled. Ask the administrator")
 	requireDenied(t, h.open("bob", kyuubisKey, "carol"), "disabled")
 	reply, _ := h.rest("bob", http.MethodGet, "/api/v1/sessions", "")
 	require.Equal(t, http.StatusForbidden, reply.StatusCode)
 	reply, _ = h.rest("", http.MethodGet, "/api/v1/sessions", "", "Authorization", "Bearer "+issued)
 	require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, reply.StatusCode, "the issued token is dead")
-	require.NoError(t, another(alice).Version(h.as("alice")))
+	require.NoError(t, alice.Another().Version(h.as("alice")))
 	select {
 	case err := <-others:
 		require.NoError(t, err, "the query of somebody else goes on")
@@ -170,7 +170,7 @@ func TestNobodyComesInBesides(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_ = another(c).Version(ctx)
+				_ = c.Another().Version(ctx)
 			}
 		}
 	}()

@@ -18,9 +18,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -29,15 +27,7 @@ import (
 	pb "roundhouse/proto/gen/spark/connect"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = os.Stderr.WriteString(err.Error() + "\n")
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { env.Main(m) }
 
 // tokenOf is the token of a user; nothing of it may be found anywhere.
 func tokenOf(user string) string { return "hunter2-token-of-" + user + "-4f1d8c0b7a6e" }
@@ -194,11 +184,4 @@ func requireDenied(t *testing.T, err error, says ...string) {
 	for _, text := range append(says, "[GATEWAY.PERMISSION_DENIED]") {
 		require.ErrorContains(t, err, text)
 	}
-}
-
-// another is the same client with a session of its own.
-func another(c *env.SparkClient) *env.SparkClient {
-	next := *c
-	next.Session = uuid.NewString()
-	return &next
 }

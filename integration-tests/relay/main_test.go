@@ -8,11 +8,8 @@
 package relay
 
 import (
-	"flag"
 	"fmt"
 	"net"
-	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,23 +18,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"roundhouse/engine/enginetest"
 	"roundhouse/integration-tests/env"
 	pb "roundhouse/proto/gen/spark/connect"
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections() // of env
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = os.Stderr.WriteString(err.Error() + "\n")
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { env.Main(m) }
 
 // settled is how long it may take until all gateways know what has happened.
 const settled = 30 * time.Second

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -31,24 +30,9 @@ const variable = "ROUNDHOUSE_FAILPOINT"
 // points are where a launch is cut off.
 var points = []string{failpoint.BeforeSpawn, failpoint.Spawned, failpoint.Recorded, failpoint.Registered}
 
-// withFailpoints builds a gateway that can kill itself, beside the ordinary one.
-func withFailpoints(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(env.Root(t), "build", "gateway-failpoints")
-	build := exec.Command("go", "build", "-tags", "failpoints", "-o", path, "./cmd/gateway")
-	build.Dir = env.Root(t)
-	env.Run(t, build)
-	return path
-}
-
-// lazily prints what f returns when the message is needed.
-type lazily func() any
-
-func (f lazily) String() string { return fmt.Sprint(f()) }
-
 // TestOrdinaryGatewayHasNoFailpoints, not even their names.
 func TestOrdinaryGatewayHasNoFailpoints(t *testing.T) {
-	for path, want := range map[string]bool{env.Binary(t): false, withFailpoints(t): true} {
+	for path, want := range map[string]bool{env.Binary(t): false, env.WithFailpoints(t): true} {
 		program, err := os.ReadFile(path)
 		require.NoError(t, err)
 		for _, text := range append([]string{variable}, points...) {
@@ -60,7 +44,7 @@ func TestOrdinaryGatewayHasNoFailpoints(t *testing.T) {
 // TestGatewayKilledInALaunch: the client, which tries again, gets its engine
 // from the next gateway, and no second one is ever launched.
 func TestGatewayKilledInALaunch(t *testing.T) {
-	binary := withFailpoints(t)
+	binary := env.WithFailpoints(t)
 	for _, point := range points {
 		for _, level := range []string{"USER", "CONNECTION"} {
 			t.Run(point+"/"+level, func(t *testing.T) {
@@ -77,7 +61,7 @@ func TestGatewayKilledInALaunch(t *testing.T) {
 // TestGatewayKilledInALaunchOfSpark is the same with real Spark.
 // A short run has one point; TestGatewayKilledInAQueryOfSpark has another.
 func TestGatewayKilledInALaunchOfSpark(t *testing.T) {
-	binary := withFailpoints(t)
+	binary := env.WithFailpoints(t)
 	of := points
 	if !env.Long() {
 		of = []string{failpoint.Recorded}
@@ -94,7 +78,7 @@ func TestGatewayKilledInALaunchOfSpark(t *testing.T) {
 
 // TestNobodyComesBackToALaunch that a crash cut off: nothing is left of it.
 func TestNobodyComesBackToALaunch(t *testing.T) {
-	binary := withFailpoints(t)
+	binary := env.WithFailpoints(t)
 	for _, point := range points {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
@@ -146,7 +130,7 @@ func killInALaunch(t *testing.T, l cutLaunch) {
 	restarted := time.Now()
 	l.Gateway.Start()
 	env.Eventually(t, time.Until(restarted.Add(settled)), "the gateway knows every driver that there is", func() bool {
-		return slices.Equal(known(l.Gateway), drivers(l.Gateway))
+		return slices.Equal(l.Gateway.Known(), env.Drivers(l.Gateway))
 	})
 	adopted := time.Since(restarted)
 	select {
@@ -157,7 +141,7 @@ func killInALaunch(t *testing.T, l cutLaunch) {
 	}
 	answered := time.Since(restarted)
 	e := l.OnlyEngine()
-	require.Equal(t, []int{e.PID}, drivers(l.Gateway))
+	require.Equal(t, []int{e.PID}, env.Drivers(l.Gateway))
 	require.Len(t, folders(t, l.Gateway), 1, "one engine was ever launched")
 	require.Len(t, l.Sessions(), 1)
 	for _, file := range leftovers(t, l.Gateway) {
@@ -174,7 +158,7 @@ func killInALaunch(t *testing.T, l cutLaunch) {
 // TestGatewayKilledWhilePySparkWaits for its first answer: the program goes on
 // by itself, whatever its first call is.
 func TestGatewayKilledWhilePySparkWaits(t *testing.T) {
-	binary := withFailpoints(t)
+	binary := env.WithFailpoints(t)
 	for _, version := range []string{"4.3", "4.0"} {
 		for _, first := range []string{"execute", "analyze", "config", "artifact"}[:env.Count(1, 4)] {
 			t.Run(version+"/"+first, func(t *testing.T) {
@@ -188,7 +172,7 @@ func TestGatewayKilledWhilePySparkWaits(t *testing.T) {
 				g.Start()
 				c.Next("answered", time.Minute)
 				require.Len(t, folders(t, g), 1, "one engine was ever launched")
-				require.Equal(t, known(g), drivers(g))
+				require.Equal(t, g.Known(), env.Drivers(g))
 			})
 		}
 	}

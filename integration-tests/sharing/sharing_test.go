@@ -6,8 +6,6 @@ package sharing
 
 import (
 	"maps"
-	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,23 +14,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc/metadata"
 
 	"roundhouse/integration-tests/env"
 	pb "roundhouse/proto/gen/spark/connect"
 )
 
-func TestMain(m *testing.M) {
-	// The REST calls of env keep connections of the default client.
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = os.Stderr.WriteString(err.Error() + "\n")
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { env.Main(m) }
 
 // level is the name of kyuubi.engine.share.level.
 const level = "kyuubi.engine.share.level"

@@ -79,7 +79,8 @@ type worker struct {
 }
 
 // startClients starts so many clients of each kind: those that know both gateways, those that reach one by
-// a link, those with short sessions, and one with engines for its sessions alone.
+// a link, those with short sessions, and one with engines for its sessions alone. It waits until all users have an
+// engine, which what is measured first must have as well.
 func (s *site) startClients(t *testing.T, each int, r rows) *crowd {
 	t.Helper()
 	c := &crowd{rows: r}
@@ -91,13 +92,15 @@ func (s *site) startClients(t *testing.T, each int, r rows) *crowd {
 	for i := range each {
 		user := []string{"alice", "bob"}[i%2]
 		all = append(all, worker{*s.Client(i%2, user), 1000, nil}, worker{*s.Client(i%2, user), 3, nil},
-			worker{*env.NewSparkClient(t, s.links[i%2].Addr, user), 20, nil})
+			worker{*env.NewSparkClient(t, s.links[(i+1)%2].Addr, user), 20, nil}) // the first one at the gateway that is measured
 	}
 	all = append(all, worker{*s.Client(1, "carol"), 5, []string{"kyuubi.engine.share.level", "CONNECTION"}})
 	for i, w := range all {
 		c.work.Go(func() { c.loop(now, w, i) }) // finish waits
 	}
 	t.Cleanup(func() { c.over(); c.work.Wait() })
+	users := min(each, 2) + 1
+	env.Eventually(t, 2*time.Minute, "all users have an engine", func() bool { return len(s.running()) >= users })
 	return c
 }
 

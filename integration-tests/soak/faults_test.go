@@ -60,7 +60,7 @@ func (s *site) rollingRestart(t *testing.T) string {
 
 func (s *site) killEngine(t *testing.T, clients *crowd) string {
 	t.Helper()
-	all := slices.DeleteFunc(s.Gateways[0].Engines(), func(e env.Engine) bool { return e.State != "running" })
+	all := s.running()
 	if len(all) == 0 {
 		return "no engine to kill"
 	}
@@ -68,6 +68,10 @@ func (s *site) killEngine(t *testing.T, clients *crowd) string {
 	clients.expect(e.RefID)
 	_ = syscall.Kill(e.PID, syscall.SIGKILL)
 	return fmt.Sprintf("engine %s of %s was killed", e.RefID, e.User)
+}
+
+func (s *site) running() []env.Engine {
+	return slices.DeleteFunc(s.Gateways[0].Engines(), func(e env.Engine) bool { return e.State != "running" })
 }
 
 func (s *site) freezeServer(*testing.T) string {

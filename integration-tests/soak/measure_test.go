@@ -8,9 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -96,7 +94,7 @@ func (s *site) requireCalm(t *testing.T, m *measured) {
 	require.Eventually(t, func() bool {
 		now = s.holdings(t, time.Since(s.began))
 		return now.goroutines <= goroutines && now.descriptors <= descriptors
-	}, 2*time.Minute, 200*time.Millisecond, "the gateway holds on to what its clients had: %v", lazily(func() any { return now }))
+	}, 2*time.Minute, 200*time.Millisecond, "the gateway holds on to what its clients had: %v", env.Lazily(func() any { return now }))
 	t.Logf("without clients: %.0f goroutines, %.0f descriptors", now.goroutines, now.descriptors)
 }
 
@@ -125,28 +123,25 @@ func slope(all []holdings, of func(holdings) float64) float64 {
 func (s *site) requireNothingLeft(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		drivers := s.drivers()
-		return slices.Equal(drivers, known(s.Gateways[0])) && slices.Equal(drivers, known(s.Gateways[1]))
-	}, 30*time.Second, 100*time.Millisecond, "there are other drivers than gateways know: %v", lazily(func() any {
-		return []any{s.drivers(), known(s.Gateways[0]), known(s.Gateways[1])}
+		drivers := env.Drivers(s.Gateways...)
+		return !slices.ContainsFunc(s.Gateways, func(g *env.Gateway) bool {
+			return len(g.Engines()) != len(drivers) || !slices.Equal(g.Known(), drivers)
+		})
+	}, 30*time.Second, 100*time.Millisecond, "there are other drivers than gateways know: %v", env.Lazily(func() any {
+		return []any{env.Drivers(s.Gateways...), s.Gateways[0].Known(), s.Gateways[1].Known()}
 	}))
 	for _, e := range s.Gateways[0].Engines() {
 		s.Gateways[0].KillEngine(e.RefID)
 	}
 	store := s.Store()
-	ctx, stop := context.WithCancel(t.Context())
-	var following sync.WaitGroup
-	following.Go(func() { _ = store.Run(ctx) }) // waited for below
-	defer following.Wait()
-	defer stop()
 	require.Eventually(t, func() bool {
 		engines, err := store.Engines(t.Context())
-		return err == nil && len(engines) == 0 && len(s.drivers()) == 0
-	}, 30*time.Second, 100*time.Millisecond, "engines are left: %v", lazily(func() any { return s.drivers() }))
+		return err == nil && len(engines) == 0 && len(env.Drivers(s.Gateways...)) == 0
+	}, 30*time.Second, 100*time.Millisecond, "engines are left: %v", env.Lazily(func() any { return env.Drivers(s.Gateways...) }))
 	require.Eventually(t, func() bool { return len(s.liveSessions(t, store)) == 0 }, 30*time.Second, 100*time.Millisecond, "sessions are left: %v",
-		lazily(func() any { return s.liveSessions(t, store) }))
+		env.Lazily(func() any { return s.liveSessions(t, store) }))
 	require.Eventually(t, func() bool { return len(store.Gateways()) == 2 }, zooSession()+30*time.Second, 100*time.Millisecond,
-		"nodes of killed gateways are left: %v", lazily(func() any { return store.Gateways() }))
+		"nodes of killed gateways are left: %v", env.Lazily(func() any { return store.Gateways() }))
 }
 
 // liveSessions are the sessions whose record is no tombstone, or that a gateway has.
@@ -165,31 +160,4 @@ func (s *site) liveSessions(t *testing.T, store *zookeeper.Store) (live []string
 		}
 	}
 	return live
-}
-
-// lazily prints what f returns when the message is needed.
-type lazily func() any
-
-func (f lazily) String() string { return strings.TrimSpace(fmt.Sprint(f())) }
-
-// drivers are the processes of engines; what a driver forked does not count.
-func (s *site) drivers() (pids []int) {
-	for _, g := range s.Gateways {
-		for _, pid := range env.Marked(g.Home) {
-			if group, err := syscall.Getpgid(pid); err == nil && group == pid {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	slices.Sort(pids)
-	return pids
-}
-
-// known are the processes of the engines that a gateway has.
-func known(g *env.Gateway) (pids []int) {
-	for _, e := range g.Engines() {
-		pids = append(pids, e.PID)
-	}
-	slices.Sort(pids)
-	return pids
 }

@@ -9,25 +9,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"os"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"roundhouse/integration-tests/env"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { env.Main(m) }
 
 // site is what the clients work on.
 type site struct {
@@ -39,19 +27,15 @@ type site struct {
 	began  time.Time
 }
 
-func newSite(t *testing.T, lasts time.Duration, conf map[string]string) *site {
+func newSite(t *testing.T, conf map[string]string) *site {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	s := &site{zoo: env.StartZooKeeper(t, 3), random: rand.New(rand.NewPCG(seed, 0))}
+	s := &site{zoo: env.StartZooKeeper(t, 3), random: env.Randomness(t)}
 	conf["kyuubi.server.graceful.shutdown.timeout"] = "PT4S" // a rolling restart goes on meanwhile
 	conf["kyuubi.ha.zookeeper.session.timeout"] = fmt.Sprintf("PT%dS", int(zooSession().Seconds()))
 	s.Cluster = env.StartGateways(t, s.zoo, 2, conf)
 	for _, g := range s.Gateways {
 		s.links = append(s.links, env.NewLink(t, g.GRPC))
 	}
-	s.began = time.Now()
-	s.until = s.began.Add(lasts)
 	return s
 }
 
@@ -62,25 +46,24 @@ func zooSession() time.Duration { return env.Duration(10*time.Second, time.Minut
 // None sees an error but for the one that says why its engine is gone; no row is
 // wrong; nothing piles up; nothing is left.
 func TestSoak(t *testing.T) {
-	s := newSite(t, env.Duration(40*time.Second, 20*time.Minute), env.FakeSpark(t,
+	s := newSite(t, env.FakeSpark(t,
 		"kyuubi.server.limit.engine.startup", "8", "spark.connect.execute.reattachable.senderMaxStreamDuration", "1s"))
 	rows := fakeRows(12_000, 3200, 40)
 	clients := s.startClients(t, 3, rows)
-	soak(t, s, clients, env.Duration(4*time.Second, 20*time.Second))
+	soak(t, s, clients, env.Duration(30*time.Second, 5*time.Minute), env.Duration(4*time.Second, 5*time.Second))
 }
 
 // TestSoakOfSpark is the same with engines that are real.
 func TestSoakOfSpark(t *testing.T) {
-	if !env.Long() {
-		t.Skip("long run only (make test-long): it takes 10 minutes")
-	}
-	s := newSite(t, 10*time.Minute, map[string]string{"spark.driver.memory": "600m", "kyuubi.server.limit.engine.startup": "2"})
+	s := newSite(t, map[string]string{"spark.driver.memory": "600m", "kyuubi.server.limit.engine.startup": "2"})
 	clients := s.startClients(t, 1, sparkRows)
-	soak(t, s, clients, 20*time.Second)
+	soak(t, s, clients, env.Duration(time.Minute, 20*time.Minute), env.Duration(12*time.Second, 20*time.Second))
 }
 
-func soak(t *testing.T, s *site, clients *crowd, pause time.Duration) {
+func soak(t *testing.T, s *site, clients *crowd, lasts, pause time.Duration) {
 	t.Helper()
+	s.began = time.Now()
+	s.until = s.began.Add(lasts)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	watched := s.measure(ctx, t)

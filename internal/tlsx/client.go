@@ -21,17 +21,11 @@ type Client struct {
 // Config reads the files. The name of the server is that which is dialled, unless the
 // caller sets it. The error is a *Fault for Certificate and Key.
 func (c Client) Config() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites}
-	if c.Authorities != "" {
-		text, err := os.ReadFile(c.Authorities)
-		if err != nil {
-			return nil, fmt.Errorf("the certificate authorities cannot be read: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("there is no certificate in %s: it must be PEM", c.Authorities)
-		}
+	authorities, err := Roots(c.Authorities)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate authorities: %w", err)
 	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites, RootCAs: authorities}
 	if c.Certificate == "" {
 		return config, nil
 	}
@@ -41,4 +35,21 @@ func (c Client) Config() (*tls.Config, error) {
 	}
 	config.Certificates = []tls.Certificate{*pair}
 	return config, nil
+}
+
+// Roots are the authorities in a PEM file; nil, which means those of the operating system,
+// for "".
+func Roots(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", path)
+	}
+	return pool, nil
 }

@@ -44,7 +44,7 @@ func TestClientFilesWithFaults(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	_, err = Client{Authorities: empty}.Config()
-	require.ErrorContains(t, err, "there is no certificate in")
+	require.ErrorContains(t, err, "empty.pem holds no certificate in PEM form")
 	_, err = Client{Authorities: empty + "x"}.Config()
 	require.ErrorIs(t, err, os.ErrNotExist)
 

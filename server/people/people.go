@@ -99,7 +99,7 @@ func (l *List) Denied(user string) error {
 	if !found {
 		return nil
 	}
-	return errs.New(errs.PermissionDenied, "User %s is disabled at this gateway. Ask its administrator.", user)
+	return errs.New(errs.PermissionDenied, "User %s is disabled. Ask the administrator to enable it.", user)
 }
 
 // All are the disabled users, by name.

@@ -10,8 +10,8 @@ import (
 	engines "roundhouse/engine"
 )
 
-// Sessions are the sessions of this gateway. A session is known by its user and
-// its id together.
+// Sessions are the sessions of all gateways that share a store. A session is known by its
+// user and its id together.
 type Sessions interface {
 	// Open makes a session with the options that the caller asks for; from is the
 	// caller's address without the port.
@@ -19,13 +19,14 @@ type Sessions interface {
 	// List returns the sessions of a user and those that the user opened for others,
 	// or of everybody for "".
 	List(user string) []SessionView
-	// Get finds one of these; false for a session that is not open.
-	Get(ctx context.Context, user, id string) (SessionView, bool)
+	// Get finds one of these; false for a session that is not open. With an error, which is the
+	// caller's answer, another gateway may have it.
+	Get(ctx context.Context, user, id string) (SessionView, bool, error)
 	// Close ends a session; the reason is shown to its user.
 	Close(ctx context.Context, user, id, reason string) error
 }
 
-// Engines are the engines of this gateway.
+// Engines are the engines of all gateways that share a store.
 type Engines interface {
 	Engines() []EngineView
 	// CurrentFingerprints are, by the reference ids of engines, those of the
@@ -78,7 +79,8 @@ type SessionView struct {
 	EngineRef  string
 	EngineName string
 	EngineURL  string
-	// Instance is the host:port of the Connect port of the gateway that opened it.
+	// Instance is the host:port of the Connect port of the gateway that opened it, or went on
+	// with its opening.
 	Instance string
 	Opened   time.Time
 	// LastAccess is the last call, and Operations counts the operations started so far: zero

@@ -12,14 +12,9 @@ import (
 	"strconv"
 	"strings"
 
+	"roundhouse/conf"
 	"roundhouse/internal/errs"
 )
-
-// defaultSubdomain is the subdomain of an engine that nobody named.
-const defaultSubdomain = "default"
-
-// levelServer is the level of kyuubi.engine.share.level at which all users share an engine.
-const levelServer = "SERVER"
 
 // engineData is an engine in Kyuubi's shape; the fields from RefID on are ours.
 type engineData struct {
@@ -81,10 +76,10 @@ func (s *Server) stopEngines(c *call) error {
 		return err
 	}
 	if filter.refID == "" {
-		if filter.user == "" && !strings.EqualFold(filter.shareLevel, levelServer) {
-			return errs.New(errs.InvalidRequest, "all=true is for listing; name the engines to stop by proxyUser or refId.")
+		if filter.user == "" && !strings.EqualFold(filter.shareLevel, conf.ShareServer) {
+			return errs.New(errs.InvalidRequest, "all=true is for listing; name the engines to stop by proxyUser or refId, or by sharelevel=SERVER those of all users.")
 		}
-		filter.subdomain = or(filter.subdomain, defaultSubdomain)
+		filter.subdomain = or(filter.subdomain, conf.DefaultSubdomain)
 	}
 	engines := s.matching(c, filter, End)
 	if len(engines) == 0 {
@@ -158,7 +153,7 @@ func (s *Server) engineQuery(c *call, do Action) (engineFilter, error) {
 		subdomain:  strings.ToLower(query.Get("subdomain")),
 		refID:      query.Get("refId"),
 	}
-	byLevel := strings.EqualFold(f.shareLevel, levelServer) // all of them have one owner, whom nobody needs to name
+	byLevel := strings.EqualFold(f.shareLevel, conf.ShareServer) // all of them have one owner, whom nobody needs to name
 	if all || others && named == "" && (f.refID != "" || byLevel) {
 		f.user = ""
 	}

@@ -47,6 +47,7 @@ type world struct {
 	openErr  error
 	regErr   error
 	endErr   error  // of Close, Stop and Retire
+	getErr   error  // of Get, for a session that is not there
 	endure   string // the one engine that endErr is about, if set
 	config   string // of the second gateway
 	tokenErr error
@@ -76,13 +77,13 @@ func (w *world) List(user string) []SessionView {
 	return list
 }
 
-func (w *world) Get(_ context.Context, user, id string) (SessionView, bool) {
+func (w *world) Get(_ context.Context, user, id string) (SessionView, bool, error) {
 	for _, v := range w.sessions {
 		if v.User == user && v.ID == id {
-			return v, true
+			return v, true, nil
 		}
 	}
-	return SessionView{}, false
+	return SessionView{}, false, w.getErr
 }
 
 func (w *world) Close(_ context.Context, user, id, reason string) error {

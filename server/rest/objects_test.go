@@ -73,6 +73,19 @@ func TestOneSession(t *testing.T) {
 	require.Equal(t, aliceEngine, event["engineRefId"])
 }
 
+// TestSessionThatAnotherGatewayMayHave is not said to be none.
+func TestSessionThatAnotherGatewayMayHave(t *testing.T) {
+	w := aWorld()
+	w.getErr = errs.New(errs.StoreAway, "Who knows.")
+	c := serve(t, options(w))
+	for _, method := range []string{"GET", "DELETE"} {
+		reply := c.do("alice", method, "/api/v1/sessions/"+newSessionID, "")
+		require.Equal(t, http.StatusServiceUnavailable, reply.Code)
+		require.Equal(t, "[GATEWAY.STORE_UNAVAILABLE] Who knows.", message(t, reply))
+		require.Equal(t, http.StatusOK, c.do("root", method, "/api/v1/sessions/"+aliceSession, "").Code, "it is known here")
+	}
+}
+
 func TestSecretsAreNotShown(t *testing.T) {
 	c := serve(t, options(aWorld()))
 	for _, path := range []string{"/api/v1/sessions", "/api/v1/sessions/" + aliceSession, "/api/v1/admin/sessions"} {

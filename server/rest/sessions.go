@@ -207,10 +207,15 @@ func (s *Server) mayEnd(c *call, v SessionView) error {
 // findSession finds a session for a caller: the caller's own, and those of others
 // whom the caller may see.
 func (s *Server) findSession(c *call, id string) (SessionView, error) {
-	if session, ok := s.o.Sessions.Get(c.r.Context(), c.caller.User, id); ok {
+	session, ok, unknown := s.o.Sessions.Get(c.r.Context(), c.caller.User, id)
+	if ok {
 		return session, nil
 	}
-	return s.pickSession(c, id, nil)
+	session, err := s.pickSession(c, id, nil)
+	if unknown != nil && errs.Is(err, errs.NotFound) {
+		err = unknown
+	}
+	return session, err
 }
 
 // pickSession finds the one session with this id that the caller may see, of one

@@ -159,7 +159,6 @@ final class Engine implements ControlServer.Handler, Registration.Listener {
     status.put("uiUrl", uiUrl());
     status.put("startTimeMs", context.startTime());
     status.put("heapUsedBytes", memory.getUsed());
-    status.put("heapAfterGcBytes", heap.afterCollection());
     status.put("heapMaxBytes", memory.getMax());
     status.put("lastEvent", events.last());
     status.put("sessions", spark.sessions(warmUp.sessionId()));

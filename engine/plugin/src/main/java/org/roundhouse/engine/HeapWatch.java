@@ -11,7 +11,7 @@ import org.roundhouse.engine.Activity.Verdict;
 
 /**
  * Notices that collections free too little: what the old generation holds right after one of them is
- * what the engine really needs. Used by one thread, but for {@link #afterCollection}.
+ * what the engine really needs. Used by one thread.
  */
 final class HeapWatch {
 

@@ -95,7 +95,7 @@ record Keys(String rpc, String register, String control, String zooKeeper, Relay
     return new RelayKeys(
         present(p, "relay.key", file),
         present(p, "relay.certificate", file),
-        p.getProperty("relay.client", "").trim());
+        present(p, "relay.client", file));
   }
 
   private static String present(Properties p, String name, Path file) throws IOException {

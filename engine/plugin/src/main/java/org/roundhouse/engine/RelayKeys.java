@@ -7,8 +7,7 @@ package org.roundhouse.engine;
  *
  * @param key its private key (PKCS 8, base64)
  * @param certificate its certificate (DER, base64)
- * @param caller SHA-256 of the DER form of the gateways' certificate for this engine, lower-case hex;
- *     empty if the gateway that launched the engine has none
+ * @param caller SHA-256 of the DER form of the gateways' certificate for this engine, lower-case hex
  */
 record RelayKeys(String key, String certificate, String caller) {
 

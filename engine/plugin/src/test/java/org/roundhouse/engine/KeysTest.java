@@ -49,12 +49,13 @@ class KeysTest {
     var e = assertThrows(IOException.class, () -> Keys.take(file(lines), true, true));
     assertTrue(e.getMessage().contains("'relay.certificate'"), e.getMessage());
     lines[4] += "\nrelay.certificate=MIIB=";
+    e = assertThrows(IOException.class, () -> Keys.take(file(lines), true, true));
+    assertTrue(e.getMessage().contains("'relay.client'"), e.getMessage());
+    lines[4] += "\nrelay.client=" + "5".repeat(64);
     Keys keys = Keys.take(file(lines), true, true);
-    assertEquals(new RelayKeys("MIG+/==", "MIIB=", ""), keys.relay());
+    assertEquals(new RelayKeys("MIG+/==", "MIIB=", "5".repeat(64)), keys.relay());
     assertTrue(keys.secrets().contains("MIG+/=="));
     assertFalse(keys.secrets().contains("MIIB="));
-    lines[4] += "\nrelay.client=" + "5".repeat(64);
-    assertEquals("5".repeat(64), Keys.take(file(lines), true, true).relay().caller());
     assertEquals(keys.withoutRelay(), Keys.take(file(lines), true, false));
   }
 
