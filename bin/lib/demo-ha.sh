@@ -147,3 +147,4 @@ wait "$program" || { tail -n 20 "$home/program.log"; die "the program failed"; }
 tell "${green}The program ended well without gateway 1.${plain}"
 say "    What gateway 2 shows of the engine and the gateways:"
 on 2 engines | sed 's/^/    /'
+on 2 servers | sed 's/^/    /'

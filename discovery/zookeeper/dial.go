@@ -21,6 +21,9 @@ func (l *link) dial(network, address string, _ time.Duration) (net.Conn, error) 
 	ctx, cancel := context.WithTimeout(l.life, l.dialTimeout)
 	defer cancel()
 	c, err := l.open(ctx, network, address)
+	l.mu.Lock()
+	l.mu.dialled = err
+	l.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}

@@ -390,7 +390,15 @@ func TestOpenWithoutServers(t *testing.T) {
 	_, err := zookeeper.Open(t.Context(), o)
 	require.ErrorIs(t, err, discovery.ErrAway)
 	require.ErrorContains(t, err, "127.0.0.1:1")
+	require.ErrorContains(t, err, "connection refused")
 	require.Less(t, time.Since(started), 3*time.Second)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = silent.Close() }()
+	o.Addresses = []string{silent.Addr().String()}
+	_, err = zookeeper.Open(t.Context(), o)
+	require.ErrorContains(t, err, "does not greet as ZooKeeper")
+	o.Addresses = []string{"127.0.0.1:1"}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	o.ConnectionTimeout = time.Minute

@@ -32,7 +32,10 @@ const (
 	maxPacket = 16 << 20
 )
 
-var errNoAnswer = errors.New("no answer")
+var (
+	errNoAnswer = errors.New("no answer")
+	errSilent   = errors.New("it takes connections but does not greet as ZooKeeper, or has no quorum")
+)
 
 // answers are the errors that a server gives as an answer. After any other one a request may or
 // may not have been carried out.
@@ -62,6 +65,7 @@ type link struct {
 		since   time.Time     // when up last changed
 		changed chan struct{} // closed when up changes
 		socket  *socket
+		dialled error       // why the last server could not be reached
 		guarded int64       // the ZooKeeper session that has a watch which never fires
 		hello   *time.Timer // ends a connection whose server does not greet
 	}
@@ -115,9 +119,22 @@ func (l *link) first(ctx context.Context, within time.Duration) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.C:
-			return fmt.Errorf("within %s: %w", within, l.away(errNoAnswer))
+			return fmt.Errorf("within %s: %w", within, l.away(l.unanswered()))
 		}
 	}
+}
+
+// unanswered is why nobody answers.
+func (l *link) unanswered() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.mu.dialled != nil:
+		return l.mu.dialled
+	case l.mu.socket != nil:
+		return errSilent
+	}
+	return errNoAnswer
 }
 
 // close ends the session, with its ephemeral nodes, and waits for the library.

@@ -24,6 +24,7 @@ type Class struct {
 	http       int
 	retryAfter time.Duration
 	spark      bool // an error of Spark itself, not in our name space
+	warning    bool // never the error of a call
 	fixedText  string
 	cause      string
 	user       string

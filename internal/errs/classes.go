@@ -184,7 +184,7 @@ var NoEngineYet = &Class{
 
 // PythonMissing: no Python of the client's version for the engine.
 var PythonMissing = &Class{
-	name: "PYTHON_MISSING", code: codes.FailedPrecondition, http: http.StatusFailedDependency,
+	name: "PYTHON_MISSING", code: codes.FailedPrecondition, http: http.StatusFailedDependency, warning: true,
 	cause: "The engine has no Python of the client's minor version, so Python functions could not run.",
 	user:  "Use one of the Python versions that the message lists, or work without Python functions.",
 	admin: "Install the version and name it in `kyuubi.engine.spark.python.<minor>`.",
@@ -193,7 +193,7 @@ var PythonMissing = &Class{
 // SharedIdentity: the engine is not that of the user of the session alone. It is a
 // warning, no error.
 var SharedIdentity = &Class{
-	name: "SHARED_IDENTITY", code: codes.FailedPrecondition, http: http.StatusFailedDependency,
+	name: "SHARED_IDENTITY", code: codes.FailedPrecondition, http: http.StatusFailedDependency, warning: true,
 	cause: "The engine is that of several users or in the name of the gateway's user, because the administrator chose so: what its users run there can see each other's data. There is no impersonation yet, so all drivers run as the gateway's user, those of one user too.",
 	user:  "Nothing, unless your data must stay apart: then ask for the share level `USER` (`kyuubi.engine.share.level`).",
 	admin: "Keep `kyuubi.engine.share.level` at `USER` and `kyuubi.engine.doAs.enabled` at `true` where users must be kept apart; that drivers run as the gateway's user cannot be changed yet.",

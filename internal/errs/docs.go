@@ -22,11 +22,19 @@ func WriteDocs(w io.Writer) error {
 	b.WriteString(docsHead)
 	for _, c := range Classes() {
 		fmt.Fprintf(&b, "\n## %s\n\n", c.reason())
-		fmt.Fprintf(&b, "gRPC %s, HTTP %d. %s\n\n", c.code, c.http, c.retryNote())
+		fmt.Fprintf(&b, "%s\n\n", c.outcome())
 		fmt.Fprintf(&b, "- Cause: %s\n- What you do: %s\n- What the administrator does: %s\n", c.cause, c.user, c.admin)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// outcome is what a client gets.
+func (c *Class) outcome() string {
+	if c.warning {
+		return "A warning with the first configuration that the client asks for (PySpark prints it); the session goes on."
+	}
+	return fmt.Sprintf("gRPC %s, HTTP %d. %s", c.code, c.http, c.retryNote())
 }
 
 func (c *Class) retryNote() string {

@@ -26,6 +26,7 @@ func banner(c *conf.Conf, g Gateway, logPlace string, getenv func(string) string
 		{"Authentication", authentication(c)},
 		{"Clients need", trust(c)},
 		{"REST, metrics", restURL(c, g)},
+		{"Gateways", cluster(c)},
 		{"Spark", sparkHome(c, getenv).String()},
 		{"Settings", describeSource(c)},
 		{"Log", logPlace},
@@ -44,6 +45,14 @@ func restURL(c *conf.Conf, g Gateway) string {
 		scheme = "https"
 	}
 	return scheme + "://" + g.RESTAddr()
+}
+
+// cluster is where other gateways are found; "" for a gateway that runs alone.
+func cluster(c *conf.Conf) string {
+	if conf.HAAddresses.Get(c) == "" {
+		return ""
+	}
+	return fmt.Sprintf("shared by ZooKeeper at %s, namespace %s; `gateway servers` lists them", conf.HAAddresses.Get(c), conf.HANamespace.Get(c))
 }
 
 func authentication(c *conf.Conf) string {

@@ -47,7 +47,7 @@ type access struct {
 func (f *access) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "url", "", "REST address of the gateway, such as https://gateway:10099 (default: the one that runs here)")
-	flags.StringVar(&f.user, "user", "", "user name; the password is asked for")
+	flags.StringVar(&f.user, "user", "", "log in as this user; the password is asked for")
 	flags.StringVar(&f.passwordFile, "password-file", "", "file with the password (mode 0600) instead of asking")
 	flags.BoolVar(&f.negotiate, "negotiate", false, "use the Kerberos ticket of kinit")
 	flags.StringVar(&f.ca, "ca", "", "PEM file of the authority of the gateway's certificate")

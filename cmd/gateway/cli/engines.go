@@ -29,6 +29,7 @@ type (
 	runningEngine struct {
 		RefID         string `json:"refId"`
 		User          string `json:"user"`
+		Level         string `json:"sharelevel"`
 		Subdomain     string `json:"subdomain"`
 		State         string `json:"state"`
 		Sessions      int    `json:"sessions"`
@@ -75,9 +76,9 @@ func (a *app) listEngines(ctx context.Context, f access) error {
 	if err := c.call(ctx, http.MethodGet, enginesPath, nil, &all); err != nil {
 		return err
 	}
-	table := a.table("ENGINE", "USER", "SUBDOMAIN", "STATE", "SESSIONS", "AGE", "CONFIGURATION", "PLACE")
+	table := a.table("ENGINE", "OWNER", "LEVEL", "SUBDOMAIN", "STATE", "SESSIONS", "AGE", "CONFIGURATION", "PLACE")
 	for _, e := range all {
-		table.row(e.RefID, e.User, e.Subdomain, e.State, strconv.Itoa(e.Sessions), age(e.SubmitTime), cmp.Or(e.Configuration, "unknown"), e.Place)
+		table.row(e.RefID, e.User, e.Level, e.Subdomain, e.State, strconv.Itoa(e.Sessions), age(e.SubmitTime), cmp.Or(e.Configuration, "unknown"), e.Place)
 	}
 	return table.Flush()
 }
@@ -97,8 +98,9 @@ func (a *app) refreshCommand() *cobra.Command {
 		return a.refreshEngines(ctx, f, query, dry)
 	})
 	cmd.Long = `Replace engines whose configuration has changed, without breaking sessions: such an engine
-takes no new session and ends with its last one; the next session gets a new engine. While gateways
-have different configurations nothing is replaced but with --force.`
+takes no new session and ends with its last one; the next session gets a new engine. What counts is the
+configuration that gateways read at their start: after an edit restart them first. While gateways have
+different configurations nothing is replaced but with --force.`
 	cmd.Flags().BoolVar(&all, "all", false, "replace engines too whose configuration has not changed")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell which ones, and replace none")
 	cmd.Flags().BoolVar(&force, "force", false, "even while gateways have different configurations; that of the one that is asked counts")
@@ -118,10 +120,10 @@ func (a *app) refreshEngines(ctx context.Context, f access, query url.Values, dr
 		return err
 	}
 	if len(retired) == 0 {
-		a.say("No engine needs to be replaced.")
+		a.say("No engine needs to be replaced by the configuration that the gateway read at its start.")
 		return nil
 	}
-	table := a.table("ENGINE", "USER", "SUBDOMAIN", "SESSIONS", "REASON")
+	table := a.table("ENGINE", "OWNER", "SUBDOMAIN", "SESSIONS", "REASON")
 	var failed []string
 	for _, e := range retired {
 		if e.Error != "" {

@@ -90,6 +90,9 @@ func (a *app) validate(context.Context) error {
 	}
 	a.remark(c)
 	a.say("The configuration is valid: %s", describeSource(c))
+	if where := conf.HAAddresses.Get(c); where != "" {
+		a.say("ZooKeeper (%s) was not asked: this check is offline.", printable(where))
+	}
 	return nil
 }
 
