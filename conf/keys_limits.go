@@ -10,8 +10,8 @@ import (
 	"roundhouse/internal/netaddr"
 )
 
-// Who may come in at all, and how many sessions each may have. Counts are those
-// of this gateway, as in Kyuubi.
+// Who may come in at all, and how many sessions each may have. Sessions count at all
+// gateways together.
 var (
 	// LimitSessionsPerUser is kyuubi.server.limit.connections.per.user.
 	LimitSessionsPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.connections.per.user", Default: "0", Since: "0.1.0", Scope: ScopeBoth,
@@ -39,14 +39,14 @@ var (
 
 	// LimitStrangers is kyuubi.server.limit.unauthenticated.connections.per.ipaddress.
 	LimitStrangers = Entry[int]{Meta{Key: "kyuubi.server.limit.unauthenticated.connections.per.ipaddress", Default: "100", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Connections to each port that one address (IPv6: one /64) may have open without an authenticated call on them. A further one closes the oldest of these. 0 means no limit."}, limitKind()}
+		Doc: "Connections to each port that one address (IPv6: one /64) may have open without an authenticated call on them. A further one closes the oldest of these. Of several gateways each counts its own. 0 means no limit."}, limitKind()}
 )
 
 // What a user may have under way.
 var (
 	// LimitEngineStartup is kyuubi.server.limit.engine.startup.
 	LimitEngineStartup = Entry[int]{Meta{Key: "kyuubi.server.limit.engine.startup", Default: "2", Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Launches that run at the same time. Further ones queue: users take turns, and the launches of one user keep their order. Kyuubi has no limit by default."}, intKind(1, 1000)}
+		Doc: "Launches that run at the same time. Further ones queue: users take turns, and the launches of one user keep their order. Of several gateways each counts its own. Kyuubi has no limit by default."}, intKind(1, 1000)}
 
 	// LimitEnginesPerUser is kyuubi.server.limit.engines.per.user.
 	LimitEnginesPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.engines.per.user", Default: "10", Ours: true, Since: "0.1.0", Scope: ScopeServer,
@@ -58,11 +58,11 @@ var (
 
 	// LimitCallsPerUser is kyuubi.server.limit.calls.per.user.
 	LimitCallsPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.calls.per.user", Default: "2000", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Spark Connect calls of one user that may be open at the same time, running queries included. Calls that end something (interrupt, release) have some room beyond it. 0 means no limit."}, limitKind()}
+		Doc: "Spark Connect calls of one user that may be open at the same time, running queries included. Calls that end something (interrupt, release) have some room beyond it. Of several gateways each counts its own. 0 means no limit."}, limitKind()}
 
 	// LimitHeldCallsPerUser is kyuubi.server.limit.held.calls.per.user.
 	LimitHeldCallsPerUser = Entry[int]{Meta{Key: "kyuubi.server.limit.held.calls.per.user", Default: "500", Ours: true, Since: "0.1.0", Scope: ScopeServer,
-		Doc: "Those of one user that may wait for an engine at the same time, sessions that REST opens included. 0 means no limit."}, limitKind()}
+		Doc: "Those of one user that may wait for an engine at the same time, sessions that REST opens included. Of several gateways each counts its own. 0 means no limit."}, limitKind()}
 
 	// LimitArtifactsPerCall is kyuubi.server.limit.artifacts.per.call, in MiB.
 	LimitArtifactsPerCall = Entry[int64]{Meta{Key: "kyuubi.server.limit.artifacts.per.call", Default: "2g", Ours: true, Since: "0.1.0", Scope: ScopeServer,

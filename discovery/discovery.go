@@ -20,7 +20,7 @@ var ErrNotFound = errors.New("discovery: not found")
 var ErrExists = errors.New("discovery: the record exists")
 
 // ErrConflict is returned for a record that contradicts the one that is there: it is
-// of another session of its key, or of the same one on another engine.
+// of another session of its key, or of the same one on another engine or with another end.
 var ErrConflict = errors.New("discovery: the record contradicts the stored one")
 
 // ErrAway is returned while the store cannot be reached. What is known stays
@@ -53,8 +53,8 @@ type Watcher interface {
 type Locker interface {
 	// Lock waits for the lock of path or for ctx. When it returns, all that earlier
 	// holders wrote is known here: the followers have been told. Unlock gives the lock back; it
-	// may be called more than once, and answers ErrConflict if the lock was lost before:
-	// somebody else may have had it meanwhile.
+	// may be called more than once, and answers ErrConflict if it may have been lost
+	// before: somebody else may have had it meanwhile.
 	Lock(ctx context.Context, path string) (unlock func() error, err error)
 }
 
@@ -110,13 +110,14 @@ type SessionStore interface {
 	// AddSession creates the record; ErrExists if there is one of (user, session id).
 	AddSession(ctx context.Context, r SessionRecord) error
 	// PutSession creates or replaces the record; ErrConflict if it is of another session (Opened),
-	// or if that would give the session another engine, or bring back one that has ended.
+	// or if that would give the session another engine or another end, or bring back one that has ended.
 	PutSession(ctx context.Context, r SessionRecord) error
 	// GetSession returns ErrNotFound for an unknown (user, session id). It finds what any
 	// gateway wrote, also before followers are told.
 	GetSession(ctx context.Context, user, sessionID string) (SessionRecord, error)
-	// DeleteSession of an absent record is no error.
-	DeleteSession(ctx context.Context, user, sessionID string) error
+	// DeleteSession removes the record of r as r has it; ErrConflict if it is of another session (Opened)
+	// by now, or has another engine or end. Of an absent record it is no error.
+	DeleteSession(ctx context.Context, r SessionRecord) error
 	Sessions(ctx context.Context) ([]SessionRecord, error)
 }
 

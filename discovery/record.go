@@ -52,17 +52,34 @@ func (n Node) Check() error {
 }
 
 // Replace returns ErrConflict if r cannot take the place of old: Opened tells sessions of one key
-// apart, the engine of a session never changes, and an ended one does not live again.
+// apart, the engine of a session never changes, and an ended one keeps its end.
 func (r SessionRecord) Replace(old SessionRecord) error {
 	switch {
 	case !r.Opened.Equal(old.Opened):
 		return fmt.Errorf("%w: session %s of %s is another one", ErrConflict, r.SessionID, r.User)
 	case old.EngineRef != "" && r.EngineRef != old.EngineRef:
 		return fmt.Errorf("%w: session %s of %s is on engine %s, not %q", ErrConflict, r.SessionID, r.User, old.EngineRef, r.EngineRef)
-	case old.Ended != nil && r.Ended == nil:
+	case old.Ended != nil && !r.endsAs(old):
 		return fmt.Errorf("%w: session %s of %s has ended", ErrConflict, r.SessionID, r.User)
 	}
 	return nil
+}
+
+// Remove returns ErrConflict if old, which is stored, may not be deleted as r: it is of another session,
+// or has another engine or end.
+func (r SessionRecord) Remove(old SessionRecord) error {
+	if !r.Opened.Equal(old.Opened) || r.EngineRef != old.EngineRef || !r.endsAs(old) {
+		return fmt.Errorf("%w: session %s of %s has changed", ErrConflict, r.SessionID, r.User)
+	}
+	return nil
+}
+
+// endsAs says whether both live, or have the same end.
+func (r SessionRecord) endsAs(old SessionRecord) bool {
+	if r.Ended == nil || old.Ended == nil {
+		return r.Ended == old.Ended
+	}
+	return r.Ended.At.Equal(old.Ended.At)
 }
 
 // Owned returns ErrConflict unless the record is of the gateway from.

@@ -79,10 +79,6 @@ func (m *Manager) decideLocked(l *launch) (other string, err error) {
 		return "", err
 	}
 	for _, r := range records {
-		if r.RefID == l.refID { // the answer to an earlier attempt was lost
-			m.claimed(l)
-			return "", nil
-		}
 		if !m.fits(r, l.spec) {
 			continue
 		}
@@ -108,7 +104,7 @@ func (m *Manager) withdraw(l *launch) error {
 	return fmt.Errorf("the lock of the space was lost: %w", discovery.ErrAway)
 }
 
-// dropDoubtful removes a claim of l that may have crossed another gateway's.
+// dropDoubtful removes a record of l that may have crossed another gateway's.
 func (m *Manager) dropDoubtful(l *launch) error {
 	if !l.doubtful {
 		return nil
@@ -163,7 +159,7 @@ func (m *Manager) useOther(l *launch, r discovery.EngineRecord) (wait bool, err 
 		busy, ending := m.mu.ending[r.RefID]
 		m.mu.Unlock()
 		if !ending { // nobody works at it
-			m.forget(r.RefID, r.Path, r.WorkDir)
+			return m.takeOver(l, r)
 		}
 		return busy, nil
 	case alive:
@@ -198,6 +194,7 @@ func (m *Manager) begin(l *launch, records []discovery.EngineRecord) error {
 	}
 	if err := m.add(record); err != nil {
 		if errors.Is(err, discovery.ErrAway) {
+			l.doubtful = true // it may have been written
 			return err
 		}
 		return errs.Fault(err, "Engine %s of %s was not started: its record could not be stored.", l.refID, l.spec.LaunchUser)

@@ -62,13 +62,14 @@ func (m *Manager) told(r discovery.EngineRecord, gone bool) {
 	e, known := m.mu.engines[r.RefID]
 	l := m.mu.starting[r.RefID]
 	own := r.Owner.Gateway == m.opts.Self.Gateway
+	if !gone && !own && l != nil && l.claimed {
+		l.taken = true
+		m.settleLocked(l, nil, takenOver(l))
+		l = nil
+	}
 	switch {
 	case gone:
 		m.toldGoneLocked(r.RefID, e, l)
-	case l != nil && l.claimed && !own:
-		l.taken = true
-		m.settleLocked(l, nil, takenOver(l))
-		m.mu.others[r.RefID] = r
 	case !own && r.Node == "" && l == nil && !known:
 		m.mu.others[r.RefID] = r
 	default:

@@ -31,6 +31,9 @@ type ensemble struct {
 	watches   int             // how often Watch was called
 	unlisted  error           // of Spaces
 	unswept   error           // of SweepSpace
+	slow      bool            // SweepSpace lasts until its context ends
+	sweeps    int             // how often SweepSpace was called
+	asked     map[string]int  // how often a lock was asked for
 	added     int             // records
 	dead      map[string]bool // gateways
 	worlds    []*world
@@ -40,7 +43,7 @@ func newEnsemble() *ensemble {
 	return &ensemble{
 		records: map[string]discovery.EngineRecord{}, followers: map[int]discovery.Told[discovery.EngineRecord]{},
 		locks: map[string]chan struct{}{}, spaces: map[string][]discovery.Credential{}, nodes: map[string][]discovery.Node{},
-		changed: make(chan struct{}), dead: map[string]bool{}, theft: func() {},
+		changed: make(chan struct{}), dead: map[string]bool{}, theft: func() {}, asked: map[string]int{},
 	}
 }
 
@@ -141,6 +144,7 @@ func (s *ensemble) Lock(ctx context.Context, path string) (func() error, error) 
 	if s.locks[path] == nil {
 		s.locks[path] = make(chan struct{}, 1)
 	}
+	s.asked[path]++
 	lock, away := s.locks[path], s.away
 	s.mu.Unlock()
 	if away != nil {
@@ -200,7 +204,15 @@ func (s *ensemble) CloseSpace(_ context.Context, path string) error {
 	return nil
 }
 
-func (s *ensemble) SweepSpace(_ context.Context, path string, good func(discovery.Node) bool) (removed int, err error) {
+func (s *ensemble) SweepSpace(ctx context.Context, path string, good func(discovery.Node) bool) (removed int, err error) {
+	s.mu.Lock()
+	s.sweeps++
+	slow := s.slow
+	s.mu.Unlock()
+	if slow {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
 	kept := slices.DeleteFunc(s.in(path), func(n discovery.Node) bool { return !good(n) })
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -240,7 +240,7 @@ func TestForgedNodesAreNeverDialled(t *testing.T) {
 		require.Equal(t, Starting, a.m.Engines()[0].State)
 		s.register(l)
 		took(t, result)
-		time.Sleep((2*sweepRounds + 1) * tendInterval)
+		time.Sleep(2*spacesInterval + tendInterval)
 		synctest.Wait()
 		require.Len(t, s.in(path), 1, "only what the engine signed is left")
 		require.Equal(t, l.RefID, s.in(path)[0].RefID)
@@ -455,7 +455,7 @@ func TestSpacesOfFailedLaunchesGo(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, s.spaces)
 		s.set(func() { s.spaces["/kyuubi_1_USER_SPARK_CONNECT/bob/default"] = nil }) // of a gateway that died
-		time.Sleep((sweepRounds + 1) * tendInterval)
+		time.Sleep(spacesInterval + tendInterval)
 		synctest.Wait()
 		require.Empty(t, s.spaces)
 		a.stop()

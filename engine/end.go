@@ -109,19 +109,24 @@ func (m *Manager) Stop(ctx context.Context, refID string, kill bool, reason stri
 	}
 }
 
-// stopOther ends a launch of another gateway, which learns of it from the record.
+// stopOther ends a launch of another gateway, which learns of it from the record. A driver elsewhere
+// whose gateway is gone gives up because nobody admits it.
 func (m *Manager) stopOther(refID, reason string) error {
 	m.mu.Lock()
 	r := m.mu.others[refID]
 	m.mu.Unlock()
-	if m.alive(r) {
+	if m.alive(r) || !m.here(r) {
 		return m.deleteRecord(refID)
 	}
-	m.tendOne(r) // its process must not be left behind
+	err := m.tendOne(r) // its process must not be left behind
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if l := m.mu.starting[refID]; l != nil {
 		m.settleLocked(l, nil, errs.New(errs.EngineLaunchFailed, "The launch of engine %s of %s was stopped: %s.", refID, l.spec.LaunchUser, reason))
+	}
+	if _, still := m.mu.others[refID]; still || err != nil {
+		return errs.Wrap(errs.StoreAway, err, "The launch of engine %s of %s was not stopped: its gateway is gone, and no other one could take it over yet. "+
+			"Try again in a minute.", refID, r.User)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ type launch struct {
 	// claimed says that the record is there, where gateways share a store; other is the
 	// launch of another gateway that this one waits for.
 	claimed     bool
-	doubtful    bool // a claim made under a lock that was lost is there still; of decide alone
+	doubtful    bool // a record of it may be there that is no claim: another gateway may have decided, too; of decide alone
 	taken       bool // by another gateway, which this one did not answer for too long
 	other       string
 	fingerprint string // of the configuration; set with the record
@@ -149,11 +149,9 @@ func (m *Manager) run(l *launch) {
 // giveUp cleans up a launch that failed, unless it is another gateway's by now. There
 // may be no process.
 func (m *Manager) giveUp(l *launch, process Process) {
-	mine := m.confirm(l)
 	switch {
-	case !mine && process != nil:
-		process.Release()
-	case !mine:
+	case !m.confirm(l):
+		m.letGo(l, process)
 	case process == nil:
 		m.forget(l.refID, l.spec.Path(), l.workDir)
 	default:
@@ -161,8 +159,19 @@ func (m *Manager) giveUp(l *launch, process Process) {
 	}
 }
 
+// letGo leaves a launch, which may have a process, to another gateway.
+func (m *Manager) letGo(l *launch, process Process) {
+	if process != nil {
+		process.Release()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.mu.ending, l.refID)
+	m.newsLocked()
+}
+
 // confirm says whether a launch is this gateway's still: one that was stopped or cut
-// off for long finds it taken over. It waits for the store.
+// off for long finds it taken over. It waits for the store, or for the gateway's end.
 func (m *Manager) confirm(l *launch) bool {
 	for m.shared() {
 		m.mu.Lock()
@@ -175,8 +184,11 @@ func (m *Manager) confirm(l *launch) bool {
 		if errors.Is(err, discovery.ErrConflict) {
 			return false
 		}
-		if !errors.Is(err, discovery.ErrAway) || m.life.Err() != nil {
+		if !errors.Is(err, discovery.ErrAway) {
 			return true
+		}
+		if m.life.Err() != nil {
+			return false // the next gateway sees to it
 		}
 		m.rest(m.life)
 	}

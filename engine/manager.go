@@ -118,6 +118,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	if m.shared() {
 		m.background(m.followRecords)
 		m.background(m.tend)
+		m.background(m.tendSpaces)
 	}
 	m.sweep(ctx)
 	m.mu.Lock()

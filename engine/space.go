@@ -153,14 +153,28 @@ func (m *Manager) warmUp(refID string) {
 }
 
 const (
-	// sweepRounds is how many rounds of tend go by between two sweeps of the spaces.
-	sweepRounds = 3
+	// spacesInterval is how much time lies between two sweeps of the spaces.
+	spacesInterval = 15 * time.Second
 	// spacesLock is held by the one gateway that sweeps.
 	spacesLock = "/sweep/spaces"
 )
 
+// tendSpaces sweeps the spaces, which may take long, until the manager ends.
+func (m *Manager) tendSpaces() {
+	tick := time.NewTicker(spacesInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.life.Done():
+			return
+		case <-tick.C:
+		}
+		m.sweepSpaces()
+	}
+}
+
 // sweepSpaces removes nodes that belong to no engine from all spaces, and spaces
-// without engines, unless another gateway is at it.
+// without engines, unless another gateway is at it. Without the store it ends early.
 func (m *Manager) sweepSpaces() {
 	ctx, cancel := context.WithTimeout(m.life, tendLockTime)
 	defer cancel()
@@ -184,7 +198,9 @@ func (m *Manager) sweepSpaces() {
 		s.engines[r.RefID] = r.Path
 	}
 	for _, path := range paths {
-		m.sweepSpace(path, s)
+		if err := m.sweepSpace(path, s); errors.Is(err, discovery.ErrAway) || m.life.Err() != nil {
+			return
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -199,7 +215,7 @@ type sweeping struct {
 
 // sweepSpace removes from a space what has been without an engine for two sweeps. A
 // node of an engine may be older than what is known here of it.
-func (m *Manager) sweepSpace(path string, s sweeping) {
+func (m *Manager) sweepSpace(path string, s sweeping) error {
 	ctx, cancel := context.WithTimeout(m.life, storeTimeout)
 	defer cancel()
 	used, stale := false, 0
@@ -222,9 +238,10 @@ func (m *Manager) sweepSpace(path string, s sweeping) {
 		m.opts.Log.Warn("nodes that no engine signed are removed from an engine space", "path", path, "removed", forged)
 	}
 	m.tellUnswept(path, s, err)
-	if !used {
+	if err == nil && !used {
 		m.closeSpace(path)
 	}
+	return err
 }
 
 // strangeBefore notes what is strange, and says whether the last sweep did.

@@ -34,7 +34,7 @@ func TestNodesOfEnginesThatHaveEndedAreNotForged(t *testing.T) {
 			s.records["r"] = discovery.EngineRecord{RefID: "r", Path: path, User: "alice", Owner: discovery.Owner{Gateway: "b"}, Submitted: time.Now()}
 		})
 		s.node(path, n)
-		time.Sleep((2*sweepRounds + 1) * tendInterval)
+		time.Sleep(2*spacesInterval + tendInterval)
 		synctest.Wait()
 		a.stop()
 		require.Empty(t, s.in(path))
@@ -66,7 +66,7 @@ func TestWhyASpaceIsNotSwept(t *testing.T) {
 					s.records["r"] = discovery.EngineRecord{RefID: "r", Path: path, User: "alice", Owner: discovery.Owner{Gateway: "b"}, Submitted: time.Now()}
 					s.unlisted, s.unswept = test.unlisted, test.unswept
 				})
-				time.Sleep((4*sweepRounds + 1) * tendInterval)
+				time.Sleep(4*spacesInterval + tendInterval)
 				synctest.Wait()
 				a.stop()
 				require.Equal(t, test.times, strings.Count(log.String(), test.want), "%s", log.String())
@@ -74,4 +74,53 @@ func TestWhyASpaceIsNotSwept(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestASlowSweepHoldsUpNoTakeover, and takes no lock of a space that may be in use.
+func TestASlowSweepHoldsUpNoTakeover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, machine := newEnsemble(), newMachine()
+		a := s.gateway(t, "a", machine)
+		swept := userSpec("swept")
+		s.set(func() {
+			s.slow = true
+			for i := range 20 {
+				s.spaces[fmt.Sprint(swept.Path(), i)] = nil
+			}
+			s.spaces[swept.Path()] = nil
+		})
+		time.Sleep(spacesInterval + time.Second)
+		spec := userSpec("alice")
+		s.set(func() {
+			s.dead["b"] = true
+			s.records["r"] = discovery.EngineRecord{RefID: "r", Path: spec.Path(), User: "alice", Owner: discovery.Owner{Gateway: "b", Place: "here"}}
+		})
+		time.Sleep(2 * tendInterval)
+		synctest.Wait()
+		require.Empty(t, s.all())
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		s.mu.Lock()
+		require.Zero(t, s.asked[swept.lockPath()])
+		s.mu.Unlock()
+		a.stop()
+	})
+}
+
+// TestASweepEndsWithTheStore rather than at each space in turn.
+func TestASweepEndsWithTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newEnsemble()
+		a := s.gateway(t, "a", newMachine())
+		s.set(func() {
+			s.unswept = discovery.ErrAway
+			for i := range 20 {
+				s.spaces[fmt.Sprint(userSpec("alice").Path(), i)] = nil
+			}
+		})
+		time.Sleep(2*spacesInterval + time.Second)
+		synctest.Wait()
+		a.stop()
+		require.Equal(t, 2, s.sweeps)
+	})
 }

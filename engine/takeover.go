@@ -56,6 +56,9 @@ func (m *Manager) takeOver(l *launch, r discovery.EngineRecord) (wait bool, err 
 func (m *Manager) waitsFor(l, taken *launch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if taken.settled {
+		return
+	}
 	taken.join()
 	m.backgroundLocked(func() {
 		select {
@@ -84,25 +87,22 @@ func (m *Manager) deleteRecord(refID string) error {
 func (m *Manager) tend() {
 	tick := time.NewTicker(tendInterval)
 	defer tick.Stop()
-	for round := 1; ; round++ {
+	for {
 		select {
 		case <-m.life.Done():
 			return
 		case <-tick.C:
 		}
-		if round%sweepRounds == 0 {
-			m.sweepSpaces()
-		}
 		m.forgetLeftovers()
 		m.tendDistant()
 		records, err := m.opts.Store.Engines(m.life)
 		if err != nil {
-			continue // the store is away
+			continue // to the end, or until all can be read
 		}
 		for _, r := range records {
 			m.tryAgain(r)
 			if m.orphaned(r) {
-				m.tendOne(r)
+				_ = m.tendOne(r) // there is a next round
 			}
 			m.tendLost(r)
 		}
@@ -135,21 +135,22 @@ func (m *Manager) orphaned(r discovery.EngineRecord) bool {
 	return m.here(r) || time.Since(r.Submitted) > 2*m.opts.InitializeTimeout
 }
 
-func (m *Manager) tendOne(r discovery.EngineRecord) {
+// tendOne takes r over unless somebody else has done so.
+func (m *Manager) tendOne(r discovery.EngineRecord) error {
 	ctx, cancel := context.WithTimeout(m.life, tendLockTime)
 	defer cancel()
 	spec, err := specOf(r)
 	if err != nil {
-		return // of another version
+		return err // of another version
 	}
 	unlock, err := m.opts.Cluster.Lock(ctx, spec.lockPath())
 	if err != nil {
-		return // the next round
+		return err
 	}
 	defer func() { _ = unlock() }() // what is written tells whose it is
 	records, err := m.opts.Store.Engines(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	for _, now := range records {
 		if now.RefID != r.RefID || !m.orphaned(now) {
@@ -157,6 +158,8 @@ func (m *Manager) tendOne(r discovery.EngineRecord) {
 		}
 		if _, err := m.takeOver(nil, now); err != nil {
 			m.opts.Log.Warn("the launch of a gateway that is gone stays behind", "engine", r.RefID, "err", err)
+			return err
 		}
 	}
+	return nil
 }

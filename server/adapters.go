@@ -49,7 +49,7 @@ type restEngines struct {
 
 func (e restEngines) Engines() []rest.EngineView {
 	var all []rest.EngineView
-	for _, i := range e.Manager.Compared() {
+	for _, i := range e.Manager.Engines() {
 		all = append(all, rest.EngineView{
 			RefID: i.RefID, Version: engine.ProtocolVersion, User: i.User, Type: engine.TypeSparkConnect,
 			ShareLevel: string(i.ShareLevel), Subdomain: session.PlainSubdomain(i.Subdomain), Address: i.Address, Path: i.Path,

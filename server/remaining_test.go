@@ -11,6 +11,7 @@ import (
 
 	"roundhouse/discovery"
 	"roundhouse/discovery/embedded"
+	"roundhouse/engine"
 	"roundhouse/internal/process"
 )
 
@@ -36,4 +37,14 @@ func TestRemaining(t *testing.T) {
 	left, err = Remaining(dir)
 	require.NoError(t, err)
 	require.Equal(t, []string{fmt.Sprintf("lives of alice (pid %d)", os.Getpid())}, left)
+}
+
+// TestEndEngines: those that other gateways serve go on.
+func TestEndEngines(t *testing.T) {
+	s := &Server{engines: &engine.Manager{}, peers: newPeers(discovery.Owner{Gateway: "this"})}
+	known := []discovery.Gateway{{Owner: discovery.Owner{Gateway: "other", Place: "elsewhere"}}}
+	s.peers.all = func() []discovery.Gateway { return known }
+	require.Equal(t, &EnginesGoOnError{Gateways: 1}, s.endEngines(t.Context()))
+	known = nil
+	require.NoError(t, s.endEngines(t.Context()))
 }

@@ -81,27 +81,28 @@ func (s *Server) Calls() int { return s.front.Calls() }
 // register; then the REST door, sessions and engines are
 // let go, and the store is closed last. When withEngines is closed by the time
 // that the doors are, the engines are stopped, too, unless other gateways serve them
-// (*EnginesGoOnError); it may be nil.
-func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) error {
+// (*EnginesGoOnError); it may be nil. enginesTold says that they were told to stop.
+func (s *Server) Run(ctx context.Context, withEngines <-chan struct{}) (enginesTold bool, err error) {
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	if err := s.sessions.Restore(ctx); err != nil {
 		s.front.Close()
-		return errors.Join(err, s.store.Close())
+		return false, errors.Join(err, s.store.Close())
 	}
 	s.catchUp(ctx)
 	var parts errgroup.Group
 	for _, r := range s.runners() {
 		parts.Go(func() error { return s.keep(inner, r) })
 	}
-	err := s.serve(ctx)
+	err = s.serve(ctx)
 	select {
 	case <-withEngines:
-		err = errors.Join(err, s.endEngines(inner))
+		goOn := s.endEngines(inner)
+		enginesTold, err = goOn == nil, errors.Join(err, goOn)
 	default:
 	}
 	stopInner()
-	return errors.Join(err, parts.Wait(), s.store.Close(), s.audit.Close())
+	return enginesTold, errors.Join(err, parts.Wait(), s.store.Close(), s.audit.Close())
 }
 
 // runners are the parts that run as long as the gateway.

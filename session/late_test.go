@@ -106,6 +106,55 @@ func TestKeyThatIsTakenAgainSparesALaterSession(t *testing.T) {
 	})
 }
 
+// TestKeyThatIsTakenAgainSparesAnEarlierSession: the first one has ended elsewhere, too, and the next one
+// there is older than the one that this gateway opens.
+func TestKeyThatIsTakenAgainSparesAnEarlierSession(t *testing.T) {
+	for name, rounds := range map[string]int{"once": 1, "again and again": 3} {
+		t.Run(name, func(t *testing.T) {
+			twoGateways(t, Limits{}, func(t *testing.T, h *house) {
+				h.a.open(t, h.key)
+				hear()
+				h.a.store.setAway(true)
+				require.True(t, h.a.End(h.key, End{Cause: Forgotten}))
+				require.True(t, h.b.End(h.key, End{Cause: Forgotten}))
+				pass(time.Millisecond)
+				theirs := h.b.open(t, h.key)
+				for range rounds - 1 {
+					pass(time.Millisecond)
+					h.a.open(t, h.key)
+					require.True(t, h.a.End(h.key, End{Cause: Forgotten}))
+				}
+				pass(time.Millisecond)
+				again := h.a.open(t, h.key)
+				h.a.store.setAway(false)
+				pass(3 * time.Second)
+				require.NotNil(t, again.Ended())
+				h.requireOne(t, theirs)
+			})
+		})
+	}
+}
+
+// TestFirstEndCounts, though this gateway could not hear of it: its guess is late.
+func TestFirstEndCounts(t *testing.T) {
+	twoGateways(t, Limits{}, func(t *testing.T, h *house) {
+		h.a.open(t, h.key)
+		hear()
+		h.a.store.setAway(true)
+		require.True(t, h.b.End(h.key, End{Cause: Lost, Why: "User alice was disabled by root."}))
+		pass(time.Millisecond)
+		require.True(t, h.a.End(h.key, End{Cause: Lost, Why: "Engine e1 died.", Guess: true}))
+		h.a.store.setAway(false)
+		pass(3 * time.Second)
+		require.Equal(t, "User alice was disabled by root.", h.store.all()[h.key].Ended.Why)
+		for _, g := range []*member{h.a, h.b} {
+			_, end := g.Lookup(h.key)
+			require.Equal(t, "User alice was disabled by root.", end.Why, g.Gateway)
+			require.Empty(t, g.Manager.mu.late, g.Gateway)
+		}
+	})
+}
+
 func TestCloseOfWhatAnotherGatewayMayHave(t *testing.T) {
 	twoGateways(t, Limits{}, func(t *testing.T, h *house) {
 		require.Equal(t, codes.NotFound, status.Code(h.a.Close(t.Context(), h.key, "")))

@@ -188,11 +188,11 @@ func (s *moodyStore) PutSession(ctx context.Context, r discovery.SessionRecord) 
 	return s.memoryStore.PutSession(ctx, r)
 }
 
-func (s *moodyStore) DeleteSession(ctx context.Context, user, id string) error {
+func (s *moodyStore) DeleteSession(ctx context.Context, r discovery.SessionRecord) error {
 	if err := s.mood(); err != nil {
 		return err
 	}
-	return s.memoryStore.DeleteSession(ctx, user, id)
+	return s.memoryStore.DeleteSession(ctx, r)
 }
 
 // TestCountsReturnToZero whatever happens: opens, launches that fail or hang,

@@ -55,8 +55,8 @@ type Options struct {
 	Linger time.Duration
 	// Unused is how long an open session that was never used is kept.
 	Unused time.Duration
-	// TombstoneKeep and Tombstones bound the memory of ended sessions, TombstonesPerUser
-	// that of one user's (0: any number).
+	// TombstoneKeep and Tombstones bound the memory of ended sessions and their records,
+	// TombstonesPerUser the records of one user's (0: any number).
 	TombstoneKeep                 time.Duration
 	Tombstones, TombstonesPerUser int
 	Limits                        Limits
@@ -86,6 +86,10 @@ type Manager struct {
 		doubts map[Key]bool
 		closed bool
 		opened time.Time // when the last session opened
+		// next is the look around that somebody waits for, nil if nobody does; looking says that
+		// one is under way.
+		next    *round
+		looking bool
 	}
 	// doubted wakes whoever settles doubts, and crowded whoever removes tombstones.
 	doubted, crowded chan struct{}

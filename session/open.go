@@ -12,8 +12,8 @@ import (
 	"roundhouse/internal/errs"
 )
 
-// tries are how often a session is booked, and how often it is added: what is in its
-// way may go meanwhile.
+// tries are how often a session is booked, and how often its record is added or deleted: what is in
+// its way may go meanwhile.
 const tries = 5
 
 // Open returns the live session of r.Key, which may be that of another gateway, or
@@ -60,7 +60,11 @@ func (m *Manager) book(r Request) (s *Session, first bool, err error) {
 	if before := m.mu.late[r.Key]; before != nil { // its end is still to be written
 		before.buried.Store(true)
 		s.writing = before.writing
-		s.clear.Store(true)
+		opened := before.clear.Load()
+		if opened == nil { // else before has no record
+			opened = &before.Opened
+		}
+		s.clear.Store(opened)
 		delete(m.mu.late, r.Key)
 	}
 	m.mu.live.put(s)
@@ -151,7 +155,7 @@ func (m *Manager) refuse(s *Session, why error) {
 
 // drop takes a booked session out without a trace; what it was to clear is left to Run.
 func (m *Manager) drop(s *Session, why error) {
-	owes := s.clear.Load()
+	owes := s.clear.Load() != nil
 	m.mu.Lock()
 	m.mu.live.end(s, &End{Cause: Forgotten, Failure: why, told: !owes})
 	if owes && !s.buried.Load() { // else the next session of its key has taken that over

@@ -17,8 +17,6 @@ const (
 	// unknownPatience is how long an engine of which a record speaks may be unknown here:
 	// engines and sessions are told of one after the other.
 	unknownPatience = 5 * time.Second
-	// knownPatience bounds how long it may take to hear what other gateways have written.
-	knownPatience = 2 * time.Second
 	// censusTimeout bounds the question to an engine before the first call.
 	censusTimeout = 2 * time.Second
 )
@@ -139,12 +137,13 @@ var errUnrouted = errors.New("the session has no engine")
 // rejoin gets the engine that the record of s names, which may have to become known
 // here first. Nobody waits for one that this gateway cannot use.
 func (m *Manager) rejoin(ctx context.Context, s *Session) (Engine, error) {
-	if m.resume(s); s.Engine() == nil && m.lostTrack(ctx, s) {
-		return nil, s.errorOr(errUnrouted)
-	}
+	m.resume(s)
 	if why := m.Unusable(s.ref()); why != nil {
 		return s.engineOr(errs.Wrap(errs.EngineElsewhere, why, "This gateway cannot reach engine %s of session %s: %v. "+
 			"Connect to a gateway on that machine, or make a new session.", s.ref(), s.ID, why))
+	}
+	if s.Engine() == nil && m.lostTrack(ctx, s) {
+		return nil, s.errorOr(errUnrouted)
 	}
 	patience := time.NewTimer(unknownPatience)
 	defer patience.Stop()
@@ -165,23 +164,6 @@ func (m *Manager) lostTrack(ctx context.Context, s *Session) bool {
 	}
 	ref := s.ref() // which may just have become known
 	return ref != "" && s.Engine() == nil && m.EngineGone(ref) && m.end(s, engineLost(ref))
-}
-
-// catchUp makes all known here that any gateway has recorded by now: an engine is
-// recorded before its sessions, so one that is not known then is gone.
-func (m *Manager) catchUp(ctx context.Context) bool {
-	if m.away() {
-		return false
-	}
-	waiting, cancel := context.WithTimeout(ctx, knownPatience)
-	defer cancel()
-	unlock, err := m.Lock.Lock(waiting, "/sessions/known/"+m.Gateway)
-	if err == nil {
-		_ = unlock() // nothing was decided under it
-	} else if ctx.Err() == nil {
-		m.noteAway(discovery.ErrAway)
-	}
-	return err == nil
 }
 
 // resume leases the engine of s if it is known here.

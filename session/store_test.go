@@ -83,14 +83,20 @@ func (s *memoryStore) GetSession(_ context.Context, user, id string) (discovery.
 	return r, nil
 }
 
-func (s *memoryStore) DeleteSession(_ context.Context, user, id string) error {
+func (s *memoryStore) DeleteSession(_ context.Context, r discovery.SessionRecord) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	k := Key{r.User, r.SessionID}
+	if old, known := s.records[k]; known {
+		if err := r.Remove(old); err != nil {
+			return err
+		}
+	}
 	if s.fail != nil {
 		return s.fail
 	}
-	delete(s.records, Key{user, id})
-	s.tellLocked(Key{user, id})
+	delete(s.records, k)
+	s.tellLocked(k)
 	return nil
 }
 
@@ -289,9 +295,9 @@ func (g *gatewayStore) GetSession(ctx context.Context, user, id string) (discove
 	return g.memoryStore.GetSession(ctx, user, id)
 }
 
-func (g *gatewayStore) DeleteSession(ctx context.Context, user, id string) error {
+func (g *gatewayStore) DeleteSession(ctx context.Context, r discovery.SessionRecord) error {
 	if err := g.reach(ctx); err != nil {
 		return err
 	}
-	return g.settled(ctx, g.memoryStore.DeleteSession(ctx, user, id))
+	return g.settled(ctx, g.memoryStore.DeleteSession(ctx, r))
 }

@@ -25,9 +25,13 @@ const (
 
 // countEnd has tombstones swept after many ends: nobody fills the store between two sweeps.
 func (m *Manager) countEnd() {
-	if m.ends.Add(1)*crowd < int64(m.Tombstones) {
-		return
+	if m.ends.Add(1)*crowd >= int64(m.Tombstones) {
+		m.sweepSoon()
 	}
+}
+
+// sweepSoon has tombstones swept at once.
+func (m *Manager) sweepSoon() {
 	select {
 	case m.crowded <- struct{}{}:
 		m.ends.Store(0)
@@ -49,7 +53,7 @@ func (m *Manager) sweepTombstones(ctx context.Context) {
 }
 
 // makeRoom removes tombstones from a store that is full, and says whether it is worth
-// trying again.
+// trying again. It removes few, because sessions wait for it; the rest is swept.
 func (m *Manager) makeRoom(ctx context.Context) bool {
 	before := m.rooms.Load()
 	removed, err := m.removeTombstones(ctx, func(ended []discovery.SessionRecord) []discovery.SessionRecord {
@@ -57,18 +61,21 @@ func (m *Manager) makeRoom(ctx context.Context) bool {
 			return nil // who had the lock before has made some
 		}
 		if surplus := m.surplus(ended); len(surplus) > 0 {
-			return surplus
+			ended = surplus
 		}
 		return ended[:min(len(ended), roomMost)]
 	})
 	if removed > 0 {
 		m.rooms.Add(1)
 	}
+	if removed == roomMost {
+		m.sweepSoon()
+	}
 	return m.rooms.Load() != before || errors.Is(err, context.DeadlineExceeded) // another gateway sweeps
 }
 
-// removeTombstones removes those that are chosen of all, which begin with the oldest. Nobody else
-// removes any meanwhile, so none of them is a live session by now.
+// removeTombstones removes those that are chosen of all, which begin with the oldest. One whose key
+// another session has by now is none any more.
 func (m *Manager) removeTombstones(ctx context.Context, choose func([]discovery.SessionRecord) []discovery.SessionRecord) (int, error) {
 	var removed atomic.Int64
 	err := m.sweeping(ctx, func() error {
@@ -82,8 +89,11 @@ func (m *Manager) removeTombstones(ctx context.Context, choose func([]discovery.
 		group.SetLimit(writeParallel)
 		for _, r := range choose(ended) {
 			group.Go(func() error {
-				err := m.Store.DeleteSession(ctx, r.User, r.SessionID)
-				if err == nil {
+				err := m.Store.DeleteSession(ctx, r)
+				switch {
+				case errors.Is(err, discovery.ErrConflict):
+					return nil
+				case err == nil:
 					removed.Add(1)
 				}
 				return err

@@ -3,8 +3,10 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,4 +132,86 @@ func TestLateSessionThatCannotBeRecorded(t *testing.T) {
 		pass(2 * time.Second)
 		require.Empty(t, h.a.mu.late)
 	})
+}
+
+// hastyStore is one in which something happens right before the next deletion.
+type hastyStore struct {
+	*memoryStore
+	before func()
+}
+
+func (s *hastyStore) DeleteSession(ctx context.Context, r discovery.SessionRecord) error {
+	if s.before != nil {
+		s.before()
+		s.before = nil
+	}
+	return s.memoryStore.DeleteSession(ctx, r)
+}
+
+// unhurried is a manager that does nothing by itself.
+func unhurried(t *testing.T, store *hastyStore) *Manager {
+	t.Helper()
+	m, err := NewManager(Options{
+		Gateway: "this", Namespace: "kyuubi", Lock: store, Follow: store, Box: box(t), Engines: newFakeEngines(), Store: store,
+		Log: slog.New(slog.DiscardHandler), TombstoneKeep: time.Hour, Tombstones: 10,
+	})
+	require.NoError(t, err)
+	t.Cleanup(m.close)
+	return m
+}
+
+// TestWhatAnotherGatewayWritesMeanwhileStays: its session has the key of one that is being removed.
+func TestWhatAnotherGatewayWritesMeanwhileStays(t *testing.T) {
+	k, at := Key{"alice", "s1"}, time.Now()
+	old := discovery.SessionRecord{User: "alice", SessionID: "s1", EngineRef: "e1", Opened: at.Add(-2 * time.Hour)}
+	next := old
+	next.Opened = at
+	ended := old
+	ended.Ended = &discovery.SessionEnd{Cause: "lost", At: at.Add(-2 * time.Hour)}
+	for name, c := range map[string]struct {
+		stored, meanwhile discovery.SessionRecord
+		remove            func(m *Manager) error
+		stays             bool
+	}{
+		"sweep": {ended, next, func(m *Manager) error { m.sweepTombstones(t.Context()); return nil }, true},
+		"forget": {old, next, func(m *Manager) error {
+			return m.deleteRecord(t.Context(), k, func(r discovery.SessionRecord) bool { return r.Opened.Equal(old.Opened) })
+		}, true},
+		"forget what has ended": {old, ended, func(m *Manager) error {
+			return m.deleteRecord(t.Context(), k, func(r discovery.SessionRecord) bool { return r.Opened.Equal(old.Opened) })
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &hastyStore{memoryStore: newMemoryStore()}
+			m := unhurried(t, store)
+			require.NoError(t, store.AddSession(t.Context(), c.stored))
+			store.before = func() {
+				require.NoError(t, store.memoryStore.DeleteSession(t.Context(), c.stored))
+				require.NoError(t, store.AddSession(t.Context(), c.meanwhile))
+			}
+			require.NoError(t, c.remove(m))
+			r, there := store.all()[k]
+			require.Equal(t, c.stays, there)
+			require.True(t, !there || r.Opened.Equal(next.Opened))
+		})
+	}
+}
+
+// TestRoomIsMadeInAMoment, whatever there is to sweep: others wait for the session that gets it.
+func TestRoomIsMadeInAMoment(t *testing.T) {
+	store := &hastyStore{memoryStore: newMemoryStore()}
+	m := unhurried(t, store)
+	for i := range 3 * roomMost {
+		require.NoError(t, store.AddSession(t.Context(), discovery.SessionRecord{
+			User: "mallory", SessionID: fmt.Sprint(i), Ended: &discovery.SessionEnd{Cause: "lost", At: time.Now()},
+		}))
+	}
+	require.True(t, m.makeRoom(t.Context()))
+	require.Len(t, store.all(), 2*roomMost)
+	require.Len(t, m.crowded, 1, "the rest is swept at once")
+	<-m.crowded
+	m.sweepTombstones(t.Context())
+	require.Len(t, store.all(), m.Tombstones)
+	require.True(t, m.makeRoom(t.Context()))
+	require.Empty(t, m.crowded, "there is no rest")
 }

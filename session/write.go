@@ -31,9 +31,10 @@ type entry struct {
 	refusal error
 
 	// writing lets one writer at a time write. A session whose predecessor's end is
-	// still to be written shares its writing, and clears its record first.
+	// still to be written shares its writing, and clears its record first: that of the
+	// session that opened at clear.
 	writing chan struct{}
-	clear   atomic.Bool
+	clear   atomic.Pointer[time.Time]
 	// stored says that there is a record.
 	stored atomic.Bool
 	// buried says that there is nothing to write any more.
@@ -105,14 +106,12 @@ func (m *Manager) put(ctx context.Context, s *Session) error {
 	if s.buried.Load() || end != nil && end.told {
 		return nil
 	}
-	if s.clear.Load() {
-		earlier := func(r discovery.SessionRecord) bool {
-			return r.Opened.Before(s.Opened) || m.graves.buried(r) // by a clock that is ahead
-		}
-		if err := m.deleteRecord(ctx, s.Key, earlier); err != nil {
+	if opened := s.clear.Load(); opened != nil {
+		ended := func(r discovery.SessionRecord) bool { return r.Opened.Equal(*opened) || m.graves.buried(r) }
+		if err := m.deleteRecord(ctx, s.Key, ended); err != nil {
 			return err
 		}
-		s.clear.Store(false)
+		s.clear.Store(nil)
 	}
 	if end != nil {
 		return m.putEnd(ctx, s, end)
@@ -147,17 +146,22 @@ func (m *Manager) putEnd(ctx context.Context, s *Session, end *End) error {
 // deleteRecord deletes the record of k if it is one that is meant: another gateway may have
 // written it while this one could not reach the store. Any other one is looked up with what is late.
 func (m *Manager) deleteRecord(ctx context.Context, k Key, meant func(discovery.SessionRecord) bool) error {
-	r, err := m.Store.GetSession(ctx, k.User, k.ID)
-	switch {
-	case errors.Is(err, discovery.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	case !meant(r):
-		m.doubtLater(k)
-		return nil
+	for range tries {
+		r, err := m.Store.GetSession(ctx, k.User, k.ID)
+		switch {
+		case errors.Is(err, discovery.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case !meant(r):
+			m.doubtLater(k)
+			return nil
+		}
+		if err := m.Store.DeleteSession(ctx, r); !errors.Is(err, discovery.ErrConflict) {
+			return err
+		}
 	}
-	return m.Store.DeleteSession(ctx, k.User, k.ID)
+	return fmt.Errorf("%w: others change the record of session %s all the time", discovery.ErrAway, k.ID)
 }
 
 func (m *Manager) putTombstone(ctx context.Context, s *Session) error {

@@ -121,7 +121,7 @@ func followersAreTold(t *testing.T, a, b Member) {
 	for _, h := range []*heard{atA, atB} {
 		soon(t, "the newest state is told", func() bool { r, _ := h.get("bob s2"); return r.EngineRef == "e9" })
 	}
-	require.NoError(t, a.DeleteSession(t.Context(), "bob", "s2"))
+	require.NoError(t, a.DeleteSession(t.Context(), second))
 	for _, h := range []*heard{atA, atB} {
 		soon(t, "the end is told", func() bool { _, ok := h.get("bob s2"); return !ok })
 		require.Contains(t, h.gone, "bob s2")
@@ -244,7 +244,7 @@ func getIsFresh(t *testing.T, a, b Member) {
 	token, err := b.GetToken(t.Context(), "t1")
 	require.NoError(t, err)
 	require.Equal(t, k.By, token.By)
-	require.NoError(t, a.DeleteSession(t.Context(), "alice", "s1"))
+	require.NoError(t, a.DeleteSession(t.Context(), r))
 	_, err = b.GetSession(t.Context(), "alice", "s1")
 	require.ErrorIs(t, err, discovery.ErrNotFound)
 }

@@ -28,6 +28,7 @@ func Sessions(t *testing.T, open func(t *testing.T) discovery.SessionStore) {
 		"an ended session stays so":     sessionsStayEnded,
 		"users are apart":               sessionsOfUsers,
 		"delete":                        sessionsDelete,
+		"delete removes what was seen":  sessionsDeleteOne,
 		"unusable records are refused":  sessionsUnusable,
 		"records are put at once":       sessionsTogether,
 		"an ended context stops a call": sessionsObeyContext,
@@ -123,6 +124,9 @@ func sessionsStayEnded(t *testing.T, s discovery.SessionStore) {
 	require.NoError(t, s.PutSession(t.Context(), ended))
 	require.ErrorIs(t, s.PutSession(t.Context(), alive), discovery.ErrConflict)
 	require.NoError(t, s.PutSession(t.Context(), ended))
+	otherwise := alive
+	otherwise.Ended = &discovery.SessionEnd{Cause: "lost", At: ended.Ended.At.Add(1)}
+	require.ErrorIs(t, s.PutSession(t.Context(), otherwise), discovery.ErrConflict, "the first end counts")
 	got, err := s.GetSession(t.Context(), "alice", "s1")
 	require.NoError(t, err)
 	require.Equal(t, ended, got)
@@ -132,17 +136,42 @@ func sessionsOfUsers(t *testing.T, s discovery.SessionStore) {
 	require.NoError(t, s.PutSession(t.Context(), newSession("alice", "s1")))
 	_, err := s.GetSession(t.Context(), "bob", "s1")
 	require.ErrorIs(t, err, discovery.ErrNotFound)
-	require.NoError(t, s.DeleteSession(t.Context(), "bob", "s1"))
+	require.NoError(t, s.DeleteSession(t.Context(), newSession("bob", "s1")))
 	_, err = s.GetSession(t.Context(), "alice", "s1")
 	require.NoError(t, err)
 }
 
 func sessionsDelete(t *testing.T, s discovery.SessionStore) {
-	require.NoError(t, s.PutSession(t.Context(), newSession("alice", "s1")))
-	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"))
-	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"), "absent by now")
+	r := newSession("alice", "s1")
+	require.NoError(t, s.PutSession(t.Context(), r))
+	require.NoError(t, s.DeleteSession(t.Context(), r))
+	require.NoError(t, s.DeleteSession(t.Context(), r), "absent by now")
 	_, err := s.GetSession(t.Context(), "alice", "s1")
 	require.ErrorIs(t, err, discovery.ErrNotFound)
+}
+
+// sessionsDeleteOne: who deletes has seen what goes.
+func sessionsDeleteOne(t *testing.T, s discovery.SessionStore) {
+	alive := newSession("alice", "s1")
+	another, elsewhere, ended, later := alive, alive, alive, alive
+	another.Opened = alive.Opened.Add(1)
+	elsewhere.EngineRef = ""
+	ended.Ended = &discovery.SessionEnd{Cause: "closed", At: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}
+	later.Ended = &discovery.SessionEnd{Cause: "closed", At: ended.Ended.At.Add(1)}
+	require.NoError(t, s.AddSession(t.Context(), alive))
+	for _, r := range []discovery.SessionRecord{another, elsewhere, ended} {
+		require.ErrorIs(t, s.DeleteSession(t.Context(), r), discovery.ErrConflict)
+	}
+	require.NoError(t, s.PutSession(t.Context(), ended))
+	for _, r := range []discovery.SessionRecord{alive, later} {
+		require.ErrorIs(t, s.DeleteSession(t.Context(), r), discovery.ErrConflict)
+	}
+	got, err := s.GetSession(t.Context(), "alice", "s1")
+	require.NoError(t, err)
+	require.Equal(t, ended, got)
+	got.Name = "what else it says is nobody's concern"
+	require.NoError(t, s.DeleteSession(t.Context(), got))
+	require.NoError(t, s.AddSession(t.Context(), another), "its place is free")
 }
 
 func sessionsUnusable(t *testing.T, s discovery.SessionStore) {
@@ -187,7 +216,7 @@ func sessionsTogether(t *testing.T, s discovery.SessionStore) {
 func sessionsObeyContext(t *testing.T, s discovery.SessionStore) {
 	ctx := cancelled(t)
 	require.ErrorIs(t, s.PutSession(ctx, newSession("alice", "s1")), context.Canceled)
-	require.ErrorIs(t, s.DeleteSession(ctx, "alice", "s1"), context.Canceled)
+	require.ErrorIs(t, s.DeleteSession(ctx, newSession("alice", "s1")), context.Canceled)
 	_, err := s.GetSession(ctx, "alice", "s1")
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = s.Sessions(ctx)

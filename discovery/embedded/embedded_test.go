@@ -109,8 +109,8 @@ func TestLimits(t *testing.T) {
 	require.NoError(t, put("s2"))
 	require.ErrorIs(t, put("s3"), discovery.ErrFull)
 	require.NoError(t, put("s2"), "replacing needs no room")
-	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"))
-	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"))
+	require.NoError(t, s.DeleteSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: "s1"}))
+	require.NoError(t, s.DeleteSession(t.Context(), discovery.SessionRecord{User: "alice", SessionID: "s1"}))
 	require.NoError(t, put("s3"))
 	require.ErrorIs(t, put("s4"), discovery.ErrFull)
 

@@ -60,13 +60,19 @@ func (s *Store) GetSession(ctx context.Context, user, sessionID string) (discove
 	return r, err
 }
 
-// DeleteSession removes the record if there is one.
-func (s *Store) DeleteSession(ctx context.Context, user, sessionID string) error {
-	key, err := makeKey(user, sessionID)
+// DeleteSession removes the record of r if there is one, or returns discovery.ErrConflict.
+func (s *Store) DeleteSession(ctx context.Context, r discovery.SessionRecord) error {
+	key, err := makeKey(r.User, r.SessionID)
 	if err != nil {
 		return err
 	}
-	return s.deleteCounted(ctx, bucketSessions, key)
+	return s.deleteIf(ctx, bucketSessions, key, func(text []byte) error {
+		var old discovery.SessionRecord
+		if err := json.Unmarshal(text, &old); err != nil {
+			return fmt.Errorf("discovery: session %s of %s: %w", r.SessionID, r.User, err)
+		}
+		return r.Remove(old)
+	})
 }
 
 // Sessions returns every session record.

@@ -103,10 +103,19 @@ func grow(b *bbolt.Bucket, limit int) error {
 }
 
 func (s *Store) deleteCounted(ctx context.Context, bucket, key []byte) error {
+	return s.deleteIf(ctx, bucket, key, func([]byte) error { return nil })
+}
+
+// deleteIf deletes the record that is stored, if there is one and right has no error for it.
+func (s *Store) deleteIf(ctx context.Context, bucket, key []byte, right func(old []byte) error) error {
 	return s.write(ctx, func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucket)
-		if b.Get(key) == nil {
+		old := b.Get(key)
+		if old == nil {
 			return nil
+		}
+		if err := right(old); err != nil {
+			return err
 		}
 		if err := b.SetSequence(b.Sequence() - 1); err != nil {
 			return err

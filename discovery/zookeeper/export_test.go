@@ -75,3 +75,12 @@ func (s *Store) Deregister(ctx context.Context, path, refID string) error {
 	}
 	return err
 }
+
+// DropSpaces breaks the connection for engine spaces.
+func (s *Store) DropSpaces() { s.spaces.link.drop() }
+
+// SpacesGuarded says whether that connection has its guard.
+func (s *Store) SpacesGuarded() bool { return s.spaces.link.isGuarded() }
+
+// OpenAgain opens the spaces of all engines that are known.
+func (s *Store) OpenAgain(ctx context.Context) error { return s.openAgain(ctx) }

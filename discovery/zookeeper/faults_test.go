@@ -120,8 +120,8 @@ func testExpiredSession(t *testing.T, z *lab) {
 		soon(t, "the node is back", func() bool { return len(b.Gateways()) == 2 && len(a.Gateways()) == 2 })
 		id := fmt.Sprintf("new%d", round)
 		require.NoError(t, b.PutSession(t.Context(), sessionOf(id)))
-		require.NoError(t, b.DeleteSession(t.Context(), "alice", id))
-		require.NoError(t, b.DeleteSession(t.Context(), "alice", fmt.Sprintf("s%d", round+1)))
+		require.NoError(t, b.DeleteSession(t.Context(), sessionOf(id)))
+		require.NoError(t, b.DeleteSession(t.Context(), sessionOf(fmt.Sprintf("s%d", round+1))))
 		require.NoError(t, b.PutSession(t.Context(), sessionOf(fmt.Sprintf("s%d", round+3))))
 		soon(t, "the watches are back", func() bool { return f.has(fmt.Sprintf("s%d", round+2), fmt.Sprintf("s%d", round+3)) })
 	}
@@ -158,7 +158,7 @@ func requireAway(t *testing.T, s *zookeeper.Store) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	started = time.Now()
-	require.Error(t, s.DeleteSession(ctx, "alice", "s1"))
+	require.Error(t, s.DeleteSession(ctx, sessionOf("s1")))
 	require.Less(t, time.Since(started), time.Second)
 }
 
@@ -204,7 +204,7 @@ func TestQuorumLostAndBack(t *testing.T) {
 	soon(t, "it is back", func() bool { return a.PutSession(t.Context(), sessionOf("s2")) == nil })
 	soon(t, "and the gateway's node", func() bool { return len(b.Gateways()) == 1 })
 	// What was refused may have been written: the writer has to write it again, or delete it.
-	require.NoError(t, a.DeleteSession(t.Context(), "alice", "late"))
+	require.NoError(t, a.DeleteSession(t.Context(), sessionOf("late")))
 	require.NoError(t, a.PutSession(t.Context(), sessionOf("s1")))
 	soon(t, "the other one is told", func() bool { return f.has("s1", "s2") })
 
@@ -368,7 +368,7 @@ func testLostAnswers(t *testing.T, z *lab) {
 		require.NoError(t, err)
 		unlock()
 		if i%2 == 1 {
-			require.NoError(t, a.DeleteSession(t.Context(), "alice", r.SessionID))
+			require.NoError(t, a.DeleteSession(t.Context(), r))
 		}
 	}
 	close(stop)

@@ -107,6 +107,8 @@ func TestOneServer(t *testing.T) {
 		"hidden records":                testHiddenRecords,
 		"crowded spaces":                testCrowdedSpaces,
 		"nodes in nodes":                testNodesInNodes,
+		"spaces are heard again":        testSpacesAreHeardAgain,
+		"spaces are opened for all":     testSpacesAreOpenedForAll,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

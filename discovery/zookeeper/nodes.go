@@ -86,6 +86,14 @@ func (s *Store) deliver(ctx context.Context, w *watcher, lists chan<- []discover
 
 // OpenSpace makes an engine space or gives it to other engines.
 func (s *Store) OpenSpace(ctx context.Context, path string, engines []discovery.Credential) error {
+	return s.openSpace(ctx, path, engines, func(c *zk.Conn, space string, acl []zk.ACL) error {
+		_, err := c.SetACL(space, acl, -1)
+		return err
+	})
+}
+
+// openSpace makes an engine space or has give see to the rights on the one that is there.
+func (s *Store) openSpace(ctx context.Context, path string, engines []discovery.Credential, give func(c *zk.Conn, space string, acl []zk.ACL) error) error {
 	space, err := s.space(path)
 	if err := errors.Join(ctx.Err(), err); err != nil {
 		return err
@@ -101,7 +109,10 @@ func (s *Store) OpenSpace(ctx context.Context, path string, engines []discovery.
 	for range maxLayoutTries {
 		err = s.do(ctx, func(c *zk.Conn) error { _, err := c.Create(space, nil, zk.FlagPersistent, acl); return err })
 		if errors.Is(err, zk.ErrNodeExists) {
-			err = s.do(ctx, func(c *zk.Conn) error { _, err := c.SetACL(space, acl, -1); return err })
+			err = s.do(ctx, func(c *zk.Conn) error { return give(c, space, acl) })
+		}
+		if errors.Is(err, zk.ErrBadVersion) { // somebody else has changed the rights
+			continue
 		}
 		if !errors.Is(err, zk.ErrNoNode) {
 			return err

@@ -329,6 +329,39 @@ func (k *records[R]) remove(ctx context.Context, key ...string) error {
 	return k.settle(ctx, err)
 }
 
+// removeIf deletes the record of r if there is one and right has no error for it. Both requests have one
+// limit: a gateway that was stopped between them deletes nothing.
+func (k *records[R]) removeIf(ctx context.Context, r R, right func(old R) error) error {
+	key := k.key(r)
+	if err := errors.Join(ctx.Err(), discovery.CheckKey(key...)); err != nil {
+		return err
+	}
+	path := k.path(key)
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for range maxRecordTries {
+		text, version, err := k.read(ctx, path)
+		if err != nil || text == nil {
+			return k.settle(ctx, err)
+		}
+		var old R
+		if err := k.decode(path, text, &old); err != nil {
+			return err
+		}
+		if err := right(old); err != nil {
+			return err
+		}
+		err = k.s.do(ctx, func(c *zk.Conn) error { return c.Delete(path, version) })
+		switch {
+		case errors.Is(err, zk.ErrNoNode):
+			return k.settle(ctx, nil)
+		case !errors.Is(err, zk.ErrBadVersion):
+			return k.settle(ctx, err)
+		}
+	}
+	return fmt.Errorf("%w: %s %s is changed by others all the time", discovery.ErrAway, k.what, strings.Join(key, " "))
+}
+
 // settle takes in what was written, which the server told of before it answered. What is written
 // stays so if that fails.
 func (k *records[R]) settle(ctx context.Context, err error) error {

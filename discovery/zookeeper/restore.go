@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/go-zookeeper/zk"
 	"golang.org/x/sync/errgroup"
@@ -24,10 +26,10 @@ func (s *Store) sameTree(ctx context.Context) error {
 	session := s.link.conn.SessionID()
 	made, err := guard(ctx, s.link, s.kept())
 	if errors.Is(err, zk.ErrNoNode) || err == nil && s.made != 0 && made != s.made {
-		s.options.Log.Warn("ZooKeeper has lost its data; sessions and engines that are known here are written again")
 		if err := s.restore(ctx); err != nil {
 			return err
 		}
+		s.options.Log.Warn("ZooKeeper had lost its data; what is known here was written again")
 		made, err = guard(ctx, s.link, s.kept())
 	}
 	if err == nil {
@@ -83,7 +85,7 @@ func (k *records[R]) again(ctx context.Context) error {
 	return all.Wait()
 }
 
-// openAgain opens the spaces of all engines that are known here.
+// openAgain opens the spaces of all engines that are known here. Another gateway may have launched more there.
 func (s *Store) openAgain(ctx context.Context) error {
 	spaces := map[string][]discovery.Credential{}
 	s.engines.mu.Lock()
@@ -100,7 +102,18 @@ func (s *Store) openAgain(ctx context.Context) error {
 	s.engines.mu.Unlock()
 	var err error
 	for path, engines := range spaces {
-		err = errors.Join(err, s.OpenSpace(ctx, path, engines))
+		err = errors.Join(err, s.openSpace(ctx, path, engines, addRights))
 	}
+	return err
+}
+
+// addRights sets the rights on a space, and leaves engines those that they have.
+func addRights(c *zk.Conn, space string, acl []zk.ACL) error {
+	there, stat, err := c.GetACL(space)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(there, func(a zk.ACL) bool { return !strings.HasPrefix(a.ID, enginePart) || slices.Contains(acl, a) })
+	_, err = c.SetACL(space, slices.Concat(acl, others), stat.Aversion)
 	return err
 }

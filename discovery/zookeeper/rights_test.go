@@ -279,7 +279,7 @@ func testLimits(t *testing.T, z *lab) {
 	}
 	require.ErrorIs(t, s.PutSession(t.Context(), sessionOf("s3")), discovery.ErrFull)
 	require.ErrorIs(t, s.AddSession(t.Context(), sessionOf("s3")), discovery.ErrFull)
-	require.NoError(t, s.DeleteSession(t.Context(), "alice", "s1"))
+	require.NoError(t, s.DeleteSession(t.Context(), sessionOf("s1")))
 	require.NoError(t, s.AddSession(t.Context(), sessionOf("s3")))
 }
 

@@ -61,6 +61,14 @@ func (p *spaces) guard(ctx context.Context) error {
 	return err
 }
 
+// event is told of each event of the connection. The one of the guard uses the guard up.
+func (p *spaces) event(e zk.Event) {
+	if e.Path == p.kept {
+		p.link.guard(0)
+	}
+	p.tree.event(e)
+}
+
 // run keeps the watched spaces up to date until ctx ends.
 func (p *spaces) run(ctx context.Context) {
 	for {

@@ -138,3 +138,42 @@ func testNodesInNodes(t *testing.T, z *lab) {
 	require.Equal(t, 2, removed)
 	require.NoError(t, s.CloseSpace(t.Context(), space), "it stays")
 }
+
+// testSpacesAreHeardAgain: after the records and with them the guard of the connection were deleted.
+func testSpacesAreHeardAgain(t *testing.T, z *lab) {
+	s := open(t, z.options())
+	soon(t, "the connection is guarded", s.SpacesGuarded)
+	each(t, s, s.RecordsRoot(), func(path string) { _ = s.Conn().Delete(path, -1) })
+	require.NoError(t, s.PutSession(t.Context(), sessionOf("s1")), "which makes the layout again")
+	find := func() bool { _, err := s.Find(t.Context(), space1(s.Settings())); return err == nil }
+	for range 2 {
+		s.DropSpaces()
+		soon(t, "spaces can be read", find)
+		soon(t, "the connection is guarded again", s.SpacesGuarded)
+	}
+}
+
+// testSpacesAreOpenedForAll: a gateway that restores what it knows takes no rights from engines that it does not know.
+func testSpacesAreOpenedForAll(t *testing.T, z *lab) {
+	o := z.options()
+	s := open(t, o)
+	space := space1(o)
+	users := func() (all []string) {
+		acl, _, err := s.Conn().GetACL(s.At(strings.Trim(space, "/")))
+		require.NoError(t, err)
+		for _, a := range acl {
+			user, _, _ := strings.Cut(a.ID, ":")
+			all = append(all, user)
+		}
+		return all
+	}
+	require.NoError(t, s.AddEngine(t.Context(), discovery.EngineRecord{RefID: "r1", Path: space}))
+	require.NoError(t, s.OpenAgain(t.Context()))
+	require.ElementsMatch(t, []string{"roundhouse", "engine-r1"}, users(), "it was not there")
+	require.NoError(t, s.OpenSpace(t.Context(), space, []discovery.Credential{{RefID: "r2", Key: "k"}}))
+	require.Equal(t, []string{"roundhouse", "engine-r2"}, users(), "a launch replaces the rights")
+	for range 2 {
+		require.NoError(t, s.OpenAgain(t.Context()))
+		require.ElementsMatch(t, []string{"roundhouse", "engine-r1", "engine-r2"}, users())
+	}
+}

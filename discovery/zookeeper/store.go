@@ -144,7 +144,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 		return err
 	}
 	c.maxPacket = maxSpacePacket
-	if s.spaces.link, err = connect(ctx, c, s.spaces.tree.event); err != nil {
+	if s.spaces.link, err = connect(ctx, c, s.spaces.event); err != nil {
 		s.link.close()
 		return err
 	}

@@ -58,9 +58,9 @@ func (s *Store) GetSession(ctx context.Context, user, sessionID string) (discove
 	return s.sessions.get(ctx, user, sessionID)
 }
 
-// DeleteSession removes the record if there is one.
-func (s *Store) DeleteSession(ctx context.Context, user, sessionID string) error {
-	return s.sessions.remove(ctx, user, sessionID)
+// DeleteSession removes the record of r if there is one, or returns discovery.ErrConflict.
+func (s *Store) DeleteSession(ctx context.Context, r discovery.SessionRecord) error {
+	return s.sessions.removeIf(ctx, r, r.Remove)
 }
 
 // Sessions returns every session record that is known here.

@@ -3,6 +3,8 @@
 package frontend
 
 import (
+	"unicode"
+
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -163,7 +165,7 @@ func printable(s string) string {
 		if len(out) == maxClientType {
 			break
 		}
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			r = '?'
 		}
 		out = append(out, r)

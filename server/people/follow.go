@@ -5,6 +5,7 @@ package people
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,9 @@ const lag = time.Second
 // Run hears of what other gateways change, and ends in p what users have whom they
 // disable or who were disabled when it began, until ctx ends.
 func (l *List) Run(ctx context.Context, p Property) error {
+	if err := l.dropEnabled(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error {
 		if err := l.store.FollowDisabled(ctx, l.told); ctx.Err() == nil {
@@ -28,6 +32,31 @@ func (l *List) Run(ctx context.Context, p Property) error {
 	})
 	parts.Go(func() error { l.endOthers(ctx, p); return nil })
 	return parts.Wait()
+}
+
+// dropEnabled takes off the list whom another gateway has enabled since New: the store tells only of
+// records that are there.
+func (l *List) dropEnabled(ctx context.Context) error {
+	select {
+	case l.changing <- struct{}{}:
+		defer func() { <-l.changing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	records, err := l.store.Disabled(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the disabled users again: %w", err)
+	}
+	still := make(map[string]bool, len(records))
+	for _, r := range records {
+		still[r.User] = true
+	}
+	enabled := func(user string, _ discovery.DisabledUser) bool { return !still[user] }
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.disabled, enabled)
+	maps.DeleteFunc(l.others, enabled)
+	return nil
 }
 
 // told takes in a record of the store. A user is refused, or not, from now on.

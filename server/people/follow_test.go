@@ -278,3 +278,52 @@ func TestTheStoreIsAway(t *testing.T) {
 		require.Error(t, g.Denied("eve"), "what is known goes on")
 	})
 }
+
+// mute is a store that tells nothing by itself, as that of a single gateway.
+type mute struct{ *board }
+
+func (mute) FollowDisabled(ctx context.Context, _ discovery.Told[discovery.DisabledUser]) error {
+	<-ctx.Done()
+	return nil
+}
+
+// TestEnabledAtTheStart: who is let in before what they had has ended keeps what they have by then.
+func TestEnabledAtTheStart(t *testing.T) {
+	for name, enable := range map[string]func(t *testing.T, b *board, l *people.List, run func()){
+		"here": func(t *testing.T, _ *board, l *people.List, run func()) {
+			run()
+			was, err := l.Enable(t.Context(), "bob", "root")
+			require.True(t, was && err == nil)
+		},
+		"elsewhere, before this gateway listens": func(t *testing.T, b *board, _ *people.List, run func()) {
+			require.NoError(t, b.DeleteDisabled(t.Context(), "bob"))
+			run()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBoard()
+				b.all["bob"] = discovery.DisabledUser{User: "bob", By: "root"}
+				b.all["eve"] = discovery.DisabledUser{User: "eve", By: "root"}
+				var said text
+				l, err := people.New(t.Context(), mute{b}, slog.New(slog.NewTextHandler(&said, nil)))
+				require.NoError(t, err)
+				p := &property{list: l}
+				ctx, cancel := context.WithCancel(t.Context())
+				over := make(chan error, 1)
+				enable(t, b, l, func() {
+					go func() { over <- l.Run(ctx, p) }() // waited for below
+					synctest.Wait()
+				})
+				<-time.After(2 * time.Second)
+				synctest.Wait()
+				require.NoError(t, l.Denied("bob"))
+				require.Error(t, l.Denied("eve"))
+				require.Equal(t, []string{"eve: User eve was disabled by root."}, p.endings())
+				require.NotContains(t, said.String(), "not all of a disabled user", "nobody else was to end")
+				cancel()
+				require.NoError(t, <-over)
+			})
+		})
+	}
+}

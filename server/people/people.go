@@ -174,6 +174,7 @@ func (l *List) change(ctx context.Context, c change) error {
 	case err != nil || c.told:
 	case c.to == nil:
 		delete(l.disabled, c.user)
+		delete(l.others, c.user)
 	default:
 		l.disabled[c.user] = *c.to
 	}

@@ -37,8 +37,9 @@ const (
 // Gateway is the server as the command line runs it.
 type Gateway interface {
 	// Run serves until ctx ends, then ends in an orderly way, and its engines,
-	// too, if withEngines is closed; a *server.EnginesGoOnError says that they go on.
-	Run(ctx context.Context, withEngines <-chan struct{}) error
+	// too, if withEngines is closed by then: enginesTold says that they were told to end, a
+	// *server.EnginesGoOnError that they go on.
+	Run(ctx context.Context, withEngines <-chan struct{}) (enginesTold bool, err error)
 	// Ready is closed once clients are served.
 	Ready() <-chan struct{}
 	// ConnectAddr is the host:port for Spark Connect clients, valid once ready.

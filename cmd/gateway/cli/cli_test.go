@@ -167,6 +167,7 @@ func TestStopWithEnginesOfSeveralGateways(t *testing.T) {
 		"clinging": {ExitOK, "so they were told to end", ""},
 		"several":  {ExitEnginesGoOn, "The gateway has stopped.", "the engines go on, because 2 other gateways serve them"},
 		"lost":     {ExitFailure, "The gateway has stopped.", "whether its engines go on cannot be told"},
+		"late":     {ExitFailure, "The gateway has stopped.", "whether its engines go on cannot be told"},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			m := newMachine(t, kind)

@@ -66,14 +66,14 @@ func fakeRemaining(kind string) func(string) ([]string, error) {
 // Run plays its kind: "fine" ends when told, and so does "clinging"; "broken"
 // fails before it serves, "dying" after that, "deaf" hears nothing, "slow" never
 // serves, "draining" ends with its engines only; "several" is one of several gateways, "lost"
-// one whose end fails.
-func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
+// one whose end fails, "late" is asked for its engines too late.
+func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) (enginesTold bool, err error) {
 	switch f.kind {
 	case "broken":
-		return errors.New("port 15002 is taken")
+		return false, errors.New("port 15002 is taken")
 	case "dying":
 		close(f.ready)
-		return errors.New("the store broke")
+		return false, errors.New("the store broke")
 	case "deaf":
 		close(f.ready)
 		ctx = context.Background()
@@ -82,6 +82,11 @@ func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
 		<-ctx.Done()
 		fmt.Fprintln(os.Stderr, "draining")
 		<-withEngines
+	case "late":
+		close(f.ready)
+		<-ctx.Done()
+		<-withEngines
+		return false, nil
 	case "fine", "clinging", "several", "lost":
 		close(f.ready)
 	}
@@ -91,12 +96,12 @@ func (f *fake) Run(ctx context.Context, withEngines <-chan struct{}) error {
 		select {
 		case <-withEngines:
 			fmt.Fprintln(os.Stderr, "ended with engines")
-			return map[string]error{"several": &server.EnginesGoOnError{Gateways: 2}, "lost": errors.New("the store broke")}[f.kind]
+			return f.kind != "several", map[string]error{"several": &server.EnginesGoOnError{Gateways: 2}, "lost": errors.New("the store broke")}[f.kind]
 		default:
 		}
-		return nil
+		return false, nil
 	case <-time.After(time.Minute): // a test that died leaves nothing behind for long
-		return errors.New("forgotten")
+		return false, errors.New("forgotten")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,8 +96,13 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 		return err
 	}
 	ended := make(chan error, 1)
+	var enginesTold atomic.Bool
 	// Waited for below, unless a second signal ends the whole process.
-	go func() { ended <- gateway.Run(ctx, asked.engines) }()
+	go func() {
+		told, err := gateway.Run(ctx, asked.engines)
+		enginesTold.Store(told)
+		ended <- err
+	}()
 	logPlace := ""
 	if readyFD != noFD {
 		logPlace = files.Log
@@ -109,7 +115,7 @@ func (a *app) serve(ctx context.Context, readyFD int) (err error) {
 		tell: func() error { return pidFile.Put(noteCalls, strconv.Itoa(gateway.Calls())) },
 	})
 	log.Info("gateway stopped", "why", cmp.Or(err, context.Cause(ctx)))
-	return endedWith(pidFile, asked, err)
+	return endedWith(pidFile, enginesTold.Load(), err)
 }
 
 // firstNotes are those of a gateway that begins.
@@ -121,18 +127,15 @@ func firstNotes(c *conf.Conf) map[string]string {
 	return notes
 }
 
-// endedWith notes what became of the engines, if they were to end with a gateway.
-func endedWith(pidFile *daemon.PIDFile, asked requests, err error) error {
+// endedWith notes what became of the engines, if they were to end with a gateway: told says
+// that they were told to.
+func endedWith(pidFile *daemon.PIDFile, told bool, err error) error {
 	var goOn *server.EnginesGoOnError
 	if errors.As(err, &goOn) {
 		return &exitError{code: ExitEnginesGoOn, err: errors.Join(err, pidFile.Put(noteEngines, goOn.Error()))}
 	}
-	select {
-	case <-asked.engines:
-		if err == nil {
-			return pidFile.Put(noteEngines, enginesEnd)
-		}
-	default:
+	if told && err == nil {
+		return pidFile.Put(noteEngines, enginesEnd)
 	}
 	return err
 }

@@ -124,7 +124,7 @@ final class Activity {
 
   private void used(long when) {
     used = true;
-    lastUsedMs = when;
+    lastUsedMs = Math.max(lastUsedMs, when); // events come late
   }
 
   private Optional<Verdict> unneeded(long now) {

@@ -117,6 +117,15 @@ class ActivityTest {
   }
 
   @Test
+  void aLateEventTakesNoUseBack() {
+    look(activity, 90, session(90, 0, 0));
+    look(activity, 100);
+    activity.opened(40);
+    assertEquals(Optional.empty(), activity.ending(139));
+    assertEquals("idle", activity.ending(140).orElseThrow().reason());
+  }
+
+  @Test
   void aHeldEngineIsNeitherUnusedNorIdle() {
     Activity held = activity(100, 50, 80, 0);
     assertTrue(held.hold(10, 1000));
