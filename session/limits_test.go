@@ -221,6 +221,7 @@ func TestCountsReturnToZero(t *testing.T) {
 			for _, s := range m.List() {
 				m.End(s.Key, End{Cause: Released})
 			}
+			synctest.Wait() // for a sweep that has just begun
 			m.mu.Lock()
 			require.Empty(t, m.mu.live.counts, "seed %d", seed)
 			require.Empty(t, m.mu.live.sessions, "seed %d", seed)
