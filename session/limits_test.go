@@ -314,7 +314,7 @@ func TestSessionOfAFailedRouteIsGone(t *testing.T) {
 		_, err := r.Engine(t.Context(), s, func() {})
 		require.ErrorContains(t, err, "could not be stored")
 		require.Empty(t, r.List())
-		require.Equal(t, 1, r.engines.released)
+		require.EqualValues(t, 1, r.engines.released.Load())
 	})
 }
 

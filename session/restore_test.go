@@ -149,7 +149,7 @@ func TestReleaseThatNobodyAskedForIsDoubtful(t *testing.T) {
 		s.Releasing(Released)
 		require.True(t, r.SessionClosed("e1", "alice", "s1", "released"))
 		require.Equal(t, Released, s.Ended().Cause)
-		require.Equal(t, 1, r.engines.released)
+		require.EqualValues(t, 1, r.engines.released.Load())
 		require.Equal(t, "released", r.store.all()[r.key].Ended.Cause)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,18 +48,18 @@ func (e *fakeEngine) Check(context.Context) engine.Health { return engine.Alive 
 
 type fakeLease struct {
 	e        *fakeEngine
-	released *int
+	released *atomic.Int32
 }
 
 func (l fakeLease) Engine() Engine { return l.e }
-func (l fakeLease) Release()       { *l.released++ }
+func (l fakeLease) Release()       { l.released.Add(1) }
 
 // fakeEngines launches when ready is closed, unless fail is set.
 type fakeEngines struct {
 	ready    chan struct{}
 	fail     error
 	acquired int
-	released int
+	released atomic.Int32
 	expected chan string
 	cause    error
 	e        *fakeEngine
@@ -165,7 +166,7 @@ func TestSessionWithoutADurableRouteIsRefused(t *testing.T) {
 		require.Equal(t, codes.Internal, status.Code(err))
 		_, err = r.Engine(t.Context(), s, func() {})
 		require.Equal(t, codes.Internal, status.Code(err))
-		require.Equal(t, 1, r.engines.released)
+		require.EqualValues(t, 1, r.engines.released.Load())
 	})
 }
 
@@ -248,7 +249,7 @@ func TestEndOfTheEngineEndsItsSessions(t *testing.T) {
 		require.Contains(t, end.Error("s1").Error(), "SESSION_CHANGED")
 		require.Equal(t, "lost", r.store.all()[r.key].Ended.Cause)
 		require.Contains(t, r.store.all()[r.key].Ended.Why, "killed by root")
-		require.Equal(t, 1, r.engines.released)
+		require.EqualValues(t, 1, r.engines.released.Load())
 	})
 }
 
@@ -357,7 +358,7 @@ func TestUserMayHaveSoManySessions(t *testing.T) {
 		require.Equal(t, codes.ResourceExhausted, status.Code(err))
 		_, err = r.Clone(t.Context(), parent, "s2")
 		require.Equal(t, codes.ResourceExhausted, status.Code(err))
-		require.Equal(t, 1, r.engines.released, "the clone's lease is given back")
+		require.EqualValues(t, 1, r.engines.released.Load(), "the clone's lease is given back")
 		_, opened, err := r.Open(t.Context(), Request{Key: Key{"bob", "s2"}})
 		require.NoError(t, err)
 		require.True(t, opened)

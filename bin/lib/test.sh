@@ -49,8 +49,8 @@ plugin() {
 # Their results are never taken from the cache, which knows nothing of the built
 # files. Those that compare times have the machine for themselves.
 timed='/integration-tests/(ha|hazk|jwt|ldap|limits|people|scenarios|tokens|transport)$'
-# The suite that takes longest begins first.
-soak='/integration-tests/soak$'
+# The suites that take longest begin first.
+first='/integration-tests/(clients|soak)$'
 integration() { # NAME PARALLEL PACKAGE...
   SPARK_HOME=$spark go test -json -count=1 -p "$2" -timeout "${ROUNDHOUSE_TEST_TIMEOUT:-90m}" "${@:3}" | report "$1"
 }
@@ -117,7 +117,7 @@ await plugin
 step "Integration tests with real Spark${long:+, full counts, and a million inputs for each fuzz target}, side by side"
 [ -z "$long" ] || background fuzz # the tests mostly wait
 # shellcheck disable=SC2046 # package names have no spaces
-suite integration side-by-side 2 $(grep -E "$soak" <<<"$integration_packages") $(grep -vE "$timed|$soak" <<<"$integration_packages")
+suite integration side-by-side 2 $(grep -E "$first" <<<"$integration_packages") $(grep -vE "$timed|$first" <<<"$integration_packages")
 [ -z "$long" ] || await fuzz
 step "Integration tests with real Spark${long:+, full counts}, that compare times"
 # shellcheck disable=SC2046

@@ -18,7 +18,14 @@ import (
 func FakeSpark(t testing.TB, pairs ...string) map[string]string {
 	t.Helper()
 	require.Zero(t, len(pairs)%2, "a key without a value: %q", pairs)
-	conf := map[string]string{"kyuubi.engineEnv.SPARK_HOME": enginetest.BuildFakeSparkHome(t)}
+	return With(map[string]string{"kyuubi.engineEnv.SPARK_HOME": enginetest.BuildFakeSparkHome(t)}, pairs...)
+}
+
+// With adds settings to conf, which may be nil: key, value, key, value.
+func With(conf map[string]string, pairs ...string) map[string]string {
+	if conf == nil {
+		conf = map[string]string{}
+	}
 	for i := 0; i < len(pairs); i += 2 {
 		conf[pairs[i]] = pairs[i+1]
 	}

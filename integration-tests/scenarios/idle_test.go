@@ -40,7 +40,7 @@ func TestScaleToZero(t *testing.T) {
 func TestReturnAfterTheIdleStop(t *testing.T) {
 	for _, client := range []string{"4.3", "4.0"} {
 		t.Run(client, func(t *testing.T) {
-			g := env.Start(t, with(quickIdle("PT3S"), "kyuubi.session.engine.idle.timeout", "PT2S"))
+			g := env.Start(t, env.With(quickIdle("PT3S"), "kyuubi.session.engine.idle.timeout", "PT2S"))
 			c := env.StartClient(t, client, "recover.py", "--remote", g.Remote())
 			before := c.Next("ready", 3*time.Minute)
 			env.Eventually(t, time.Minute, "the engine stops", func() bool { return len(g.Engines()) == 0 })
@@ -71,7 +71,7 @@ func useOnce(t *testing.T, g *env.Gateway) env.Engine {
 
 // TestIdleSession: a session without calls is closed, and its client is told.
 func TestIdleSession(t *testing.T) {
-	g := env.Start(t, with(quickIdle("PT4S"), "kyuubi.session.engine.idle.timeout", "PT10M"))
+	g := env.Start(t, env.With(quickIdle("PT4S"), "kyuubi.session.engine.idle.timeout", "PT10M"))
 	c := newGoClient(t, g, "alice")
 	require.NoError(t, c.version(t.Context()))
 	env.Eventually(t, time.Minute, "the session ends", func() bool { return len(g.Sessions()) == 0 })

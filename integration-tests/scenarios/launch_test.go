@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,13 +21,6 @@ import (
 	"roundhouse/integration-tests/env"
 	pb "roundhouse/proto/gen/spark/connect"
 )
-
-const sessionID = "00112233-4455-6677-8899-aabbccddeeff"
-
-func hostPort(remote string) string {
-	address, _, _ := strings.Cut(strings.TrimPrefix(remote, "sc://"), "/")
-	return address
-}
 
 // goClient is a client of the stubs, as a Go program is one.
 type goClient struct {
@@ -137,10 +129,10 @@ func TestLaunchesThatFailSayWhy(t *testing.T) {
 			10 * time.Second, []string{"Master must start with yarn", "engine.log"}, "",
 		},
 		"spark-submit is missing": {
-			with(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(dir, "one")), 5 * time.Second, []string{"bin/spark-submit", "SPARK_HOME"}, "one/bin",
+			env.With(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(dir, "one")), 5 * time.Second, []string{"bin/spark-submit", "SPARK_HOME"}, "one/bin",
 		},
 		"there is no such Spark": {
-			with(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(dir, "two")), 5 * time.Second, []string{dir + "/two", "SPARK_HOME"}, "two",
+			env.With(nil, "kyuubi.engineEnv.SPARK_HOME", filepath.Join(dir, "two")), 5 * time.Second, []string{dir + "/two", "SPARK_HOME"}, "two",
 		},
 		"spark-submit hangs": {
 			env.FakeSpark(t, "spark.fake.hang", "true", "kyuubi.session.engine.initialize.timeout", "PT3S"),

@@ -14,17 +14,6 @@ import (
 	"roundhouse/integration-tests/env"
 )
 
-// with adds settings to others.
-func with(conf map[string]string, pairs ...string) map[string]string {
-	if conf == nil {
-		conf = map[string]string{}
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		conf[pairs[i]] = pairs[i+1]
-	}
-	return conf
-}
-
 // kill9 ends an engine's process as a crash would.
 func kill9(t *testing.T, e env.Engine) {
 	t.Helper()

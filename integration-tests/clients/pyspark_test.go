@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package scenarios
+// Package clients holds what unmodified clients do with Spark and want to do with a gateway, too:
+// PySpark of several versions and a JVM client, with and without TLS, on real Spark.
+package clients
 
 import (
 	"fmt"
@@ -65,7 +67,7 @@ func TestPySparkThroughTheGatewayIsPySparkDirect(t *testing.T) {
 
 // bigDriver gives the engine memory for the large results.
 func bigDriver(conf map[string]string) map[string]string {
-	return with(conf, "spark.driver.memory", "2g", "spark.driver.maxResultSize", "2g")
+	return env.With(conf, "spark.driver.memory", "2g", "spark.driver.maxResultSize", "2g")
 }
 
 // runScenarios runs all scenarios and returns their comparable results. ca is
@@ -130,7 +132,7 @@ func TestUsersAndWishes(t *testing.T) {
 	wish := func(remote string, args ...string) (*env.Client, string, map[string]any) {
 		c := env.StartClient(t, "4.3", "config_wishes.py", append([]string{"--remote", remote, "--hold"}, args...)...)
 		created := c.Next("created", 3*time.Minute)
-		engine := text(c.Next("engine", time.Minute), "application_id")
+		engine := fmt.Sprint(c.Next("engine", time.Minute)["application_id"])
 		conf := c.Next("conf", time.Minute)
 		require.Empty(t, created["warnings"])
 		return c, engine, conf
@@ -167,7 +169,7 @@ func TestWishesThatComeTooLateOrAreNotAllowed(t *testing.T) {
 	never := env.StartClient(t, "4.3", "config_wishes.py", "--remote", g.Remote("user_id=eve"),
 		"--conf", "spark.driver.extraJavaOptions=-Dx=y")
 	failed := never.Next("failed", time.Minute)
-	require.Contains(t, text(failed, "text"), "spark.driver.extraJavaOptions")
+	require.Contains(t, fmt.Sprint(failed["text"]), "spark.driver.extraJavaOptions")
 	for _, e := range g.Engines() {
 		require.NotEqual(t, "eve", e.User, "a refused wish launches no engine")
 	}

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package scenarios
+package clients
 
 import (
 	"crypto/tls"
 	"crypto/x509"
 	"maps"
 	"os"
+	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,7 +31,7 @@ func startTLS(t *testing.T, conf map[string]string) (remote, ca string) {
 	t.Helper()
 	ca, key := env.Certificate(t)
 	maps.Copy(conf, env.Tokens(t, aliceToken+" alice admin"))
-	g := env.Prepare(t, with(conf,
+	g := env.Prepare(t, env.With(conf,
 		"kyuubi.frontend.spark.connect.ssl.enabled", "true",
 		"kyuubi.frontend.spark.connect.ssl.certificate.path", ca,
 		"kyuubi.frontend.spark.connect.ssl.key.path", key))
@@ -41,7 +43,7 @@ func startTLS(t *testing.T, conf map[string]string) (remote, ca string) {
 // TestNobodyGetsInWithoutTheToken: every RPC, known or not, and REST.
 func TestNobodyGetsInWithoutTheToken(t *testing.T) {
 	remote, ca := startTLS(t, env.FakeSpark(t))
-	address := hostPort(remote)
+	address, _, _ := strings.Cut(strings.TrimPrefix(remote, "sc://"), "/")
 	roots := x509.NewCertPool()
 	certificate, err := os.ReadFile(ca)
 	require.NoError(t, err)
@@ -60,7 +62,7 @@ func TestNobodyGetsInWithoutTheToken(t *testing.T) {
 			defer func() { _ = conn.Close() }()
 			ctx := metadata.NewOutgoingContext(t.Context(), md)
 			for _, method := range []string{"Config", "ReleaseSession", "NoSuchMethod"} {
-				err := conn.Invoke(ctx, "/spark.connect.SparkConnectService/"+method, &pb.ConfigRequest{SessionId: sessionID}, &pb.ConfigResponse{})
+				err := conn.Invoke(ctx, "/spark.connect.SparkConnectService/"+method, &pb.ConfigRequest{SessionId: uuid.NewString()}, &pb.ConfigResponse{})
 				require.Equal(t, codes.Unauthenticated, status.Code(err), method)
 			}
 		})
@@ -69,7 +71,7 @@ func TestNobodyGetsInWithoutTheToken(t *testing.T) {
 		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
-		_, err = pb.NewSparkConnectServiceClient(conn).Config(t.Context(), &pb.ConfigRequest{SessionId: sessionID})
+		_, err = pb.NewSparkConnectServiceClient(conn).Config(t.Context(), &pb.ConfigRequest{SessionId: uuid.NewString()})
 		require.Equal(t, codes.InvalidArgument, status.Code(err))
 		require.ErrorContains(t, err, ";use_ssl=true")
 	})
