@@ -3,6 +3,11 @@
 package env
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,8 +21,23 @@ func Eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 	require.Eventually(t, ok, within, 20*time.Millisecond, what)
 }
 
+// Freeze stops a process (SIGSTOP) and returns when all its threads stand still: until then some work on.
+func Freeze(t testing.TB, pid int) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	Eventually(t, 15*time.Second, "all threads are stopped", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, path := range threads {
+			if text, _ := os.ReadFile(path); !strings.Contains(string(text), ") T ") {
+				return false
+			}
+		}
+		return len(threads) > 0
+	})
+}
+
 // launchPatience is how long an engine may take to run, on a busy machine.
-const launchPatience = time.Minute
+const launchPatience = 3 * time.Minute
 
 // OnlyEngine waits until exactly one engine runs, and returns it. Others may be
 // starting or ending.

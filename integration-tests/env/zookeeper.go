@@ -182,14 +182,15 @@ func (z *ZooKeeper) Addresses() string {
 func (z *ZooKeeper) Address(i int) string { return z.nodes[i].address }
 
 // Freeze stops a server (SIGSTOP): its connections stay open, and nothing answers.
-func (z *ZooKeeper) Freeze(i int) { z.signal(i, syscall.SIGSTOP) }
+func (z *ZooKeeper) Freeze(i int) {
+	z.t.Helper()
+	Freeze(z.t, z.nodes[i].cmd.Process.Pid)
+}
 
 // Thaw lets it go on.
-func (z *ZooKeeper) Thaw(i int) { z.signal(i, syscall.SIGCONT) }
-
-func (z *ZooKeeper) signal(i int, signal syscall.Signal) {
+func (z *ZooKeeper) Thaw(i int) {
 	z.t.Helper()
-	require.NoError(z.t, z.nodes[i].cmd.Process.Signal(signal))
+	require.NoError(z.t, z.nodes[i].cmd.Process.Signal(syscall.SIGCONT))
 }
 
 // Kill ends a server at once (SIGKILL). Its data stays.

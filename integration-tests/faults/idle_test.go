@@ -21,7 +21,7 @@ func TestPingsOfAnIdleClient(t *testing.T) {
 		ping, pause = "60", "600"
 	}
 	c := env.StartClient(t, "4.3", "idle_ping.py", "--remote", g.Remote(), "--seconds", pause, "--ping-seconds", ping)
-	c.Next("ready", time.Minute)
+	c.Next("ready", 3*time.Minute)
 	answered := c.Next("answered", 12*time.Minute)
 	for _, state := range answered["states"].([]any) {
 		require.Equal(t, "READY", state, "the channel never left READY")

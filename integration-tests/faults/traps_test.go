@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -160,14 +159,14 @@ func TestFrozenEngine(t *testing.T) {
 	c := env.NewSparkClient(t, g.GRPC, "alice")
 	require.NoError(t, c.Version(t.Context()))
 	e := g.OnlyEngine()
-	freeze(t, e.PID)
+	env.Freeze(t, e.PID)
 	thaw := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(e.PID, syscall.SIGCONT) })
 	defer thaw.Stop()
 	began := time.Now()
 	require.NoError(t, c.Version(t.Context()), "five seconds are waited out")
 	require.Greater(t, time.Since(began), 3*time.Second)
 
-	freeze(t, e.PID)
+	env.Freeze(t, e.PID)
 	began = time.Now()
 	err := c.Version(t.Context())
 	require.Contains(t, fmt.Sprint(err), "INVALID_HANDLE.SESSION_CHANGED")
@@ -206,21 +205,6 @@ func ignores(t *testing.T, pid int, sig syscall.Signal) bool {
 	mask, err := strconv.ParseUint(strings.Fields(after)[0], 16, 64)
 	require.NoError(t, err)
 	return mask&(1<<(sig-1)) != 0
-}
-
-// freeze stops all threads of a process.
-func freeze(t *testing.T, pid int) {
-	t.Helper()
-	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-	env.Eventually(t, 5*time.Second, "all threads are stopped", func() bool {
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-		for _, path := range threads {
-			if text, _ := os.ReadFile(path); !strings.Contains(string(text), ") T ") {
-				return false
-			}
-		}
-		return len(threads) > 0
-	})
 }
 
 const token = "0123456789abcdef-of-alice"

@@ -50,7 +50,7 @@ func TestNodeOfSpark(t *testing.T) {
 	before := k.nodeOf(first.RefID)
 	require.NotEmpty(t, before)
 
-	require.NoError(t, syscall.Kill(first.PID, syscall.SIGSTOP))
+	env.Freeze(t, first.PID)
 	env.Eventually(t, 15*time.Second, "the ZooKeeper session of the engine expires", func() bool { return k.nodeOf(first.RefID) == "" })
 	require.NoError(t, syscall.Kill(first.PID, syscall.SIGCONT))
 	began := time.Now()

@@ -24,7 +24,7 @@ func TestPySpark(t *testing.T) {
 	t.Setenv("LOGIN_PASSWORD", env.LDAPPassword("alice"))
 	alice := env.StartClient(t, "4.3", "basic_login.py", "--remote", h.Remote(), "--user", "Alice")
 	alice.Next("ready", 3*time.Minute)
-	require.EqualValues(t, 1000, alice.Next("answered", time.Minute)["rows"])
+	require.EqualValues(t, 1000, alice.Next("answered", 3*time.Minute)["rows"])
 	require.Len(t, h.Engines(), 1)
 	require.Equal(t, "alice", h.Engines()[0].User)
 	code, _ := alice.Wait(time.Minute)

@@ -122,7 +122,7 @@ func TestAnEngineOfAnotherThatHangs(t *testing.T) {
 	for _, e := range h.Engines() {
 		pids[e.User] = e.PID
 	}
-	require.NoError(t, syscall.Kill(pids["carol"], syscall.SIGSTOP))
+	env.Freeze(t, pids["carol"])
 	thaw := func() { _ = syscall.Kill(pids["carol"], syscall.SIGCONT) }
 	defer thaw()
 	said := make(chan string, 1)

@@ -61,7 +61,7 @@ func TestEngineThatEndedWhileTheGatewayWasAway(t *testing.T) {
 func TestEngineThatIsStoppedDuringTheRestart(t *testing.T) {
 	t.Parallel()
 	g, c, e := crashed(t)
-	require.NoError(t, syscall.Kill(e.PID, syscall.SIGSTOP))
+	env.Freeze(t, e.PID)
 	began := time.Now()
 	g.Start()
 	require.NoError(t, syscall.Kill(e.PID, syscall.SIGCONT))
