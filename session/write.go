@@ -208,7 +208,9 @@ func (m *Manager) noteLate(s *Session, err error) {
 		delete(m.mu.late, s.Key)
 	case late && (known == nil || known.buried.Load()) && len(m.mu.late) < len(m.mu.live.sessions)+m.Tombstones:
 		m.mu.late[s.Key] = s
-		m.Log.Warn("the record of a session is written later", "user", s.User, "session", s.ID, "err", err)
+		if err != nil {
+			m.Log.Warn("the record of a session is written later", "user", s.User, "session", s.ID, "err", err)
+		}
 	}
 }
 
