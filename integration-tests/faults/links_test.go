@@ -133,8 +133,9 @@ func requireFlakyWaysAreBorne(t *testing.T, h hops, links []*env.Link) {
 	cuts := clientCuts + engineCuts*clients
 	require.LessOrEqual(t, story.Retried, cuts+cuts/10+clients)
 	// A query is sent again only if the engine has not heard of it: the cut fell
-	// into its first milliseconds of two seconds, which are more on a busy machine.
-	require.LessOrEqual(t, story.Restarted, 1+queries/20)
+	// into its first milliseconds of two seconds, which are more on a busy machine. One cut
+	// to the engine hits all clients, which begin together.
+	require.LessOrEqual(t, story.Restarted, clients+queries/20)
 }
 
 // add adds up what queries took.
