@@ -114,8 +114,12 @@ func TestDrainAndReplace(t *testing.T) {
 		change(t, g, "spark.sql.shuffle.partitions=2", "spark.sql.shuffle.partitions=7")
 		g.Start()
 		if g == c.a {
-			code, body := c.b.Call(http.MethodPost, "/api/v1/admin/engines/refresh", "root")
-			require.Equal(t, http.StatusConflict, code, "what is new for one of them is old for the other")
+			var body []byte
+			env.Eventually(t, back, "what is new for one of them is old for the other, once it has heard", func() bool {
+				var code int
+				code, body = c.b.Call(http.MethodPost, "/api/v1/admin/engines/refresh", "root")
+				return code == http.StatusConflict
+			})
 			require.Contains(t, string(body), c.a.GRPC+" has ")
 			require.Contains(t, string(body), c.b.GRPC+" has ")
 			require.Empty(t, refresh(t, c.b, "force=true"), "its own configuration counts")
