@@ -38,8 +38,9 @@ func TestRealSpark(t *testing.T) {
 // clients' tokens everywhere, while foreachBatch runs: Spark hands its worker
 // the token of the Connect port.
 func keysAreNowhere(t *testing.T, h *house) {
-	remote := strings.Replace(h.Remote("token="+aliceToken), "127.0.0.1", "localhost", 1)               // elsewhere PySpark wants TLS
-	client := env.StartClient(t, "4.3", "secrets_probe.py", "--remote", remote, "--dir", h.t.TempDir()) // outlives the engine, which writes to it
+	remote := strings.Replace(h.Remote("token="+aliceToken), "127.0.0.1", "localhost", 1) // elsewhere PySpark wants TLS
+	dir := h.t.TempDir()                                                                  // outlives the engine, which writes to it
+	client := env.StartClient(t, "4.3", "secrets_probe.py", "--remote", remote, "--dir", dir)
 	client.Next("running", 5*time.Minute)
 	engine := h.Engines()[0]
 	secrets := h.secrets(t, engine.RefID)
